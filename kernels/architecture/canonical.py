@@ -1,0 +1,229 @@
+"""The canonical form of a network, and the content hash made of it.
+
+Two graphs are one network when a sequence of exact rewritings and a renumbering of nodes turns one
+into the other. The rewritings (:func:`simplify`) only use identities that hold for every network
+whatever its weights: a skip is what it skips, zeros stay zeros through layers without bias,
+weight-free layers are linear where they are linear, and one weight-free layer applied twice to one
+input is one layer. Weight layers are never merged.
+
+What is left is a labelled multigraph whose nodes are renumbered by canonical labelling: colour
+refinement, then individualisation of one node of a tied class at a time, keeping the smallest
+certificate and skipping branches that a found automorphism maps onto an explored one (McKay and
+Piperno, Practical graph isomorphism II, 2014, section 2). A bottom-up hash would not do: it cannot
+tell two equal convolutions of one input from one convolution read twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from .layers import (
+    AvgPool,
+    Flatten,
+    GlobalAvgPool,
+    Identity,
+    Input,
+    Layer,
+    Sum,
+    WeightLayer,
+    Zero,
+)
+from .serialization import layer_to_dict
+
+if TYPE_CHECKING:
+    from .graph import Architecture
+
+Terms = tuple[tuple[int, int], ...]
+"""A linear combination of nodes: ``(node, multiplicity)``, sorted, no node twice."""
+
+LINEAR = (AvgPool, GlobalAvgPool, Flatten)
+"""Weight-free linear layers: they are applied to the terms of a sum one by one."""
+
+
+@dataclass(frozen=True)
+class Term:
+    """A node of the simplified graph: a layer applied to an integer combination of nodes."""
+
+    layer: Layer
+    inputs: Terms
+
+
+def simplify(architecture: Architecture) -> tuple[tuple[Term, ...], Terms]:
+    """Rewrite a graph into nodes that read integer combinations of nodes.
+
+    ``Sum`` and ``Identity`` disappear into the combinations, ``Zero`` into the empty one. Pools are
+    distributed over sums, so that cells which differ only in where they add are equal. Nodes that
+    the output does not read are dropped.
+
+    Returns:
+        The nodes in topological order, and the combination that is the output.
+    """
+    nodes: list[Term] = []
+    known: dict[Term, int] = {}
+
+    def add(term: Term) -> Terms:
+        if isinstance(term.layer, WeightLayer) or term not in known:
+            nodes.append(term)
+            if isinstance(term.layer, WeightLayer):
+                return ((len(nodes) - 1, 1),)
+            known[term] = len(nodes) - 1
+        return ((known[term], 1),)
+
+    values: list[Terms] = []
+    for node in architecture.nodes:
+        layer = node.layer
+        inputs = _combine([(values[i], 1) for i in node.inputs])
+        if isinstance(layer, Sum | Identity):
+            values.append(inputs)
+        elif isinstance(layer, Zero) or _keeps_zero(layer, inputs):
+            values.append(())
+        elif isinstance(layer, LINEAR):
+            parts = [(add(Term(layer, ((source, 1),))), times) for source, times in inputs]
+            values.append(_combine(parts))
+        else:
+            values.append(add(Term(layer, inputs)))
+    return _drop_unread(nodes, values[-1])
+
+
+def _keeps_zero(layer: Layer, inputs: Terms) -> bool:
+    """Whether the layer's output is zero because its input is."""
+    if isinstance(layer, Input) or inputs:
+        return False
+    return not (isinstance(layer, WeightLayer) and layer.b_std > 0)
+
+
+def _combine(parts: list[tuple[Terms, int]]) -> Terms:
+    total: Counter[int] = Counter()
+    for terms, times in parts:
+        for source, multiplicity in terms:
+            total[source] += times * multiplicity
+    return tuple(sorted(total.items()))
+
+
+def _drop_unread(nodes: list[Term], output: Terms) -> tuple[tuple[Term, ...], Terms]:
+    reached = {source for source, _ in output}
+    for index in range(len(nodes) - 1, -1, -1):
+        if index in reached:
+            reached.update(source for source, _ in nodes[index].inputs)
+    new = {old: i for i, old in enumerate(sorted(reached))}
+
+    def renumber(terms: Terms) -> Terms:
+        return tuple(sorted((new[source], times) for source, times in terms))
+
+    kept = tuple(replace(nodes[old], inputs=renumber(nodes[old].inputs)) for old in sorted(reached))
+    return kept, renumber(output)
+
+
+def content_hash(architecture: Architecture) -> str:
+    """SHA-256, in hexadecimal, of the canonical form: equal networks have equal hashes."""
+    nodes, output = simplify(architecture)
+    readout = (*nodes, Term(Sum(), output))
+    certificate = _Labelling(readout).certificate()
+    text = json.dumps(certificate, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _digest(*parts: object) -> bytes:
+    return hashlib.blake2b(repr(parts).encode(), digest_size=16).digest()
+
+
+class _Labelling:
+    """Search for the canonical numbering of a simplified graph."""
+
+    def __init__(self, nodes: tuple[Term, ...]) -> None:
+        self.nodes = nodes
+        self.labels = [json.dumps(layer_to_dict(node.layer)) for node in nodes]
+        self.readers: list[list[tuple[int, int]]] = [[] for _ in nodes]
+        for index, node in enumerate(nodes):
+            for source, times in node.inputs:
+                self.readers[source].append((index, times))
+        self.best: list | None = None
+        self.best_order: list[int] = []
+        self.automorphisms: list[list[int]] = []
+
+    def certificate(self) -> list:
+        """The smallest certificate of all numberings that the search has to look at."""
+        self._search([_digest(label) for label in self.labels], [])
+        assert self.best is not None
+        return self.best
+
+    def _refine(self, colours: list[bytes]) -> list[bytes]:
+        """Colour by what a node reads and by what reads it, until no class splits any more.
+
+        One sweep in each direction carries a colour along every path, so few rounds are needed.
+        """
+        classes = len(set(colours))
+        while True:
+            for index, node in enumerate(self.nodes):
+                reads = sorted((colours[source], times) for source, times in node.inputs)
+                colours[index] = _digest(colours[index], reads)
+            for index in range(len(self.nodes) - 1, -1, -1):
+                read_by = sorted((colours[reader], times) for reader, times in self.readers[index])
+                colours[index] = _digest(colours[index], read_by)
+            refined = len(set(colours))
+            if refined == classes:
+                return colours
+            classes = refined
+
+    def _search(self, colours: list[bytes], fixed: list[int]) -> bool:
+        """Explore one node of the search tree; True if it led to an automorphism's leaf."""
+        colours = self._refine(colours)
+        members: dict[bytes, list[int]] = {}
+        for index, colour in enumerate(colours):
+            members.setdefault(colour, []).append(index)
+        tied = [cell for _, cell in sorted(members.items()) if len(cell) > 1]
+        if not tied:
+            return self._leaf(sorted(range(len(colours)), key=colours.__getitem__))
+        explored: set[int] = set()
+        for vertex in min(tied, key=len):
+            if self._orbit(vertex, fixed) & explored:
+                continue
+            individual = list(colours)
+            individual[vertex] = _digest(colours[vertex], "individualised")
+            found = self._search(individual, [*fixed, vertex])
+            if found and explored:
+                # The subtree is the image of an explored one, and so is whatever is left of it;
+                # only the deepest node at which the two paths part has anything new to try.
+                explored.add(vertex)
+                continue
+            if found:
+                return True
+            explored.add(vertex)
+        return False
+
+    def _leaf(self, order: list[int]) -> bool:
+        position = {node: i for i, node in enumerate(order)}
+        certificate = [
+            [
+                self.labels[node],
+                sorted([position[source], times] for source, times in self.nodes[node].inputs),
+            ]
+            for node in order
+        ]
+        if self.best is None or certificate < self.best:
+            self.best, self.best_order = certificate, order
+            return False
+        if certificate == self.best:
+            image = [0] * len(order)
+            for ours, theirs in zip(order, self.best_order, strict=True):
+                image[ours] = theirs
+            self.automorphisms.append(image)
+            return True
+        return False
+
+    def _orbit(self, vertex: int, fixed: list[int]) -> set[int]:
+        """Images of a vertex under the found automorphisms that fix the path to this node."""
+        group = [image for image in self.automorphisms if all(image[f] == f for f in fixed)]
+        group += [[image.index(i) for i in range(len(image))] for image in group]
+        orbit, queue = {vertex}, [vertex]
+        while queue:
+            current = queue.pop()
+            for image in group:
+                if image[current] not in orbit:
+                    orbit.add(image[current])
+                    queue.append(image[current])
+        return orbit

@@ -1,0 +1,229 @@
+"""The graph: an immutable DAG of layers, validated when it is built."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from kernas.errors import ArchitectureError
+
+from .layers import AvgPool, Conv, Dense, Flatten, Input, Layer, WeightLayer
+from .serialization import from_json, to_json
+from .windows import output_size
+
+Shape = tuple[int, ...]
+
+RAW = "those of the raw input"
+
+
+@dataclass(frozen=True)
+class Node:
+    """One layer and the indices of the nodes it reads."""
+
+    layer: Layer
+    inputs: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A network without widths or weights: nodes in topological order.
+
+    Node 0 is the :class:`Input`, the last node is the output. Every weight layer is a node with
+    fresh weights: two equal convolutions of one input are two nodes, and differ from one
+    convolution that is read twice. Build one with :func:`serial`, :func:`parallel`,
+    :func:`residual` or a :class:`GraphBuilder`.
+
+    Args:
+        nodes: the layers with the indices of what they read; a node reads only earlier ones.
+
+    Raises:
+        ArchitectureError: a node reads a later or missing node, has the wrong number of inputs,
+            does not reach the output, or is given pixels where it needs none (or none where it
+            needs pixels). The message names the node and the fix.
+    """
+
+    nodes: tuple[Node, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "nodes", tuple(self.nodes))
+        _check_edges(self.nodes)
+        _check_reachable(self.nodes)
+        _check_flatness(self.nodes)
+        _check_channels(self.nodes, part=True)
+
+    def __len__(self) -> int:
+        return len(self.nodes)
+
+    def __repr__(self) -> str:
+        weights = sum(isinstance(node.layer, WeightLayer) for node in self.nodes)
+        return f"<Architecture {len(self)} nodes, {weights} weight layers>"
+
+    @property
+    def output(self) -> int:
+        """Index of the output node."""
+        return len(self.nodes) - 1
+
+    @cached_property
+    def hash(self) -> str:
+        """Content hash: equal for equal networks, in every process and Python version.
+
+        SHA-256 of the canonical form (see :mod:`kernas.kernels.architecture.canonical`).
+        """
+        from .canonical import content_hash
+
+        return content_hash(self)
+
+    def to_json(self) -> str:
+        """The versioned JSON document that :meth:`from_json` reads back exactly."""
+        return to_json(tuple((node.layer, node.inputs) for node in self.nodes))
+
+    @classmethod
+    def from_json(cls, text: str) -> Architecture:
+        """Read a document that :meth:`to_json` wrote.
+
+        Raises:
+            ArchitectureError: it is not such a document, or describes no valid architecture.
+        """
+        return cls(tuple(Node(layer, inputs) for layer, inputs in from_json(text)))
+
+    def describe(self, index: int) -> str:
+        """A node's name in messages, for example ``node 3 (Conv reading 2)``."""
+        node = self.nodes[index]
+        reads = f" reading {', '.join(map(str, node.inputs))}" if node.inputs else ""
+        return f"node {index} ({type(node.layer).__name__}{reads})"
+
+    def shapes(self, input_shape: Sequence[int]) -> tuple[Shape, ...]:
+        """The pixels of every node's output for an input of the given shape.
+
+        Args:
+            input_shape: ``(height, width, channels)`` or ``(features,)``, without the batch.
+
+        Returns:
+            For each node ``(height, width)``, or ``()`` where no pixels are left.
+
+        Raises:
+            ArchitectureError: the input is too small for a window, or the inputs of a sum differ.
+        """
+        shape = tuple(int(n) for n in input_shape)
+        if len(shape) not in (1, 3) or min(shape) < 1:
+            raise ArchitectureError(
+                f"input shape {shape}: expected (height, width, channels) or (features,), "
+                "without the batch axis"
+            )
+        _check_channels(self.nodes, part=False)
+        pixels: list[Shape] = []
+        for index, node in enumerate(self.nodes):
+            parents = [pixels[i] for i in node.inputs]
+            pixels.append(self._output_pixels(index, parents, shape[:-1]))
+        return tuple(pixels)
+
+    def _output_pixels(self, index: int, parents: list[Shape], image: Shape) -> Shape:
+        layer = self.nodes[index].layer
+        if isinstance(layer, Input):
+            return image
+        if len(set(parents)) > 1:
+            raise ArchitectureError(
+                f"{self.describe(index)} has inputs of different sizes "
+                f"{', '.join(map(str, parents))} for images of {image}; choose an image size that "
+                "every stride divides, or paddings that give equal sizes"
+            )
+        if layer.flattens:
+            return ()
+        if isinstance(layer, Conv | AvgPool):
+            if not parents[0]:
+                raise ArchitectureError(
+                    f"{self.describe(index)} needs an image but gets a vector; give "
+                    "(height, width, channels), or remove the layer"
+                )
+            return tuple(
+                output_size(self.describe(index), layer, axis, parents[0][axis]) for axis in (0, 1)
+            )
+        if isinstance(layer, Dense) and parents[0]:
+            raise ArchitectureError(
+                f"{self.describe(index)} gets an image of {parents[0]} pixels; insert Flatten() or "
+                "GlobalAvgPool() before it"
+            )
+        return parents[0]
+
+
+def _check_edges(nodes: tuple[Node, ...]) -> None:
+    if len(nodes) < 2 or not isinstance(nodes[0].layer, Input):
+        raise ArchitectureError(
+            "an architecture needs Input() as node 0 and at least one layer; build it with serial()"
+        )
+    for index, node in enumerate(nodes):
+        name = f"node {index} ({type(node.layer).__name__})"
+        if not isinstance(node.layer, Layer):
+            raise ArchitectureError(
+                f"{name} is not a layer; use the layers of kernas.kernels, e.g. Conv(3)"
+            )
+        if isinstance(node.layer, Input) and index > 0:
+            raise ArchitectureError(f"{name}: only node 0 is Input(); read node 0 instead")
+        for source in node.inputs:
+            if not 0 <= source < index:
+                raise ArchitectureError(
+                    f"{name} reads node {source}, which does not come before it; list the nodes "
+                    "in topological order, a network has no cycles"
+                )
+        arity = node.layer.arity
+        if (arity is None and not node.inputs) or (arity is not None and len(node.inputs) != arity):
+            wanted = "one or more inputs" if arity is None else f"{arity} input(s)"
+            raise ArchitectureError(
+                f"{name} reads {len(node.inputs)} nodes, expected {wanted}; join several with Sum()"
+            )
+
+
+def _check_reachable(nodes: tuple[Node, ...]) -> None:
+    reached = {len(nodes) - 1}
+    for index in range(len(nodes) - 1, 0, -1):
+        if index in reached:
+            reached.update(nodes[index].inputs)
+    unread = [i for i in range(len(nodes)) if i not in reached]
+    if unread:
+        layer = type(nodes[unread[0]].layer).__name__
+        raise ArchitectureError(
+            f"node {unread[0]} ({layer}) does not reach the output; remove it, or join it to the "
+            "output with Sum()"
+        )
+
+
+def _check_flatness(nodes: tuple[Node, ...]) -> None:
+    """Refuse windows after the pixels are gone; what needs sizes waits for :meth:`shapes`."""
+    flat: list[bool] = []
+    for index, node in enumerate(nodes):
+        parents = {flat[i] for i in node.inputs}
+        name = f"node {index} ({type(node.layer).__name__})"
+        if isinstance(node.layer, Conv | AvgPool) and parents == {True}:
+            raise ArchitectureError(
+                f"{name} follows a layer that left no pixels; move it before Flatten() or "
+                "GlobalAvgPool(), or use Dense()"
+            )
+        # A dense layer's input must be a vector, so whatever reads one is known to be one.
+        flat.append(node.layer.flattens or isinstance(node.layer, Dense) or (parents == {True}))
+
+
+def _check_channels(nodes: tuple[Node, ...], *, part: bool) -> None:
+    """Refuse sums whose inputs have different channels: no finite network could add them.
+
+    What reads the input of a ``part`` may have any channels once the part stands in a network.
+    """
+    channels: list[tuple[str, ...]] = []
+    for index, node in enumerate(nodes):
+        parents = {channels[i] for i in node.inputs}
+        if part:
+            parents = {p for p in parents if p[0] != RAW} or parents
+        if len(parents) > 1:
+            raise ArchitectureError(
+                f"node {index} ({type(node.layer).__name__}) adds inputs with different channels: "
+                f"{' and '.join(sorted(', '.join(p) for p in parents))}; insert Conv(1) or "
+                "Dense() with the width of the others before the sum"
+            )
+        if isinstance(node.layer, Input):
+            channels.append((RAW,))
+        elif isinstance(node.layer, WeightLayer):
+            channels.append((f"width {node.layer.width:g}",))
+        elif isinstance(node.layer, Flatten):
+            channels.append((*min(parents), "flattened"))
+        else:
+            channels.append(min(parents))

@@ -1,0 +1,48 @@
+"""Normalisation by the statistics of reference images: the wide limit of batch normalisation.
+
+With ``ā`` the mean of a channel over reference images and pixels, ``v`` its mean second moment
+and ``m`` that of ``ā``, the layer computes ``(a − ā) / sqrt(v − m)`` (centred) or ``a / sqrt(v)``.
+Given
+these numbers it is linear, so it acts on each side of a moment by itself.
+"""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+from jax import Array
+
+
+def reference_mean(x: Array) -> Array:
+    """Mean over reference images and their pixels: ``[h, w, h', w', r, n]`` → ``[h', w', n]``."""
+    return jnp.mean(x, axis=(0, 1, 4))
+
+
+def inverse_variance(second_moment: Array, squared_mean: Array) -> Array:
+    """``1 / (v − m)``, and 0 where the channel does not vary beyond rounding."""
+    variance = second_moment - squared_mean
+    threshold = 64 * jnp.finfo(second_moment.dtype).eps * second_moment
+    varies = variance > threshold
+    return jnp.where(varies, 1 / jnp.where(varies, variance, 1), 0)
+
+
+def center_moment(
+    x: Array,
+    left_mean: Array | None,
+    right_mean: Array | None,
+    grand_mean: Array | None,
+) -> Array:
+    """``x[p, q] − u'[q] − u[p] + m``: subtract the reference mean on either side, or on both.
+
+    Args:
+        x: a moment ``[h, w, h', w', *pairs]``.
+        left_mean: covariance of the left pixel with the right side's mean, to be subtracted where
+            the *right* side is centred; broadcast against ``x``.
+        right_mean: covariance of the right pixel with the left side's mean, subtracted where the
+            *left* side is centred; broadcast against ``x``.
+        grand_mean: covariance of the two means, added back where both sides are centred.
+    """
+    if left_mean is not None:
+        x = x - left_mean
+    if right_mean is not None:
+        x = x - right_mean
+    return x if grand_mean is None else x + grand_mean

@@ -1,0 +1,8 @@
+"""Data sets: readers, class-balanced subsets, resizing and standardisation."""
+
+from .dataset import Dataset as Dataset
+from .loading import load as load
+from .preprocessing import Standardization as Standardization
+from .preprocessing import area_resize as area_resize
+from .preprocessing import fit_standardization as fit_standardization
+from .readers import DATASETS as DATASETS

@@ -1,0 +1,73 @@
+"""Images, labels and counts are checked here before anything is computed from them."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from kernas.errors import ConfigurationError, DataError
+
+
+def check_labels(labels: ArrayLike, what: str) -> np.ndarray:
+    """Class labels as an int64 vector.
+
+    Raises:
+        DataError: not a vector, or not of an integer dtype.
+    """
+    y = np.asarray(labels)
+    if y.ndim != 1:
+        raise DataError(f"{what} have shape {y.shape}: expected a vector (n,), one label an image")
+    if y.dtype.kind not in "iu":
+        raise DataError(
+            f"{what} have dtype {y.dtype}: expected integers; number the classes, for instance "
+            "with numpy.unique(y, return_inverse=True)[1]"
+        )
+    return y.astype(np.int64)
+
+
+def check_images(images: ArrayLike, what: str) -> np.ndarray:
+    """Images as an array of shape (n, features) or NHWC, finite in float32.
+
+    Those of shape (n, H, W) get one channel.
+
+    Raises:
+        DataError: another number of axes, an empty axis, not real numbers, NaN, infinity, or a
+            number that float32 cannot hold.
+    """
+    x = np.asarray(images)
+    if x.ndim not in (2, 3, 4) or 0 in x.shape:
+        raise DataError(
+            f"{what} has shape {x.shape}: expected (n, features), (n, height, width) or "
+            "(n, height, width, channels), no axis empty"
+        )
+    if x.dtype.kind not in "fiub":
+        raise DataError(f"{what} has dtype {x.dtype}: expected real numbers such as uint8, float32")
+    if x.dtype.kind == "f":
+        usable = (np.abs(x) <= np.finfo(np.float32).max).reshape(len(x), -1).all(axis=1)
+        if not usable.all():
+            raise DataError(
+                f"{what} has {np.count_nonzero(~usable)} images with NaN or infinite values, or "
+                f"beyond float32; the first is image {int(np.argmin(usable))}; remove or repair it"
+            )
+    return x[..., None] if x.ndim == 3 else x
+
+
+def check_pair(x: np.ndarray, y: np.ndarray, what: str) -> None:
+    """Refuse images and labels of different number.
+
+    Raises:
+        DataError: the lengths differ.
+    """
+    if len(x) != len(y):
+        raise DataError(f"{what}: {len(x)} images but {len(y)} labels; expected as many")
+
+
+def check_integer(value: object, name: str, low: int) -> int:
+    """An option that is an integer not below ``low``.
+
+    Raises:
+        ConfigurationError: not an integer, or too small.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < low:
+        raise ConfigurationError(f"{name}={value!r}: expected an integer >= {low}")
+    return int(value)

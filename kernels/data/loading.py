@@ -1,0 +1,166 @@
+"""From a name to a training and a test set, ready for a kernel."""
+
+from __future__ import annotations
+
+import os
+from fractions import Fraction
+
+import numpy as np
+
+from kernas.errors import ConfigurationError, DataError
+
+from .checks import check_integer
+from .dataset import Dataset
+from .preprocessing import area_resize, fit_standardization, target_size, to_float
+from .readers import Source, read_source
+from .subsets import balanced_order, proportional_split
+
+
+def load(
+    name: str | os.PathLike[str],
+    *,
+    n_train: int | None = None,
+    n_test: int | None = None,
+    image_size: int | tuple[int, int] | None = None,
+    seed: int = 0,
+    standardize: bool = True,
+) -> tuple[Dataset, Dataset]:
+    """A training and a test set: class-balanced subsets, resized, standardised.
+
+    The classes' counts differ by at most one in each set; where a class has too few images, the
+    others fill in evenly. With one seed, a smaller set is the beginning of a larger one.
+
+    A data set without a test part of its own (digits, a file with ``x`` and ``y``) is divided by
+    the seed, each class in the proportion of ``n_train`` to ``n_test``; the first images of either
+    set do not depend on the size of the other as long as no class is used up.
+
+    Args:
+        name: ``"digits"`` (comes with scikit-learn), ``"cifar10"`` or ``"fashion_mnist"`` (read
+            from the folder ``KERNAS_DATA`` or the cache folder), or the path of an ``.npz`` file
+            with arrays ``x`` and ``y``, or ``x_train``, ``y_train``, ``x_test`` and ``y_test``.
+        n_train: number of training images, at least one of each class; ``None`` takes all that the
+            test set leaves.
+        n_test: number of test images, >= 1; ``None`` takes all that the training set leaves. If
+            both are ``None`` and there is no test part, a third is for the test.
+        image_size: side of the resized images in pixels, or (height, width), at most the stored
+            one; ``None`` keeps it.
+        seed: which images, >= 0.
+        standardize: whether to subtract the mean and divide by the standard deviation of the
+            training images, per channel (per feature for vectors). Pixels stored as bytes are in
+            [0, 1] before.
+
+    Returns:
+        The training and the test :class:`Dataset`.
+
+    Raises:
+        ConfigurationError: an unknown name, sizes or a seed out of range.
+        DataError: a file is missing or damaged, or its arrays are not a labelled data set.
+
+    >>> train, test = load("digits", n_train=200, n_test=100)
+    >>> train.x.shape, test.x.shape
+    ((200, 8, 8, 1), (100, 8, 8, 1))
+    """
+    seed = check_integer(seed, "seed", 0)
+    for option, value in (("n_train", n_train), ("n_test", n_test)):
+        if value is not None:
+            check_integer(value, option, 1)
+    source, classes = _number_classes(read_source(name))
+    size = target_size(image_size, source.x.shape[1:])
+    if n_train is not None and n_train < len(classes):
+        raise ConfigurationError(
+            f"n_train={n_train} for the {len(classes)} classes of {source.name}: expected at least "
+            f"one image of each; use n_train={len(classes)} or more"
+        )
+    train_indices, test_indices = _choose(source, n_train, n_test, seed)
+    if source.x_test is None or source.y_test is None:
+        x_test, y_test = source.x[test_indices], source.y[test_indices]
+    else:
+        x_test, y_test = source.x_test[test_indices], source.y_test[test_indices]
+    x_train, y_train = source.x[train_indices], source.y[train_indices]
+
+    x_train, x_test = to_float(x_train), to_float(x_test)
+    if size is not None:
+        x_train, x_test = area_resize(x_train, size), area_resize(x_test, size)
+    fitted = fit_standardization(x_train) if standardize else None
+    if fitted is not None:
+        x_train, x_test = fitted.apply(x_train), fitted.apply(x_test)
+    info = {
+        "source": source.origin,
+        "seed": seed,
+        "input_shape": list(x_train.shape[1:]),
+        "standardized": fitted is not None,
+    }
+    train, test = (
+        Dataset(x, y, classes, source.name, {**info, "part": part, "n_loaded": len(y)}, fitted)
+        for part, x, y in (("train", x_train, y_train), ("test", x_test, y_test))
+    )
+    return train, test
+
+
+def _number_classes(source: Source) -> tuple[Source, tuple[str, ...]]:
+    """Labels become indices 0 … C−1 of the classes that occur in training, in their order.
+
+    Raises:
+        DataError: one class only, a test label that training lacks, or a class without its name.
+    """
+    present, y = np.unique(source.y, return_inverse=True)
+    if len(present) < 2:
+        raise DataError(
+            f"all {len(source.y)} labels of {source.name} are {present[0]}: expected at least two "
+            "classes to tell apart"
+        )
+    y_test = source.y_test
+    if y_test is not None:
+        strange = np.setdiff1d(y_test, present)
+        if len(strange):
+            raise DataError(
+                f"test label {strange[0]} of {source.name} is in no training label: expected the "
+                "classes of training only"
+            )
+        y_test = np.searchsorted(present, y_test)
+    names = source.class_names
+    if names is None:
+        classes = tuple(str(label) for label in present)
+    elif present[0] >= 0 and present[-1] < len(names):
+        classes = tuple(names[label] for label in present)
+    else:
+        raise DataError(
+            f"labels of {source.name} lie in {present[0]} … {present[-1]} but there are "
+            f"{len(names)} class names: expected labels 0 … {len(names) - 1}"
+        )
+    numbered = Source(source.name, source.origin, source.x, y, source.x_test, y_test)
+    return numbered, classes
+
+
+def _choose(
+    source: Source, n_train: int | None, n_test: int | None, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Indices of the training and of the test images in their arrays.
+
+    Raises:
+        ConfigurationError: more images are asked for than there are.
+    """
+    n = len(source.y)
+    if source.y_test is not None:
+        available = {"n_train": (n_train, n), "n_test": (n_test, len(source.y_test))}
+        for option, (value, most) in available.items():
+            if value is not None and value > most:
+                part = option.removeprefix("n_").replace("train", "training")
+                raise ConfigurationError(
+                    f"{option}={value} but {source.name} has {most} {part} images; use "
+                    f"{option}={most} or less"
+                )
+        train = balanced_order(source.y, seed)[:n_train]
+        return train, balanced_order(source.y_test, seed)[:n_test]
+    if n_test is None:
+        n_test = n - n_train if n_train is not None else max(1, n // 3)
+    if n_train is None:
+        n_train = n - n_test
+    if n_train < 1 or n_test < 1 or n_train + n_test > n:
+        raise ConfigurationError(
+            f"n_train={n_train} and n_test={n_test} but {source.name} has {n} images for both; use "
+            f"sizes >= 1 whose sum is at most {n}"
+        )
+    # The pool is divided whole; each set then takes the beginning of its part.
+    test, train = proportional_split(source.y, Fraction(n_test, n_train + n_test), seed)
+    return train[:n_train], test[:n_test]

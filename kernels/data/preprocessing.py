@@ -1,0 +1,117 @@
+"""From stored pixels to the numbers a kernel reads: scaling, resizing, standardisation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from kernas.errors import ConfigurationError, DataError
+
+from .checks import check_integer
+
+
+def to_float(x: np.ndarray) -> np.ndarray:
+    """Pixels in float64; those stored as uint8 are divided by 255 into [0, 1]."""
+    return x / 255.0 if x.dtype == np.uint8 else x.astype(np.float64)
+
+
+def target_size(
+    image_size: int | tuple[int, int] | None, shape: tuple[int, ...]
+) -> tuple[int, int] | None:
+    """Height and width that ``area_resize`` will make, ``None`` where nothing is to be resized.
+
+    Args:
+        image_size: side, or height and width, in pixels; ``None`` keeps the images.
+        shape: of one image, ``(height, width, channels)`` or ``(features,)``.
+
+    Raises:
+        ConfigurationError: not positive, larger than the images, or given for vectors.
+    """
+    if image_size is None:
+        return None
+    if len(shape) != 3:
+        raise ConfigurationError(
+            f"image_size={image_size} for vectors of {shape[0]} features: only images of shape "
+            "(height, width[, channels]) can be resized; leave image_size out"
+        )
+    pair = image_size if isinstance(image_size, tuple | list) else (image_size, image_size)
+    if len(pair) != 2:
+        raise ConfigurationError(f"image_size={image_size!r}: expected one side or (height, width)")
+    height, width = (check_integer(side, "image_size", 1) for side in pair)
+    if height > shape[0] or width > shape[1]:
+        raise ConfigurationError(
+            f"image_size={image_size} for images of {shape[0]}×{shape[1]} pixels: area averaging "
+            f"only makes them smaller; use at most {min(shape[:2])}"
+        )
+    return height, width
+
+
+def area_resize(x: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Smaller images by area averaging: each new pixel is the mean over the area it covers.
+
+    ``x'[i, j] = Σ_ab R[i, a] C[j, b] x[a, b]``, the weight ``R[i, a]`` being the share of the new
+    row i that the old row a covers. Exact for any ratio; the mean of an image is kept.
+
+    Args:
+        x: images, shape ``(n, H, W, C)``.
+        size: new height and width, 1 … H and 1 … W.
+
+    Returns:
+        Float64, shape ``(n, *size, C)``.
+
+    Raises:
+        ConfigurationError: a side is not positive or larger than the image's.
+        DataError: x has not four axes.
+    """
+    if x.ndim != 4:
+        raise DataError(f"images of shape {x.shape}: expected (n, height, width, channels)")
+    target_size(size, x.shape[1:])
+    x = x.astype(np.float64)
+    for axis, side in ((1, size[0]), (2, size[1])):
+        if side != x.shape[axis]:
+            weights = _overlap(x.shape[axis], side)
+            x = np.moveaxis(np.tensordot(weights, x, axes=(1, axis)), 0, axis)
+    return np.ascontiguousarray(x)
+
+
+def _overlap(old: int, new: int) -> np.ndarray:
+    """Share of each new pixel that each old pixel covers, shape ``(new, old)``, rows sum to 1."""
+    # In units of 1/(old·new) of the axis an old pixel has length new, and a new pixel length old.
+    low, left = np.arange(new)[:, None] * old, np.arange(old)[None, :] * new
+    overlap = np.minimum(low + old, left + new) - np.maximum(low, left)
+    return np.maximum(overlap, 0) / old
+
+
+@dataclass(frozen=True, eq=False)
+class Standardization:
+    """``(x − mean)/std`` per channel or feature; where std is 0 the result is 0.
+
+    Attributes:
+        mean: shape ``(channels,)`` or ``(features,)``.
+        std: of the same shape, 0 where the fitted values are all equal (to 12 digits).
+    """
+
+    mean: np.ndarray
+    std: np.ndarray
+
+    def apply(self, x: np.ndarray) -> np.ndarray:
+        """Standardised x in float64; x has the fitted channels or features on its last axis."""
+        inverse = np.divide(1.0, self.std, out=np.zeros_like(self.std), where=self.std > 0)
+        return (x - self.mean) * inverse
+
+
+def fit_standardization(x: np.ndarray) -> Standardization:
+    """Mean and standard deviation of training data.
+
+    Images: per channel, over images and pixels. Vectors: per feature, over the vectors.
+
+    Args:
+        x: shape ``(n, H, W, C)`` or ``(n, features)``.
+    """
+    axes = tuple(range(x.ndim - 1))
+    low, high = x.min(axis=axes), x.max(axis=axes)
+    # Resizing leaves equal pixels equal only up to rounding, which must not be blown up to noise.
+    constant = high - low <= 1e-12 * np.maximum(np.abs(low), np.abs(high))
+    std = np.where(constant, 0.0, x.std(axis=axes, dtype=np.float64))
+    return Standardization(x.mean(axis=axes, dtype=np.float64), std)

@@ -1,0 +1,10 @@
+"""Execution of covariance programs: records of images, then tiles of pairs."""
+
+from .records import Images as Images
+from .records import Statistics as Statistics
+from .records import bind as bind
+from .records import prepare as prepare
+from .tiles import DEFAULT_TILE_BYTES as DEFAULT_TILE_BYTES
+from .tiles import TileShape as TileShape
+from .tiles import gram as gram
+from .tiles import tile_shape as tile_shape

@@ -1,0 +1,154 @@
+"""Gram matrices in tiles of pairs, bounded by a number of bytes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+import numpy as np
+
+from kernas.errors import ConfigurationError
+
+from ..program.ops import MomentOp, Program
+from .instructions import Block, Moment, execute
+from .records import Images, Statistics
+
+DEFAULT_TILE_BYTES = 32 * 2**20
+"""Default bound on the bytes that the moments of one tile take at a time."""
+
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class TileShape:
+    """How pairs are grouped.
+
+    Attributes:
+        side: images on each side of a tile.
+        chunk: images whose records are computed at a time.
+        pair_bytes: most bytes that the live moments of one pair take.
+    """
+
+    side: int
+    chunk: int
+    pair_bytes: int
+
+
+def pair_bytes(program: Program, *, records: bool, tangent: bool) -> int:
+    """Most bytes of moments alive at once for one pair, by walking the program."""
+    needed = program.needed(records=records)
+    last_read = {value: i for i in needed for value in program.ops[i].reads}
+    item = jnp.dtype(jnp.result_type(float)).itemsize * (2 if tangent else 1)
+    alive: dict[int, int] = {}
+    most = 0
+    for index in needed:
+        op = program.ops[index]
+        if isinstance(op, MomentOp):
+            alive[index] = item * math.prod(op.left) * math.prod(op.right)
+        most = max(most, sum(alive.values()))
+        for value in op.reads:
+            if last_read[value] == index:
+                alive.pop(value, None)
+    return most
+
+
+def tile_shape(program: Program, tile_bytes: int, n_reference: int, *, tangent: bool) -> TileShape:
+    """The largest tile and chunk that fit into a number of bytes.
+
+    Raises:
+        ConfigurationError: not even one pair fits.
+    """
+    per_pair = max(pair_bytes(program, records=False, tangent=tangent), 1)
+    recorded = max(pair_bytes(program, records=True, tangent=tangent), 1)
+    pairs_per_image = 1 + (n_reference if program.meets_reference else 0)
+    least = max(per_pair, recorded * pairs_per_image)
+    if tile_bytes < least:
+        raise ConfigurationError(
+            f"tile_bytes={tile_bytes}: one pair of images of {program.image_shape} needs {least} "
+            "bytes; give at least that, or use smaller images"
+        )
+    side = math.isqrt(tile_bytes // per_pair)
+    chunk = tile_bytes // (recorded * pairs_per_image)
+    return TileShape(side, chunk, per_pair)
+
+
+def gram(
+    program: Program,
+    left: Images,
+    right: Images | None,
+    statistics: Statistics | None,
+    *,
+    side: int,
+    tangent: bool,
+    progress: Progress | None = None,
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """``K`` and ``Θ`` of all pairs.
+
+    Args:
+        program: the lowered network.
+        left: the images of the rows, with their records.
+        right: the images of the columns; ``None`` for the rows' own, of which one triangle of
+            tiles is computed and mirrored.
+        statistics: of the bound kernel, ``None`` if the program needs none.
+        side: images on each side of a tile; the last tile is filled up with repetitions.
+        tangent: whether ``Θ`` is wanted.
+        progress: called with the number of pairs after each tile.
+
+    Returns:
+        Arrays ``(n, n')``; the second is ``None`` unless ``tangent``.
+    """
+    columns = left if right is None else right
+    shape = (len(left), len(columns))
+    dtype = jnp.result_type(float)
+    K = np.zeros(shape, dtype)
+    T = np.zeros(shape, dtype) if tangent else None
+    if program.output is None:  # the network is zero everywhere
+        return K, T
+    rows, cols = _parts(len(left), side), _parts(len(columns), side)
+    for i, row in enumerate(rows):
+        left_side = left.take(_filled(row, side))
+        for j, col in enumerate(cols):
+            if right is None and j < i:
+                continue
+            right_side = columns.take(_filled(col, side))
+            scales = {} if statistics is None else statistics.scales
+            grand_means = {} if statistics is None else statistics.grand_means
+            tile = _tile(program, Block(left_side, right_side, False, scales, grand_means, tangent))
+            for whole, part in ((K, tile.K), (T, tile.T)):
+                if whole is None or part is None:
+                    continue
+                block = np.asarray(part)[: len(row), : len(col)]
+                if right is None and i == j:
+                    block = np.triu(block) + np.triu(block, 1).T
+                whole[row[0] : row[-1] + 1, col[0] : col[-1] + 1] = block
+                if right is None and i != j:
+                    whole[col[0] : col[-1] + 1, row[0] : row[-1] + 1] = block.T
+            if progress is not None:
+                progress(len(row) * len(col) * (2 if right is None and i != j else 1))
+    return K, T
+
+
+def _tile(program: Program, block: Block) -> Moment:
+    needed = program.needed(records=False)
+    last_read = {value: i for i in needed for value in program.ops[i].reads}
+    values: dict[int, Moment] = {}
+    for index in needed:
+        op = program.ops[index]
+        assert isinstance(op, MomentOp)
+        values[index] = execute(op, values, block)
+        for value in op.reads:
+            if last_read[value] == index:
+                del values[value]
+    assert program.output is not None
+    return values[program.output].map(lambda part: part[0, 0, 0, 0])
+
+
+def _parts(length: int, side: int) -> list[np.ndarray]:
+    return [np.arange(start, min(start + side, length)) for start in range(0, length, side)]
+
+
+def _filled(indices: np.ndarray, side: int) -> np.ndarray:
+    """Indices repeated at the end to ``side`` of them, so that all tiles share one compilation."""
+    return np.concatenate([indices, np.full(side - len(indices), indices[-1])])

@@ -1,0 +1,348 @@
+"""`NeuralKernel`: the kernel of an infinitely wide network as a function of images."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any, Literal, NamedTuple, cast, overload
+
+import jax.numpy as jnp
+import numpy as np
+
+from kernas.errors import ConfigurationError, DataError, UnboundKernelError
+
+from .architecture import Architecture, Normalize
+from .engine import (
+    DEFAULT_TILE_BYTES,
+    Images,
+    Statistics,
+    TileShape,
+    bind,
+    gram,
+    prepare,
+    tile_shape,
+)
+from .program import Program, lower
+
+Get = Literal["nngp", "ntk"]
+
+
+class Kernels(NamedTuple):
+    """Both kernels of a network; ``None`` for one that was not asked for."""
+
+    nngp: Any
+    ntk: Any
+
+
+@lru_cache(maxsize=256)
+def _lower(architecture: Architecture, image_shape: tuple[int, ...]) -> Program:
+    return lower(architecture, image_shape)
+
+
+@dataclass(frozen=True)
+class _Bound:
+    """The reference images' statistics, with what identifies them."""
+
+    statistics: Statistics | None
+    image_shape: tuple[int, ...]
+    n_reference: int
+    seed: int
+    reference_sha256: str
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedImages:
+    """Images with everything a kernel needs of each by itself; see :meth:`NeuralKernel.prepare`."""
+
+    images: Images
+    _program: Program
+    _statistics: Statistics | None
+    _tangent: bool
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+Inputs = np.ndarray | PreparedImages
+
+
+@dataclass(frozen=True, eq=False)
+class NeuralKernel:
+    """Exact NNGP and NTK of an infinitely wide network.
+
+    ``kernel(x1, x2=None, get=None)`` is the matrix of all pairs. With ``f`` a network of the
+    architecture with random weights, ``nngp`` is ``E[f(x) f(x')]`` and ``ntk`` is
+    ``Σ_θ E[∂f(x)/∂θ ∂f(x')/∂θ]`` over its trainable weights, per output, as widths go to
+    infinity in the NTK parameterisation.
+
+    Args:
+        architecture: the network; its output must be a vector (``Flatten`` or ``GlobalAvgPool``).
+        get: ``"nngp"``, ``"ntk"``, or a tuple of both, for :class:`Kernels`.
+        tile_bytes: bound on the bytes of intermediate results that are held at a time.
+
+    Raises:
+        ConfigurationError: ``get`` or ``tile_bytes`` is not usable.
+
+    Computes in float32, or in float64 where JAX's x64 mode is on. Equal images give exactly the
+    kernel of the image with itself. Between nearly equal pixels, each nonlinearity may change
+    ``ntk`` by ``sqrt(24 ε) / π`` of its value, 5e-4 in float32, since the derivative of arccos
+    is singular there; ``nngp`` keeps its digits.
+
+    References:
+        Lee et al. 2018, Deep neural networks as Gaussian processes, section 2; Jacot et al. 2018,
+        Neural tangent kernel, theorem 1; Arora et al. 2019, On exact computation with an
+        infinitely wide neural net, section 4.
+    """
+
+    architecture: Architecture
+    get: Get | tuple[Get, ...] = "ntk"
+    tile_bytes: int = DEFAULT_TILE_BYTES
+    _bound: _Bound | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.architecture, Architecture):
+            raise ConfigurationError(
+                f"architecture={self.architecture!r}: expected an Architecture; "
+                "build one with serial(...)"
+            )
+        object.__setattr__(self, "get", _checked_get(self.get))
+        if not isinstance(self.tile_bytes, int) or self.tile_bytes < 1:
+            raise ConfigurationError(
+                f"tile_bytes={self.tile_bytes!r}: expected a positive number of bytes"
+            )
+
+    @property
+    def needs_bind(self) -> bool:
+        """Whether the network normalises over a batch, so that it needs reference images."""
+        return any(isinstance(node.layer, Normalize) for node in self.architecture.nodes)
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether :meth:`bind` gave this kernel its reference images."""
+        return self._bound is not None
+
+    def bind(self, x_train: np.ndarray, n_reference: int = 32, seed: int = 0) -> NeuralKernel:
+        """The kernel whose ``Normalize`` layers have their statistics from training images.
+
+        Args:
+            x_train: ``(n, height, width, channels)`` or ``(n, features)``.
+            n_reference: how many of them are drawn, without repetition; all if there are fewer.
+                Part of the kernel's identity: another number is another kernel.
+            seed: of the draw.
+
+        Returns:
+            A bound kernel; this one is not changed.
+
+        Raises:
+            ConfigurationError: ``n_reference`` is not positive.
+            DataError: the images have NaN or the wrong number of axes.
+            ArchitectureError: the network does not fit the images.
+        """
+        if not isinstance(n_reference, int) or n_reference < 1:
+            raise ConfigurationError(
+                f"n_reference={n_reference!r}: expected a positive number of images"
+            )
+        x = _checked_images(x_train, "x_train")
+        program = _lower(self.architecture, x.shape[1:])
+        chosen = np.random.default_rng(seed).permutation(len(x))[:n_reference]
+        reference = x[np.sort(chosen)]
+        statistics = None
+        if program.needs_reference:
+            statistics = bind(program, reference, tangent="ntk" in _names(self.get))
+        digest = hashlib.sha256(np.ascontiguousarray(reference, np.float64).tobytes()).hexdigest()
+        bound = _Bound(statistics, x.shape[1:], len(reference), seed, digest)
+        return replace(self, _bound=bound)
+
+    def prepare(self, x: np.ndarray, get: Get | tuple[Get, ...] | None = None) -> PreparedImages:
+        """Do once what the kernel needs of each image, for images that stand in several calls.
+
+        ``kernel(prepared)`` and ``kernel(x, prepared)`` equal the calls with the images
+        themselves, and skip the work that depends on one image only.
+
+        Args:
+            x: ``(n, height, width, channels)`` or ``(n, features)``.
+            get: the kernels that will be asked for; the kernel's own choice if ``None``.
+
+        Raises:
+            UnboundKernelError, DataError, ArchitectureError: as for a call.
+        """
+        x = _checked_images(x, "x")
+        tangent = "ntk" in _names(self.get if get is None else _checked_get(get))
+        program = _lower(self.architecture, x.shape[1:])
+        statistics = self._statistics(program, tangent)
+        tiles = self._tiles(program, statistics, tangent)
+        chunk = _balanced(len(x), tiles.chunk)
+        images = prepare(program, x, statistics, chunk=chunk, tangent=tangent)
+        return PreparedImages(images, program, statistics, tangent)
+
+    @overload
+    def __call__(self, x1: Inputs, x2: Inputs | None = None, get: Get | None = None) -> Any: ...
+    @overload
+    def __call__(
+        self, x1: Inputs, x2: Inputs | None = None, *, get: tuple[Get, ...]
+    ) -> Kernels: ...
+    def __call__(
+        self,
+        x1: Inputs,
+        x2: Inputs | None = None,
+        get: Get | tuple[Get, ...] | None = None,
+    ) -> np.ndarray | Kernels:
+        """The kernel of all pairs.
+
+        Args:
+            x1: ``(n1, height, width, channels)`` or ``(n1, features)``, or prepared images.
+            x2: ``(n2, …)``; ``None`` for ``x1`` itself, of which one triangle is computed.
+            get: ``"nngp"``, ``"ntk"`` or a tuple; the kernel's own choice if ``None``.
+
+        Returns:
+            A matrix ``(n1, n2)``, or :class:`Kernels` of two where ``get`` is a tuple.
+
+        Raises:
+            UnboundKernelError: the network normalises over a batch and is not bound.
+            DataError: the images have NaN, their shapes differ, or they were prepared by another
+                kernel.
+            ArchitectureError: the network does not fit the images.
+        """
+        get = self.get if get is None else _checked_get(get)
+        tangent = "ntk" in _names(get)
+        left = x1 if isinstance(x1, PreparedImages) else self.prepare(x1, get)
+        right = None
+        if x2 is not None:
+            right = x2 if isinstance(x2, PreparedImages) else self.prepare(x2, get)
+        self._check_prepared(left, right, tangent)
+        program, statistics = left._program, left._statistics
+        tiles = self._tiles(program, statistics, tangent)
+        longest = max(len(left), 0 if right is None else len(right))
+        columns = None if right is None else right.images
+        K, T = gram(
+            program,
+            left.images,
+            columns,
+            statistics,
+            side=_balanced(longest, tiles.side),
+            tangent=tangent,
+        )
+        _fill_equal_images(K, T, left.images, columns or left.images)
+        return _result(get, K, T)
+
+    def _tiles(self, program: Program, statistics: Statistics | None, tangent: bool) -> TileShape:
+        n_reference = 0 if statistics is None else len(statistics.reference)
+        return tile_shape(program, self.tile_bytes, n_reference, tangent=tangent)
+
+    def _check_prepared(
+        self, left: PreparedImages, right: PreparedImages | None, tangent: bool
+    ) -> None:
+        if right is not None and left._program.image_shape != right._program.image_shape:
+            raise DataError(
+                f"x1 has images of {left._program.image_shape} and x2 of "
+                f"{right._program.image_shape}: expected equal shapes"
+            )
+        for side in (left, right or left):
+            program = _lower(self.architecture, side._program.image_shape)
+            statistics = self._statistics(program, tangent)
+            if side._program != program or side._statistics is not statistics:
+                raise DataError(
+                    "these images were prepared by another kernel; prepare them with this one"
+                )
+            if tangent and not side._tangent:
+                raise DataError(
+                    "these images were prepared without the tangent kernel; call "
+                    'kernel.prepare(x, get=("nngp", "ntk"))'
+                )
+
+    def settings(self, image_shape: Sequence[int]) -> dict[str, Any]:
+        """What decides the last digits of a result, for a record beside it.
+
+        Args:
+            image_shape: ``(height, width, channels)`` or ``(features,)``.
+
+        Returns:
+            ``dtype``; ``tile_bytes``; ``tile_side`` and ``record_chunk``, the most images on each
+            side of a tile and in a chunk of records.
+        """
+        tangent = "ntk" in _names(self.get)
+        program = _lower(self.architecture, tuple(image_shape))
+        statistics = None if self._bound is None else self._bound.statistics
+        tiles = self._tiles(program, statistics, tangent)
+        return {
+            "dtype": str(jnp.result_type(float)),
+            "tile_bytes": self.tile_bytes,
+            "tile_side": tiles.side,
+            "record_chunk": tiles.chunk,
+        }
+
+    def _statistics(self, program: Program, tangent: bool) -> Statistics | None:
+        if not program.needs_reference:
+            return None
+        if self._bound is None:
+            raise UnboundKernelError(
+                "this network normalises over a batch, so its kernel needs reference images; "
+                "call kernel.bind(x_train) and use what it returns"
+            )
+        if self._bound.image_shape != program.image_shape:
+            raise DataError(
+                f"images of {program.image_shape}, but the kernel was bound to images of "
+                f"{self._bound.image_shape}; bind it to images of the same shape"
+            )
+        statistics = self._bound.statistics
+        if statistics is not None and tangent and not statistics.tangent:
+            raise UnboundKernelError(
+                f"the kernel was bound with get={self.get!r}, which recorded no statistics of the "
+                'tangent kernel; bind NeuralKernel(architecture, get=("nngp", "ntk"))'
+            )
+        return statistics
+
+
+def _names(get: Get | tuple[Get, ...]) -> tuple[Get, ...]:
+    return get if isinstance(get, tuple) else (get,)
+
+
+def _checked_get(get: Any) -> Get | tuple[Get, ...]:
+    names = tuple(get) if isinstance(get, list | tuple) else (get,)
+    if not names or len(set(names)) < len(names) or not set(names) <= {"nngp", "ntk"}:
+        raise ConfigurationError(
+            f"get={get!r}: expected 'nngp', 'ntk' or a tuple of both, each once"
+        )
+    return cast("tuple[Get, ...]", names) if isinstance(get, list | tuple) else get
+
+
+def _checked_images(x: Any, name: str) -> np.ndarray:
+    array = np.asarray(x)
+    if array.ndim not in (2, 4) or 0 in array.shape:
+        raise DataError(
+            f"{name} has shape {array.shape}: expected (n, height, width, channels) or "
+            "(n, features); give grey images an axis of one channel, x[..., None]"
+        )
+    if array.dtype.kind not in "fiub":
+        raise DataError(f"{name} has dtype {array.dtype}: expected real numbers")
+    finite = np.isfinite(array).reshape(len(array), -1).all(axis=1)
+    if not finite.all():
+        raise DataError(
+            f"{name}[{int(np.argmin(finite))}] has NaN or infinite pixels: expected finite "
+            "numbers; drop or repair the image"
+        )
+    return array
+
+
+def _balanced(length: int, most: int) -> int:
+    """Parts as equal as possible, none larger than ``most``."""
+    return -(-length // -(-length // most))
+
+
+def _result(get: Get | Sequence[Get], K: np.ndarray, T: np.ndarray | None) -> np.ndarray | Kernels:
+    if isinstance(get, tuple):
+        return Kernels(K if "nngp" in get else None, T if "ntk" in get else None)
+    return K if get == "nngp" else cast(np.ndarray, T)
+
+
+def _fill_equal_images(K: np.ndarray, T: np.ndarray | None, left: Images, right: Images) -> None:
+    """Put the kernel of an image with itself wherever an image meets its equal."""
+    both = np.concatenate([np.asarray(left.pixels), np.asarray(right.pixels)])
+    rows = np.ascontiguousarray(both.reshape(len(both), -1))
+    _, kind = np.unique(rows.view(f"V{rows.strides[0]}").ravel(), return_inverse=True)
+    i, j = np.nonzero(kind[: len(left), None] == kind[None, len(left) :])
+    for whole, own in ((K, left.self_moment.K), (T, left.self_moment.T)):
+        if whole is not None and own is not None:
+            whole[i, j] = np.asarray(own)[i]

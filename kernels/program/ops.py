@@ -1,0 +1,209 @@
+"""The instructions of a covariance program.
+
+A program is a straight line of instructions in single assignment form: instruction ``i`` defines
+value ``i`` and reads earlier ones. A *moment* is a value per pair of images, ``K`` and ``Θ`` over
+pixels of both (``covariance/__init__.py`` has the layout). A *record* is a value per image, which
+is computed once for each image and then read by all the pairs it stands in.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..architecture.layers import Activation, AvgPool, GlobalAvgPool, WeightLayer
+
+Pixels = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Op:
+    """An instruction. ``reads`` lists the moments it reads, ``records`` the records."""
+
+    @property
+    def reads(self) -> tuple[int, ...]:
+        return ()
+
+    @property
+    def records(self) -> tuple[int, ...]:
+        return ()
+
+
+@dataclass(frozen=True)
+class MomentOp(Op):
+    """Defines a moment between pixels of shape ``left`` and ``right``."""
+
+    left: Pixels
+    right: Pixels
+
+
+@dataclass(frozen=True)
+class ReadOp(MomentOp):
+    """A moment made of one other, ``source``."""
+
+    source: int
+
+    @property
+    def reads(self) -> tuple[int, ...]:
+        return (self.source,)
+
+
+@dataclass(frozen=True)
+class ImageOp(MomentOp):
+    """The images' own products; with ``flat``, of all pixels side by side."""
+
+    flat: bool
+
+
+@dataclass(frozen=True)
+class ZeroOp(MomentOp):
+    """Zero: two nodes that share no randomness, where an instruction needs to read it."""
+
+
+@dataclass(frozen=True)
+class WeightOp(ReadOp):
+    """The output of a weight layer with itself."""
+
+    layer: WeightLayer
+
+
+@dataclass(frozen=True)
+class DualOp(ReadOp):
+    """Two nonlinearities' outputs: the dual of ``source`` and of the variances of both sides."""
+
+    activation: Activation
+    left_variance: int
+    right_variance: int
+
+    @property
+    def records(self) -> tuple[int, ...]:
+        return (self.left_variance, self.right_variance)
+
+
+@dataclass(frozen=True)
+class SteinOp(ReadOp):
+    """A nonlinearity's output on ``side`` with a Gaussian node: ``source · E[φ'(b)]``."""
+
+    activation: Activation
+    variance: int
+    side: int
+
+    @property
+    def records(self) -> tuple[int, ...]:
+        return (self.variance,)
+
+
+@dataclass(frozen=True)
+class PoolOp(ReadOp):
+    """A pool on the left (``side`` 0) or right (1) pixels of ``source``."""
+
+    layer: AvgPool | GlobalAvgPool
+    side: int
+
+
+@dataclass(frozen=True)
+class FlattenOp(ReadOp):
+    """Two flattened images: the mean over equal pixels of ``source``."""
+
+
+@dataclass(frozen=True)
+class SumOp(MomentOp):
+    """``Σ times · value`` over ``terms``, pairs ``(value, times)``."""
+
+    terms: tuple[tuple[int, int], ...]
+
+    @property
+    def reads(self) -> tuple[int, ...]:
+        return tuple(value for value, _ in self.terms)
+
+
+@dataclass(frozen=True)
+class NormalizeOp(ReadOp):
+    """Normalisation of the left side, the right side or both.
+
+    Attributes:
+        left_scale: record of the left side's scale, ``None`` where only the right is normalised.
+        right_scale: likewise for the right side.
+        left_mean: record to subtract for the left image's pixels, where the right side is centred.
+        right_mean: record to subtract for the right image's pixels, where the left is centred.
+    """
+
+    left_scale: int | None
+    right_scale: int | None
+    left_mean: int | None
+    right_mean: int | None
+
+    @property
+    def records(self) -> tuple[int, ...]:
+        parts = (self.left_scale, self.right_scale, self.left_mean, self.right_mean)
+        return tuple(part for part in parts if part is not None)
+
+
+@dataclass(frozen=True)
+class RecordOp(Op):
+    """Defines a record, made of the moment ``source``."""
+
+    source: int
+
+    @property
+    def reads(self) -> tuple[int, ...]:
+        return (self.source,)
+
+
+@dataclass(frozen=True)
+class VarianceOp(RecordOp):
+    """Per image: ``K(x, x)[p, p]`` of a node."""
+
+
+@dataclass(frozen=True)
+class MeanOp(RecordOp):
+    """Per image: mean over reference images (left) and their pixels, of ``K`` and of ``Θ``."""
+
+
+@dataclass(frozen=True)
+class ScaleOp(RecordOp):
+    """Of the reference images alone: ``1 / (v − m)``, ``source`` being the node with itself.
+
+    Attributes:
+        mean: the record whose mean over reference images is ``m``, ``None`` for ``m = 0``.
+    """
+
+    mean: int | None
+
+    @property
+    def records(self) -> tuple[int, ...]:
+        return () if self.mean is None else (self.mean,)
+
+
+@dataclass(frozen=True)
+class Program:
+    """A lowered architecture.
+
+    Attributes:
+        ops: the instructions.
+        output: the moment that is the kernel, ``None`` if the network is zero everywhere.
+        image_shape: ``(height, width, channels)`` or ``(features,)``.
+    """
+
+    ops: tuple[Op, ...]
+    output: int | None
+    image_shape: tuple[int, ...]
+
+    @property
+    def needs_reference(self) -> bool:
+        """Whether statistics of reference images enter the kernel."""
+        return any(isinstance(op, ScaleOp) for op in self.ops)
+
+    @property
+    def meets_reference(self) -> bool:
+        """Whether every image has to be paired with the reference images first."""
+        return any(isinstance(op, MeanOp) for op in self.ops)
+
+    def needed(self, *, records: bool) -> tuple[int, ...]:
+        """Instructions to execute, in order: for the output, or for the records as well."""
+        wanted = set() if self.output is None else {self.output}
+        if records:
+            wanted |= {i for i, op in enumerate(self.ops) if isinstance(op, RecordOp)}
+        for index in range(len(self.ops) - 1, -1, -1):
+            if index in wanted:
+                wanted.update(self.ops[index].reads)
+        return tuple(sorted(wanted))

@@ -1,0 +1,11 @@
+"""What can be wrong with a Gram matrix that is otherwise well formed."""
+
+from kernas.errors import KernasError
+
+
+class DegenerateKernelError(KernasError, ArithmeticError):
+    """The kernel is zero, constant or not finite: it says nothing about the images."""
+
+
+class NotPositiveDefiniteError(KernasError, ArithmeticError):
+    """``K + ρI`` is not positive definite in float64, so it defines no regression."""

@@ -1,0 +1,251 @@
+"""Scores of a kernel on a classification problem, by the names that rankings use.
+
+Every score but the two of validation reads training images only. Standard errors are those of a
+mean over images, ``std/√n``: how the score would vary with other images scored by the same
+regression. They leave out that other training images would give another regression. Scores that are
+no mean over images have none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from kernas.errors import ConfigurationError, DataError
+
+from .checks import check_cross, check_gram, check_ridge
+from .ridge import (
+    Spectrum,
+    centred_alignment,
+    condition_number,
+    decompose,
+    log_evidence,
+    loo_predictions,
+    predict,
+)
+from .targets import centred_one_hot, check_class_indices
+
+
+@dataclass(frozen=True)
+class ScoreValue:
+    """A score and, where it is a mean over images, the standard error of that mean."""
+
+    value: float
+    standard_error: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """One Gram matrix with its labels at one ridge: what a metric reads.
+
+    Attributes:
+        gram: training Gram matrix in float64, shape ``(n, n)``.
+        labels: of the training images, shape ``(n,)``.
+        ridge: relative ridge λ.
+        n_classes: number C of classes.
+        cross: kernel of the validation with the training images, shape ``(m, n)``, if any.
+        validation_labels: shape ``(m,)``, if any.
+    """
+
+    gram: np.ndarray = field(repr=False)
+    labels: np.ndarray = field(repr=False)
+    ridge: float
+    n_classes: int
+    cross: np.ndarray | None = field(default=None, repr=False)
+    validation_labels: np.ndarray | None = field(default=None, repr=False)
+
+    @cached_property
+    def spectrum(self) -> Spectrum:
+        """The one eigendecomposition that all metrics share."""
+        return decompose(self.gram)
+
+    @cached_property
+    def targets(self) -> np.ndarray:
+        """Centred one-hot training labels, shape ``(n, C)``."""
+        return centred_one_hot(self.labels, self.n_classes)
+
+    @cached_property
+    def loo(self) -> np.ndarray:
+        """Leave-one-out predictions, shape ``(n, C)``."""
+        return loo_predictions(self.spectrum, self.targets, self.ridge)
+
+    @cached_property
+    def validation(self) -> tuple[np.ndarray, np.ndarray]:
+        """Predictions of the validation images, shape ``(m, C)``, and their labels."""
+        if self.cross is None or self.validation_labels is None:
+            raise ConfigurationError(
+                "a validation score needs validation images; give K_validation and y_validation"
+            )
+        prediction = predict(self.spectrum, self.cross, self.targets, self.ridge)
+        return prediction, self.validation_labels
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A named score.
+
+    Attributes:
+        name: as in ``nngp:NAME``.
+        higher_is_better: the direction in which candidates are ranked.
+        needs_validation: whether it reads validation images; the others read none.
+        compute: the score of a :class:`Problem`.
+    """
+
+    name: str
+    higher_is_better: bool
+    needs_validation: bool
+    compute: Callable[[Problem], ScoreValue] = field(repr=False)
+
+
+def mean_accuracy(prediction: np.ndarray, labels: np.ndarray) -> ScoreValue:
+    """Share of images whose largest prediction is their class, in [0, 1].
+
+    Of equal largest predictions the class of the lowest index counts.
+    """
+    return _mean_over_images((np.argmax(prediction, axis=1) == labels).astype(np.float64))
+
+
+def mean_squared_error(prediction: np.ndarray, labels: np.ndarray) -> ScoreValue:
+    """Mean over images of the squared distance from the centred one-hot target.
+
+    ``(1/n) Σ_i Σ_c (f_ic − y_ic)²``, summed over the classes: predicting nothing, f = 0, has
+    ``1 − 1/C``.
+    """
+    targets = centred_one_hot(labels, prediction.shape[1])
+    return _mean_over_images(np.sum((prediction - targets) ** 2, axis=1))
+
+
+def _mean_over_images(values: np.ndarray) -> ScoreValue:
+    n = len(values)
+    error = float(np.std(values, ddof=1) / np.sqrt(n)) if n > 1 else None
+    return ScoreValue(float(np.mean(values)), error)
+
+
+def _validation_accuracy(problem: Problem) -> ScoreValue:
+    return mean_accuracy(*problem.validation)
+
+
+def _validation_error(problem: Problem) -> ScoreValue:
+    return mean_squared_error(*problem.validation)
+
+
+def _loo_accuracy(problem: Problem) -> ScoreValue:
+    return mean_accuracy(problem.loo, problem.labels)
+
+
+def _loo_error(problem: Problem) -> ScoreValue:
+    return mean_squared_error(problem.loo, problem.labels)
+
+
+def _evidence(problem: Problem) -> ScoreValue:
+    return ScoreValue(log_evidence(problem.spectrum, problem.targets, problem.ridge))
+
+
+def _alignment(problem: Problem) -> ScoreValue:
+    return ScoreValue(centred_alignment(problem.gram, problem.targets))
+
+
+def _condition(problem: Problem) -> ScoreValue:
+    return ScoreValue(condition_number(problem.spectrum, problem.ridge))
+
+
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric("validation_accuracy", True, True, _validation_accuracy),
+        Metric("validation_error", False, True, _validation_error),
+        Metric("loo_accuracy", True, False, _loo_accuracy),
+        Metric("loo_error", False, False, _loo_error),
+        Metric("evidence", True, False, _evidence),
+        Metric("alignment", True, False, _alignment),
+        Metric("condition", False, False, _condition),
+    )
+}
+"""Every score of a kernel by its name."""
+
+
+def resolve_metrics(names: Sequence[str], *, validation: bool = True) -> tuple[Metric, ...]:
+    """The metrics of these names, refused before anything is computed if one cannot be.
+
+    Args:
+        names: one or more keys of ``METRICS``.
+        validation: whether validation images will be there.
+
+    Raises:
+        ConfigurationError: no name, an unknown one, or one that needs validation images.
+    """
+    if isinstance(names, str) or not names:
+        raise ConfigurationError(
+            f"metrics={names!r}: expected a list of one or more of {', '.join(METRICS)}"
+        )
+    for name in names:
+        if name not in METRICS:
+            raise ConfigurationError(
+                f"unknown metric {name!r}: expected one of {', '.join(METRICS)}"
+            )
+        if METRICS[name].needs_validation and not validation:
+            raise ConfigurationError(
+                f"metric {name!r} needs validation images; give K_validation and y_validation, or "
+                "use a metric of training images such as 'loo_accuracy'"
+            )
+    return tuple(METRICS[name] for name in names)
+
+
+def score_gram(
+    K_train: ArrayLike,
+    y_train: ArrayLike,
+    *,
+    ridge: float,
+    metrics: Sequence[str],
+    n_classes: int,
+    K_validation: ArrayLike | None = None,
+    y_validation: ArrayLike | None = None,
+) -> dict[str, ScoreValue]:
+    """Scores of one kernel, from one eigendecomposition in float64.
+
+    Args:
+        K_train: Gram matrix of the training images, shape ``(n, n)``.
+        y_train: their class indices in ``0 … C−1``, shape ``(n,)``, two classes at least.
+        ridge: λ >= 0; the absolute ridge is ``ρ = λ · mean(diag K_train)``.
+        metrics: names, keys of ``METRICS``.
+        n_classes: number C of classes.
+        K_validation: kernel of the validation with the training images, shape ``(m, n)``.
+        y_validation: class indices of the validation images, shape ``(m,)``.
+
+    Returns:
+        A :class:`ScoreValue` for each name, in the order of ``metrics``.
+
+    Raises:
+        ConfigurationError: an unknown metric, one that lacks its validation images, a bad ridge.
+        DataError: shapes or labels do not fit.
+        DegenerateKernelError: the kernel is zero, constant or not finite.
+        NotPositiveDefiniteError: ``K_train + ρI`` is not positive definite.
+    """
+    if (K_validation is None) != (y_validation is None):
+        raise ConfigurationError("give K_validation and y_validation together, or neither")
+    chosen = resolve_metrics(metrics, validation=K_validation is not None)
+    gram = check_gram(K_train)
+    labels = _labels(y_train, len(gram), n_classes, "training")
+    if len(np.unique(labels)) < 2:
+        raise DataError(
+            f"all {len(gram)} training labels are {labels[0]}: expected at least 2 classes"
+        )
+    cross = validation_labels = None
+    if K_validation is not None and y_validation is not None:
+        cross = check_cross(K_validation, len(gram))
+        validation_labels = _labels(y_validation, len(cross), n_classes, "validation")
+    problem = Problem(gram, labels, check_ridge(ridge), n_classes, cross, validation_labels)
+    return {metric.name: metric.compute(problem) for metric in chosen}
+
+
+def _labels(y: ArrayLike, n: int, n_classes: int, part: str) -> np.ndarray:
+    labels = check_class_indices(y, n_classes, f"{part} labels")
+    if len(labels) != n:
+        raise DataError(
+            f"{len(labels)} {part} labels for {n} {part} images of the kernel: expected one each"
+        )
+    return labels

@@ -1,0 +1,63 @@
+"""Architecture search: spaces, scores, tables of truth, rankings and their reports.
+
+The public names are loaded when they are first used, so that the command line can choose JAX's
+device and show its help before JAX is imported.
+"""
+
+if __name__ == "search":
+    raise ImportError("import kernas.search")
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .pipeline import rank as rank
+    from .ranking import Agreement as Agreement
+    from .ranking import Interval as Interval
+    from .ranking import Ranking as Ranking
+    from .ranking import Row as Row
+    from .ranking import agreement as agreement
+    from .ranking import ndcg as ndcg
+    from .report import score_distribution_figure as score_distribution_figure
+    from .report import score_truth_figure as score_truth_figure
+    from .scores import Evaluation as Evaluation
+    from .scores import KernelScore as KernelScore
+    from .scores import Score as Score
+    from .scores import Source as Source
+    from .scores import evaluate_scores as evaluate_scores
+    from .scores import parse_scores as parse_scores
+    from .scores import score_names as score_names
+    from .spaces import Candidate as Candidate
+    from .spaces import NasBench201 as NasBench201
+    from .spaces import Space as Space
+    from .spaces import read_candidates as read_candidates
+    from .truth import Truth as Truth
+    from .truth import load_truth as load_truth
+
+_ROOMS = {
+    "pipeline": ("rank",),
+    "ranking": ("Agreement", "Interval", "Ranking", "Row", "agreement", "ndcg"),
+    "report": ("score_distribution_figure", "score_truth_figure"),
+    "scores": (
+        "Evaluation",
+        "KernelScore",
+        "Score",
+        "Source",
+        "evaluate_scores",
+        "parse_scores",
+        "score_names",
+    ),
+    "spaces": ("Candidate", "NasBench201", "Space", "read_candidates"),
+    "truth": ("Truth", "load_truth"),
+}
+_HOME = {name: room for room, names in _ROOMS.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_HOME[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME})

@@ -1,0 +1,3 @@
+"""The command line ``kernas``."""
+
+from .app import main as main

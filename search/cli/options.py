@@ -1,0 +1,116 @@
+"""Options of the subcommands. Nothing heavy is imported here, so that help comes at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+Device = Literal["auto", "cpu", "gpu", "tpu"]
+Dtype = Literal["float32", "float64"]
+
+
+@dataclass(frozen=True)
+class RankOptions:
+    """Rank architectures by the kernels of their infinitely wide networks, without training.
+
+    Without options, NAS-Bench-201 cells are ranked on scikit-learn's digits: no download.
+
+    Typical calls:
+      kernas rank --sample 50 --score nngp:loo_error,ntk:loo_error --output runs/digits
+      kernas rank --dataset cifar10 --truth nasbench201 --sample 100 --n-validation 200
+      kernas rank --dataset images.npz --image-size 16 --architectures cells.txt network.json
+    """
+
+    dataset: str = "digits"
+    """digits, cifar10, fashion_mnist, or the path of an .npz with x and y."""
+
+    space: Literal["nasbench201"] = "nasbench201"
+    """The search space that cell strings belong to."""
+
+    sample: int = 24
+    """How many cells to draw, no two of them the same network."""
+
+    architectures: Annotated[
+        tuple[str, ...],
+        tyro.conf.arg(
+            metavar="CELL|FILE",
+            help="Rank these instead of a sample: cell strings, .json architectures, or text "
+            "files with one cell string a line.",
+            help_behavior_hint="(default: a sample)",
+        ),
+    ] = ()
+
+    truth: Annotated[str | None, tyro.conf.arg(metavar="NAME|FILE")] = None
+    """Measured accuracies to compare with: nasbench201, or the path of an .npz table."""
+
+    truth_column: str = "test_cifar10"
+    """The table's column."""
+
+    score: Annotated[
+        str,
+        tyro.conf.arg(
+            metavar="NAME,...",
+            help="Comma-separated scores, the first one ranks: nngp: or ntk: followed by "
+            "validation_accuracy, validation_error, loo_accuracy, loo_error, evidence, alignment "
+            "or condition.",
+        ),
+    ] = "nngp:validation_accuracy"
+
+    ridge: float = 1e-2
+    """Ridge relative to the kernel's mean diagonal."""
+
+    image_size: Annotated[
+        int | None,
+        tyro.conf.arg(metavar="INT", help_behavior_hint="(default: 8, or a file's stored size)"),
+    ] = None
+    """Side in pixels that images are resized to by area averaging."""
+
+    n_train: int = 100
+    """Images of the regression."""
+
+    n_validation: int = 100
+    """Further images of the training set for the validation scores; 0 if there are none."""
+
+    n_reference: int = 32
+    """Images of the regression that batch normalisation has its statistics from."""
+
+    cells: int = 1
+    """Cells in each of the three stages of the skeleton (published: 5)."""
+
+    center: bool = True
+    """Whether normalisation subtracts the mean, as batch normalisation does."""
+
+    reduction: Annotated[
+        Literal["residual", "pool"],
+        tyro.conf.arg(
+            help="What halves the image between stages: the published residual block, or a pool "
+            "and a 1x1 convolution."
+        ),
+    ] = "residual"
+
+    seed: int = 0
+    """Fixes the sample, the images, the reference images and the bootstrap."""
+
+    output: Annotated[
+        Path | None,
+        tyro.conf.arg(metavar="PATH", help_behavior_hint="(default: next runs/rank-DATASET-N)"),
+    ] = None
+    """Run folder for ranking.csv, timings.csv, summary.json and ranking.png."""
+
+    resume: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Go on with the run folder (without --output: the last numbered one)."""
+
+    json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Print one JSON object and nothing else on stdout."""
+
+    device: Device = "auto"
+    """Where to compute."""
+
+    dtype: Dtype = "float32"
+    """Floating-point type of the kernels; the regression is always float64."""
+
+    quiet: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """No progress bar."""

@@ -1,0 +1,166 @@
+"""The main job from end to end: candidates → scores → ranking → files."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from kernas.errors import ConfigurationError, KernasError
+from kernas.kernels import Architecture
+
+from .ranking.environment import device, dtype, versions
+from .ranking.evaluate import check_names, evaluate_candidates, rows_of
+from .ranking.run_folder import Record, open_run
+from .ranking.table import Ranking, rank_rows
+from .report.files import write_report
+from .scores import Score
+from .scores.base import check_scores
+from .spaces import Candidate
+from .truth import Truth
+
+FORMAT, VERSION = "kernas.ranking", 1
+
+
+def rank(
+    candidates: Iterable[Candidate | Architecture],
+    scores: Score | Sequence[Score],
+    *,
+    output: str | os.PathLike[str] | None = None,
+    resume: bool = False,
+    truth: Mapping[str, float] | None = None,
+    seed: int = 0,
+    progress: bool = True,
+    options: Mapping[str, Any] | None = None,
+) -> Ranking:
+    """Score candidates without training them, and order them by the first score.
+
+    Candidates of equal architectures (by hash) are evaluated once. What a candidate raises becomes
+    its row with status ``"error"``; a kernel that is zero, constant or not finite gives status
+    ``"degenerate"``, ranked below all others.
+
+    Args:
+        candidates: from ``space.sample``, ``space.candidate`` or ``read_candidates``; an
+            architecture is named by the beginning of its hash.
+        scores: one score, or several; the first one ranks. Scores that share their data and ridge
+            share one kernel evaluation a candidate.
+        output: run folder for ``ranking.csv``, ``timings.csv``, ``summary.json``, ``ranking.png``
+            and what is needed to go on after an interruption; ``None`` writes nothing.
+        resume: go on with the run that ``output`` holds: only what is missing is computed, and
+            ``ranking.csv`` ends with the bytes of an uninterrupted run.
+        truth: candidate's name → measured value, larger is better (see :func:`load_truth`).
+        seed: of the bootstrap intervals.
+        progress: whether to show a bar with rate and remaining time on stderr.
+        options: further JSON values that identify the run, kept in ``config.json``.
+
+    Returns:
+        The ranking; ``print(ranking.top(5))`` shows its head.
+
+    Raises:
+        ConfigurationError: no candidate or score, or two of one name.
+        DataError: a candidate is missing in ``truth``.
+        RunFolderError: the folder cannot be written, is in use, holds another configuration (the
+            message names the field), or this one and ``resume`` is false.
+        KernasError: a file could not be written on the way.
+    """
+    chosen = [_candidate(candidate) for candidate in candidates]
+    wanted = tuple(scores) if isinstance(scores, Sequence) else (scores,)
+    check_names(chosen)
+    check_scores(wanted)
+    table = truth if truth is None or isinstance(truth, Truth) else Truth(truth)
+    if table is not None:
+        table.require(candidate.name for candidate in chosen)
+    config = _config(chosen, wanted, table, seed, options or {})
+    if output is None:
+        records = evaluate_candidates(chosen, wanted, progress=progress)
+        return _ranking(chosen, wanted, records, table, seed, config)
+    with open_run(output, config, resume=resume) as folder:
+        done = folder.records()
+        try:
+            records = evaluate_candidates(
+                chosen, wanted, done=done, keep=folder.append, progress=progress
+            )
+            ranking = _ranking(chosen, wanted, records, table, seed, config)
+            write_report(folder, ranking, records)
+        except OSError as error:
+            raise KernasError(
+                f"cannot write in {folder.path} ({error}); free some space there and resume"
+            ) from error
+    return ranking
+
+
+def _candidate(candidate: Candidate | Architecture) -> Candidate:
+    if isinstance(candidate, Candidate):
+        return candidate
+    if isinstance(candidate, Architecture):
+        return Candidate(candidate.hash[:12], partial(Architecture, candidate.nodes))
+    raise ConfigurationError(
+        f"candidate {candidate!r}: expected a Candidate or an Architecture, for example "
+        "space.candidate(cell)"
+    )
+
+
+def _config(
+    candidates: Sequence[Candidate],
+    scores: Sequence[Score],
+    truth: Truth | None,
+    seed: int,
+    options: Mapping[str, Any],
+) -> dict[str, Any]:
+    """What identifies a run: two runs of equal configurations give equal ``ranking.csv``."""
+    digest = hashlib.sha256()
+    for candidate in candidates:
+        digest.update(f"{candidate.name}\t{candidate.architecture.hash}\n".encode())
+    current = versions()
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "options": dict(options),
+        "candidates": {"count": len(candidates), "sha256": digest.hexdigest()},
+        "scores": {score.name: score.settings() for score in scores},
+        "score_order": [score.name for score in scores],
+        "truth": truth
+        and {
+            "source": truth.source,
+            "column": truth.column,
+            "sha256": truth.fingerprint(candidate.name for candidate in candidates),
+        },
+        "bootstrap_seed": seed,
+        "dtype": dtype(),
+        "device": {key: value for key, value in device().items() if key != "count"},
+        "versions": {name: current[name] for name in ("kernas", "jax")},
+    }
+
+
+def _ranking(
+    candidates: Sequence[Candidate],
+    scores: Sequence[Score],
+    records: Sequence[Record],
+    truth: Truth | None,
+    seed: int,
+    config: dict[str, Any],
+) -> Ranking:
+    directions = {score.name: score.higher_is_better for score in scores}
+    measured = {} if truth is None else {c.name: truth[c.name] for c in candidates}
+    rows = rank_rows(rows_of(candidates, records, measured), directions)
+    ranking = Ranking(rows, directions)
+    statistics = {} if truth is None else ranking.correlation(truth, seed=seed)
+    settings: list[Any] = []
+    for record in records:
+        if record["settings"] and record["settings"] not in settings:
+            settings.append(record["settings"])
+    summary = {
+        "config": config,
+        "rows": [row.to_dict() for row in rows],
+        "statistics": {name: value.to_dict() for name, value in statistics.items()},
+        "seconds": round(sum(record["seconds"] for record in records), 4),
+        "compilations": sum(record["compilations"] for record in records),
+        "architectures": len(records),
+        "kernel_settings": settings,
+        "dtype": dtype(),
+        "device": device(),
+        "versions": versions(),
+    }
+    return Ranking(rows, directions, dict(statistics), summary)

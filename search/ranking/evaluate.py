@@ -1,0 +1,136 @@
+"""The loop of a ranking: every different architecture once, each result kept as it comes."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from tqdm import tqdm
+
+from kernas.errors import ConfigurationError
+from kernas.kernels.regression import ScoreValue
+
+from ..scores import Score, evaluate_scores
+from ..spaces import Candidate
+from .environment import compilations
+from .run_folder import Record
+from .table import DEGENERATE, ERROR, OK, Row
+
+
+def evaluate_candidates(
+    candidates: Sequence[Candidate],
+    scores: Sequence[Score],
+    *,
+    done: Iterable[Record] = (),
+    keep: Callable[[Record], None] = lambda record: None,
+    progress: bool = True,
+) -> list[Record]:
+    """Evaluate what is missing; candidates of one hash are evaluated once.
+
+    Args:
+        candidates: with unique names.
+        scores: all of them are computed for every architecture.
+        done: records of an earlier session; failed ones are computed again.
+        keep: called with each new record as soon as it is there.
+        progress: whether to show a bar with rate and remaining time on stderr.
+
+    Returns:
+        One record for each different architecture, in the order of the candidates.
+    """
+    first: dict[str, Candidate] = {}
+    for candidate in candidates:
+        first.setdefault(candidate.architecture.hash, candidate)
+    records = {
+        record["hash"]: record
+        for record in done
+        if record["hash"] in first and record["status"] != ERROR
+    }
+    missing = [candidate for hash_, candidate in first.items() if hash_ not in records]
+    with tqdm(
+        total=len(first),
+        initial=len(first) - len(missing),
+        desc="rank",
+        unit="architecture",
+        file=sys.stderr,
+        disable=not progress,
+        dynamic_ncols=True,
+    ) as bar:
+        for candidate in missing:
+            record = evaluate_candidate(candidate, scores)
+            keep(record)
+            records[record["hash"]] = record
+            bar.update()
+    return [records[hash_] for hash_ in first]
+
+
+def evaluate_candidate(candidate: Candidate, scores: Sequence[Score]) -> Record:
+    """The record of one candidate, as JSON values; whatever it raises becomes its record."""
+    compiled, start = compilations().count, time.perf_counter()
+    record: Record = {"hash": candidate.architecture.hash, "name": candidate.name}
+    settings: dict[str, Any] = {}
+    try:
+        evaluation = evaluate_scores(candidate.architecture, scores)
+    except Exception as error:  # one candidate's failure is its row, not the end of the run
+        message = " ".join(f"{type(error).__name__}: {error}".split())
+        record |= {"status": ERROR, "values": {}, "message": message}
+    else:
+        settings = dict(evaluation.settings)
+        reasons = [f"{name}: {reason}" for name, reason in evaluation.degenerate.items()]
+        record |= {
+            "status": DEGENERATE if reasons else OK,
+            "values": {
+                name: [
+                    float(value.value),
+                    None if value.standard_error is None else float(value.standard_error),
+                ]
+                for name, value in evaluation.values.items()
+            },
+            "message": "; ".join(reasons),
+        }
+    return record | {
+        "seconds": round(time.perf_counter() - start, 4),
+        "compilations": compilations().count - compiled,
+        "settings": settings,
+    }
+
+
+def rows_of(
+    candidates: Sequence[Candidate], records: Sequence[Record], truth: dict[str, float]
+) -> list[Row]:
+    """One unranked row for every candidate from the records of its architectures."""
+    by_hash = {record["hash"]: record for record in records}
+    rows: list[Row] = []
+    for candidate in candidates:
+        record = by_hash[candidate.architecture.hash]
+        rows.append(
+            Row(
+                rank=None,
+                name=candidate.name,
+                hash=record["hash"],
+                status=record["status"],
+                values={name: ScoreValue(*pair) for name, pair in record["values"].items()},
+                message=record["message"],
+                truth=truth.get(candidate.name),
+                seconds=record["seconds"],
+            )
+        )
+    return rows
+
+
+def check_names(candidates: Sequence[Candidate]) -> None:
+    """Refuse an empty list, and two candidates of one name.
+
+    Raises:
+        ConfigurationError: the message names the candidate.
+    """
+    if not candidates:
+        raise ConfigurationError("no candidate given: expected at least one, e.g. space.sample(10)")
+    names: set[str] = set()
+    for candidate in candidates:
+        if candidate.name in names:
+            raise ConfigurationError(
+                f"candidate {candidate.name!r} is given twice; give every candidate once"
+            )
+        names.add(candidate.name)

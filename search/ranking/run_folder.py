@@ -1,0 +1,173 @@
+"""The files of a run: identity, one line a finished architecture, and whole files put in place.
+
+Whatever the moment at which the process is killed, the folder is in one of three states: without
+``config.json`` (nothing began), with it and some complete lines in ``results.jsonl`` (the last line
+may be cut and is then dropped), or finished. Every file but ``results.jsonl`` is written beside its
+name and moved onto it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kernas.errors import RunFolderError
+
+from .lock import exclusive
+
+CONFIG, RESULTS, LOCK = "config.json", "results.jsonl", "run.lock"
+
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """An open run folder of one configuration; :func:`open_run` makes it."""
+
+    path: Path
+
+    def records(self) -> list[Record]:
+        """The finished architectures, in the order in which they finished."""
+        try:
+            data = (self.path / RESULTS).read_bytes()
+        except FileNotFoundError:
+            return []
+        records: list[Record] = []
+        for number, line in enumerate(data.splitlines(), start=1):
+            try:
+                record = json.loads(line)
+            except ValueError:
+                record = None
+            if not isinstance(record, dict) or "hash" not in record:
+                raise RunFolderError(
+                    f"line {number} of {self.path / RESULTS} is not a result; remove the line to "
+                    "have it computed again, or choose another output folder"
+                )
+            records.append(record)
+        return records
+
+    def append(self, record: Record) -> None:
+        """Add a finished architecture; it is on the disk when this returns."""
+        line = json.dumps(record, ensure_ascii=False, allow_nan=False, default=str) + "\n"
+        with (self.path / RESULTS).open("ab") as file:
+            file.write(line.encode())
+            file.flush()
+            os.fsync(file.fileno())
+
+    def write_text(self, name: str, text: str) -> Path:
+        """Put a text file in place, whole or not at all."""
+        return self.write_bytes(name, text.encode())
+
+    def write_bytes(self, name: str, data: bytes) -> Path:
+        """Put a file in place, whole or not at all."""
+        target = self.path / name
+        temporary = self.path / f".{name}.partial"
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(target)
+        return target
+
+
+@contextmanager
+def open_run(
+    output: str | os.PathLike[str], config: Mapping[str, Any], *, resume: bool
+) -> Iterator[RunFolder]:
+    """Open a run folder for one configuration, new or to be resumed, and hold its lock.
+
+    Args:
+        output: the folder; made if it does not exist.
+        config: what identifies the run, JSON values. A folder of another configuration is refused.
+        resume: whether to go on with a folder of this configuration; a new one begins either way.
+
+    Raises:
+        RunFolderError: the folder cannot be written, is in use, belongs to another configuration
+            (the message names the field), or to this one and ``resume`` is false.
+    """
+    path = Path(output)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunFolderError(
+            f"cannot make the run folder {path} ({error.strerror}); choose another output folder"
+        ) from None
+    with exclusive(path / LOCK):
+        folder = RunFolder(path)
+        try:
+            _prepare(folder, config, resume)
+        except OSError as error:
+            raise RunFolderError(
+                f"cannot write in {path} ({error.strerror}); choose another output folder"
+            ) from None
+        yield folder
+
+
+def _prepare(folder: RunFolder, config: Mapping[str, Any], resume: bool) -> None:
+    text = json.dumps(config, indent=1, ensure_ascii=False) + "\n"
+    stored_path, results = folder.path / CONFIG, folder.path / RESULTS
+    if not stored_path.exists():
+        if results.exists():
+            raise RunFolderError(
+                f"{folder.path} has a {RESULTS} but no {CONFIG}; choose another output folder"
+            )
+        folder.write_text(CONFIG, text)
+        return
+    try:
+        stored = json.loads(stored_path.read_text(encoding="utf-8"))
+    except ValueError:
+        raise RunFolderError(f"{stored_path} is not JSON; choose another output folder") from None
+    difference = first_difference(stored, json.loads(text))
+    if difference is not None:
+        field, there, here = difference
+        raise RunFolderError(
+            f"{folder.path} belongs to another configuration: {field} is {there} there and {here} "
+            "here; choose another output folder, or give the same options"
+        )
+    if not resume:
+        raise RunFolderError(
+            f"{folder.path} already holds this run; give --resume (resume=True) to go on with it, "
+            "or choose another output folder"
+        )
+    _drop_cut_line(results)
+
+
+def _drop_cut_line(results: Path) -> None:
+    """Remove a last line without its end: its writer was killed."""
+    if not results.exists():
+        return
+    data = results.read_bytes()
+    complete = data.rfind(b"\n") + 1
+    if complete < len(data):
+        with results.open("r+b") as file:
+            file.truncate(complete)
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def first_difference(there: Any, here: Any, field: str = "") -> tuple[str, str, str] | None:
+    """The first field, in the order of ``here``, in which two JSON values differ.
+
+    Returns:
+        ``(dotted name, value there, value here)``, the values as short JSON, or ``None``.
+    """
+    if isinstance(there, dict) and isinstance(here, dict):
+        for key in [*here, *(key for key in there if key not in here)]:
+            name = f"{field}.{key}" if field else key
+            if key not in there or key not in here:
+                return name, _short(there.get(key)), _short(here.get(key))
+            found = first_difference(there[key], here[key], name)
+            if found is not None:
+                return found
+        return None
+    return None if there == here else (field, _short(there), _short(here))
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else f"{text[:57]}…"

@@ -1,0 +1,211 @@
+"""The result of a ranking: its rows in order, and what can be asked of them."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from kernas.errors import DataError
+from kernas.kernels.regression import ScoreValue
+
+from .statistics import N_RESAMPLES, Agreement, agreement
+
+OK, DEGENERATE, ERROR = "ok", "degenerate", "error"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One candidate.
+
+    Attributes:
+        rank: 1 for the best by the first score, ties share the smallest; ``None`` if it failed.
+        name: the candidate's name.
+        hash: content hash of its architecture.
+        status: ``"ok"``, ``"degenerate"`` (some score's kernel is zero, constant or not finite)
+            or ``"error"``.
+        values: score name → value; missing where degenerate or failed.
+        message: why it is degenerate or failed.
+        truth: the measured value, if a truth was given.
+        seconds: time that its architecture took, not a part of equality.
+    """
+
+    rank: int | None
+    name: str
+    hash: str
+    status: str
+    values: Mapping[str, ScoreValue]
+    message: str = ""
+    truth: float | None = None
+    seconds: float = field(default=0.0, compare=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {
+            "rank": self.rank,
+            "name": self.name,
+            "hash": self.hash,
+            "status": self.status,
+            "scores": {
+                name: {"value": value.value, "standard_error": value.standard_error}
+                for name, value in self.values.items()
+            },
+            "message": self.message,
+            "truth": self.truth,
+            "seconds": self.seconds,
+        }
+
+
+@dataclass(frozen=True)
+class Agreements(Mapping[str, Agreement]):
+    """Score name → :class:`Agreement`; prints as one line a score."""
+
+    by_score: Mapping[str, Agreement]
+
+    def __getitem__(self, name: str) -> Agreement:
+        return self.by_score[name]
+
+    def __iter__(self):
+        return iter(self.by_score)
+
+    def __len__(self) -> int:
+        return len(self.by_score)
+
+    def __str__(self) -> str:
+        return "\n".join(f"{name}: {value}" for name, value in self.by_score.items())
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Candidates from the best to the worst by the first score.
+
+    Attributes:
+        rows: the best first, then the degenerate, then the failed.
+        directions: score name → whether higher is better, the ranking score first.
+        statistics: score name → agreement with the truth, empty without one.
+        summary: configuration, seconds, compilations, device and versions of the run.
+    """
+
+    rows: tuple[Row, ...]
+    directions: Mapping[str, bool]
+    statistics: Mapping[str, Agreement] = field(default_factory=dict)
+    summary: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def top(self, n: int = 5) -> Ranking:
+        """The first n rows as a ranking of their own; prints as a table."""
+        return replace(self, rows=self.rows[: max(n, 0)])
+
+    def correlation(
+        self, truth: Mapping[str, float], *, seed: int = 0, n_resamples: int = N_RESAMPLES
+    ) -> Agreements:
+        """Agreement of every score with measured values.
+
+        Args:
+            truth: candidate's name → measured value, larger is better.
+            seed: of the bootstrap.
+            n_resamples: of the bootstrap.
+
+        Returns:
+            Score name → Spearman, Kendall, nDCG, each with its 95% interval.
+
+        Raises:
+            DataError: a candidate has no measured value.
+        """
+        rows = [row for row in self.rows if row.status != ERROR]
+        for row in rows:
+            if row.name not in truth:
+                raise DataError(
+                    f"{row.name} has no measured value in the truth; rank candidates of the table"
+                )
+        return Agreements(
+            {
+                name: agreement(
+                    [truth[row.name] for row in rows],
+                    [row.values[name].value if name in row.values else None for row in rows],
+                    higher_is_better=higher_is_better,
+                    failed=len(self.rows) - len(rows),
+                    seed=seed,
+                    n_resamples=n_resamples,
+                )
+                for name, higher_is_better in self.directions.items()
+            }
+        )
+
+    def to_csv(self) -> str:
+        """The table as CSV: the same text for the same results, whatever time they took."""
+        has_truth = any(row.truth is not None for row in self.rows)
+        columns = [
+            column for name in self.directions for column in (name, f"{name}:standard_error")
+        ]
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        header = ["rank", "name", "hash", "status", *columns, *(["truth"] if has_truth else [])]
+        writer.writerow([*header, "message"])
+        for row in self.rows:
+            cells: list[Any] = [
+                "" if row.rank is None else row.rank,
+                row.name,
+                row.hash,
+                row.status,
+            ]
+            for name in self.directions:
+                value = row.values.get(name)
+                cells.append("" if value is None else repr(value.value))
+                error = None if value is None else value.standard_error
+                cells.append("" if error is None else repr(error))
+            if has_truth:
+                cells.append("" if row.truth is None else repr(row.truth))
+            writer.writerow([*cells, row.message])
+        return text.getvalue()
+
+    def __str__(self) -> str:
+        """A table for people: rank, scores with standard errors, truth, name."""
+        has_truth = any(row.truth is not None for row in self.rows)
+        lines = [["rank", *self.directions, *(["truth"] if has_truth else []), "name"]]
+        for row in self.rows:
+            scores = [_show(row.values.get(name), row.status) for name in self.directions]
+            truth = [f"{row.truth:.2f}" if row.truth is not None else ""] if has_truth else []
+            lines.append(["–" if row.rank is None else str(row.rank), *scores, *truth, row.name])
+        widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]) - 1)]
+        return "\n".join(
+            "  ".join([*(f"{c:>{w}}" for c, w in zip(line[:-1], widths, strict=True)), line[-1]])
+            for line in lines
+        )
+
+
+def _show(value: ScoreValue | None, status: str) -> str:
+    if value is None:
+        return status
+    error = "" if value.standard_error is None else f" ± {value.standard_error:.2g}"
+    return f"{value.value:.4g}{error}"
+
+
+def rank_rows(rows: Sequence[Row], directions: Mapping[str, bool]) -> tuple[Row, ...]:
+    """Order rows by the first score and give them their ranks.
+
+    Candidates without a value share the rank below all that have one, failed ones come last
+    without a rank. Rows that tie are ordered by name.
+    """
+    first = next(iter(directions))
+    sign = -1.0 if directions[first] else 1.0
+
+    def key(row: Row) -> tuple[int, float]:
+        if row.status == ERROR:
+            return 2, 0.0
+        return (0, sign * row.values[first].value) if first in row.values else (1, 0.0)
+
+    ordered = sorted(rows, key=lambda row: (key(row), row.name))
+    ranked: list[Row] = []
+    for position, row in enumerate(ordered, start=1):
+        if row.status == ERROR:
+            ranked.append(replace(row, rank=None))
+        elif ranked and key(ordered[position - 2]) == key(row):
+            ranked.append(replace(row, rank=ranked[-1].rank))
+        else:
+            ranked.append(replace(row, rank=position))
+    return tuple(ranked)

@@ -1,0 +1,41 @@
+"""The files that a finished ranking leaves in its run folder."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+
+from ..ranking.run_folder import Record, RunFolder
+from ..ranking.table import Ranking
+from .figures import ranking_figure, to_png
+
+RANKING, TIMINGS, SUMMARY, FIGURE = "ranking.csv", "timings.csv", "summary.json", "ranking.png"
+
+
+def write_report(folder: RunFolder, ranking: Ranking, records: Sequence[Record]) -> None:
+    """Write ``ranking.csv``, ``timings.csv``, ``summary.json`` and ``ranking.png``.
+
+    ``ranking.csv`` holds nothing that varies between runs of one configuration; times stand apart.
+    """
+    folder.write_text(RANKING, ranking.to_csv())
+    folder.write_text(TIMINGS, _timings(records))
+    folder.write_text(SUMMARY, summary_json(ranking, indent=1) + "\n")
+    folder.write_bytes(FIGURE, to_png(ranking_figure(ranking)))
+
+
+def summary_json(ranking: Ranking, indent: int | None = None) -> str:
+    """The ranking's summary as one JSON object."""
+    return json.dumps(
+        dict(ranking.summary), indent=indent, ensure_ascii=False, allow_nan=False, default=str
+    )
+
+
+def _timings(records: Sequence[Record]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["name", "hash", "seconds", "compilations"])
+    for record in records:
+        writer.writerow([record[k] for k in ("name", "hash", "seconds", "compilations")])
+    return text.getvalue()

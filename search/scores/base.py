@@ -1,0 +1,95 @@
+"""What a score is: a named number of an architecture, drawn from a source that scores share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from kernas.errors import ConfigurationError
+from kernas.kernels import Architecture
+from kernas.kernels.regression import ScoreValue
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The scores of one architecture.
+
+    Attributes:
+        values: score name → value; a score that the architecture is degenerate for is missing.
+        degenerate: score name → why its kernel says nothing (zero, constant, not finite).
+        settings: what the computation chose by itself, for the records (tile sizes, dtype).
+    """
+
+    values: Mapping[str, ScoreValue]
+    degenerate: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Source(Hashable, Protocol):
+    """Where scores come from. Scores with equal sources are evaluated together, once."""
+
+    def evaluate(self, architecture: Architecture, scores: Sequence[Any]) -> Evaluation:
+        """The given scores of an architecture; all of them have this source."""
+        ...
+
+
+class Score(Protocol):
+    """A named number of an architecture. :class:`KernelScore` is an example."""
+
+    @property
+    def name(self) -> str:
+        """The name on the command line and in records, for example ``nngp:loo_error``."""
+        ...
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Whether a larger value promises a better architecture."""
+        ...
+
+    @property
+    def source(self) -> Source:
+        """Where the score comes from."""
+        ...
+
+    def settings(self) -> dict[str, Any]:
+        """What identifies the score in the records of a run, as JSON values."""
+        ...
+
+
+def check_scores(scores: Sequence[Score]) -> None:
+    """Refuse an empty list of scores, and two scores of one name.
+
+    Raises:
+        ConfigurationError: the message names the score.
+    """
+    if not scores:
+        raise ConfigurationError("no score given: expected at least one, e.g. KernelScore(fit)")
+    names = [score.name for score in scores]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ConfigurationError(f"score {twice[0]!r} is given twice; give every score once")
+
+
+def evaluate_scores(architecture: Architecture, scores: Sequence[Score]) -> Evaluation:
+    """All scores of one architecture, each source evaluated once.
+
+    A value that is not finite counts as degenerate.
+    """
+    groups: dict[Source, list[Score]] = {}
+    for score in scores:
+        groups.setdefault(score.source, []).append(score)
+    values: dict[str, ScoreValue] = {}
+    degenerate: dict[str, str] = {}
+    settings: dict[str, Any] = {}
+    for source, members in groups.items():
+        evaluation = source.evaluate(architecture, members)
+        degenerate.update(evaluation.degenerate)
+        settings.update(evaluation.settings)
+        for name, value in evaluation.values.items():
+            if math.isfinite(value.value):
+                values[name] = value
+            else:
+                degenerate[name] = f"the score is {value.value}"
+    return Evaluation(values, degenerate, settings)

@@ -1,0 +1,224 @@
+"""Scores of an architecture's exact kernel: regression quality on a small labelled sample."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, cast
+
+import numpy as np
+
+from kernas.errors import ConfigurationError, DataError
+from kernas.kernels import Architecture, NeuralKernel
+from kernas.kernels.data import Dataset
+from kernas.kernels.regression import METRICS, DegenerateKernelError, ScoreValue, score_gram
+
+from .base import Evaluation
+
+KernelName = Literal["nngp", "ntk"]
+KERNELS: tuple[KernelName, ...] = ("nngp", "ntk")
+
+
+@dataclass(frozen=True, eq=False)
+class KernelSource:
+    """The Gram matrices that several kernel scores share: one evaluation for all of them.
+
+    Two sources are equal when their data sets have the same fingerprints and their other fields
+    are equal.
+
+    Args:
+        fit: the labelled images of the regression.
+        validation: other labelled images, needed by the validation scores only.
+        ridge: relative to the mean diagonal of the Gram matrix of ``fit``, > 0.
+        n_reference: images that the statistics of ``Normalize`` come from, >= 1.
+        reference_seed: chooses them among those of ``fit``.
+        tile_bytes: bound of a tile's memory; ``None`` leaves it to :class:`NeuralKernel`.
+
+    Raises:
+        ConfigurationError: an argument is out of its range.
+        DataError: the two data sets differ in shape or in classes.
+    """
+
+    fit: Dataset
+    validation: Dataset | None = None
+    ridge: float = 1e-2
+    n_reference: int = 32
+    reference_seed: int = 0
+    tile_bytes: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 < self.ridge < float("inf"):
+            raise ConfigurationError(
+                f"ridge={self.ridge!r}: expected a finite number > 0, relative to the mean "
+                "diagonal, for example 1e-2"
+            )
+        if self.n_reference < 1:
+            raise ConfigurationError(
+                f"n_reference={self.n_reference!r}: expected at least 1 image, for example 32"
+            )
+        other = self.validation
+        if other is None:
+            return
+        if other.x.shape[1:] != self.fit.x.shape[1:]:
+            raise DataError(
+                f"validation images of shape {other.x.shape[1:]} and fit images of shape "
+                f"{self.fit.x.shape[1:]}; take both from one data set, e.g. train.split(0.5)"
+            )
+        if other.classes != self.fit.classes:
+            raise DataError(
+                f"validation classes {list(other.classes)} differ from fit classes "
+                f"{list(self.fit.classes)}; take both from one data set, e.g. train.split(0.5)"
+            )
+
+    def _key(self) -> tuple[Any, ...]:
+        validation = None if self.validation is None else self.validation.fingerprint
+        return (
+            self.fit.fingerprint,
+            validation,
+            self.ridge,
+            self.n_reference,
+            self.reference_seed,
+            self.tile_bytes,
+        )
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, KernelSource) and self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def evaluate(self, architecture: Architecture, scores: Sequence[KernelScore]) -> Evaluation:
+        """The given scores of an architecture, from one Gram evaluation.
+
+        NNGP and NTK come from one pass over the images; images outside ``fit`` are met only when a
+        score needs them.
+        """
+        asked = {score.get for score in scores}
+        gets: tuple[KernelName, ...] = tuple(get for get in KERNELS if get in asked)
+        kernel = NeuralKernel(architecture, get=gets)
+        if self.tile_bytes is not None:
+            kernel = replace(kernel, tile_bytes=self.tile_bytes)
+        if kernel.needs_bind:
+            kernel = kernel.bind(self.fit.x, n_reference=self.n_reference, seed=self.reference_seed)
+        needs_validation = any(METRICS[score.metric].needs_validation for score in scores)
+        fit = kernel.prepare(self.fit.x)
+        gram = kernel(fit, get=gets)
+        cross = None
+        if needs_validation:
+            cross = kernel(cast(Dataset, self.validation).x, fit, get=gets)
+        values: dict[str, ScoreValue] = {}
+        degenerate: dict[str, str] = {}
+        for get in gets:
+            members = [score for score in scores if score.get == get]
+            try:
+                block = None if cross is None else getattr(cross, get)
+                scored = self._score(getattr(gram, get), block, [s.metric for s in members])
+            except DegenerateKernelError as error:
+                degenerate.update({score.name: str(error) for score in members})
+            else:
+                values.update({score.name: scored[score.metric] for score in members})
+        return Evaluation(values, degenerate, kernel.settings(self.fit.x.shape[1:]))
+
+    def _score(
+        self, gram: np.ndarray, cross: np.ndarray | None, metrics: list[str]
+    ) -> dict[str, ScoreValue]:
+        return score_gram(
+            gram,
+            self.fit.y,
+            ridge=self.ridge,
+            metrics=metrics,
+            K_validation=cross,
+            y_validation=None if cross is None else cast(Dataset, self.validation).y,
+            n_classes=len(self.fit.classes),
+        )
+
+    def settings(self) -> dict[str, Any]:
+        """What identifies the source in the records of a run."""
+        return {
+            "fit": self.fit.fingerprint,
+            "n_fit": len(self.fit),
+            "validation": None if self.validation is None else self.validation.fingerprint,
+            "n_validation": 0 if self.validation is None else len(self.validation),
+            "image_shape": list(self.fit.x.shape[1:]),
+            "ridge": self.ridge,
+            "n_reference": self.n_reference,
+            "reference_seed": self.reference_seed,
+            "tile_bytes": self.tile_bytes,
+        }
+
+
+@dataclass(frozen=True)
+class KernelScore:
+    """Score of the infinitely wide network's kernel in ridge regression on labelled images.
+
+    The network's kernel K is evaluated on ``fit`` (its statistics of ``Normalize`` bound there),
+    A = K + ρI with ρ = ridge · mean(diag K), and ``metric`` is computed from A and the labels: on
+    ``validation`` for ``validation_accuracy`` (the default) and ``validation_error``, on ``fit``
+    alone for the leave-one-out scores, the evidence, the alignment and the condition number.
+
+    Args:
+        fit: labelled images of the regression.
+        validation: other labelled images, needed by the validation scores only.
+        get: ``"nngp"`` or ``"ntk"``.
+        metric: a name of ``kernas.kernels.METRICS``.
+        ridge: relative to the mean diagonal, > 0. Fix it before looking at the ranking: a ridge
+            chosen by a score biases that score.
+        n_reference: images of ``fit`` that the statistics of ``Normalize`` come from.
+        reference_seed: chooses them.
+        tile_bytes: bound of a tile's memory; ``None`` leaves it to ``NeuralKernel``.
+
+    Raises:
+        ConfigurationError: an argument is out of its range, or the metric needs ``validation``.
+        DataError: the two data sets do not belong together.
+
+    Scores that agree in everything but ``get`` and ``metric`` share one evaluation a candidate.
+    """
+
+    fit: Dataset
+    validation: Dataset | None = None
+    get: KernelName = "nngp"
+    metric: str = "validation_accuracy"
+    ridge: float = 1e-2
+    n_reference: int = 32
+    reference_seed: int = 0
+    tile_bytes: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.get not in KERNELS:
+            raise ConfigurationError(f"get={self.get!r}: expected one of {', '.join(KERNELS)}")
+        if self.metric not in METRICS:
+            raise ConfigurationError(
+                f"metric={self.metric!r}: expected one of {', '.join(METRICS)}"
+            )
+        if METRICS[self.metric].needs_validation and self.validation is None:
+            raise ConfigurationError(
+                f"metric={self.metric!r} needs validation images: give validation=…, for example "
+                "fit, validation = train.split(0.5), or use loo_accuracy, loo_error or evidence"
+            )
+        _ = self.source
+
+    @property
+    def name(self) -> str:
+        """The name on the command line and in records, for example ``nngp:loo_error``."""
+        return f"{self.get}:{self.metric}"
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Whether a larger value promises a better architecture."""
+        return METRICS[self.metric].higher_is_better
+
+    @property
+    def source(self) -> KernelSource:
+        """The Gram matrices that the score is computed from."""
+        return KernelSource(
+            self.fit,
+            self.validation,
+            self.ridge,
+            self.n_reference,
+            self.reference_seed,
+            self.tile_bytes,
+        )
+
+    def settings(self) -> dict[str, Any]:
+        """What identifies the score in the records of a run."""
+        return {"higher_is_better": self.higher_is_better, **self.source.settings()}

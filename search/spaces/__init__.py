@@ -1,0 +1,6 @@
+"""Search spaces: names of cells ↔ architectures."""
+
+from .base import Candidate as Candidate
+from .base import Space as Space
+from .nasbench201 import NasBench201 as NasBench201
+from .user_list import read_candidates as read_candidates

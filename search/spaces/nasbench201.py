@@ -1,0 +1,289 @@
+"""NAS-Bench-201: cells of four nodes and six edges in a fixed macro-skeleton.
+
+Reference: Dong and Yang, NAS-Bench-201: Extending the Scope of Reproducible Neural Architecture
+Search, ICLR 2020, section 2.1 and figure 1 (cell, operations, skeleton).
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Literal
+
+from kernas.errors import ArchitectureError, ConfigurationError
+from kernas.kernels import (
+    Architecture,
+    AvgPool,
+    Conv,
+    Dense,
+    GlobalAvgPool,
+    GraphBuilder,
+    Normalize,
+    Relu,
+    Sum,
+    Zero,
+)
+
+from .base import Candidate
+from .cell_strings import EDGES, EXAMPLE, OPERATIONS, check_operation, parse_node
+
+STAGE_WIDTHS = (1.0, 2.0, 4.0)
+"""Channels of the three stages, relative to the stem's."""
+
+RELU_GAIN = 2**0.5
+"""``W_std`` of convolutions: keeps the scale through a ReLU (He et al. 2015)."""
+
+
+@dataclass(frozen=True)
+class NasBench201:
+    """The NAS-Bench-201 space of 15,625 cells.
+
+    A cell string lists, for the nodes 1 to 3, the operation on the edge from every earlier node:
+    ``|op~0|+|op~0|op~1|+|op~0|op~1|op~2|``. A node is the sum of its edges, node 0 the input.
+
+    Args:
+        cells_per_stage: cells in each of the three stages, >= 1 (published: 5).
+        center: whether the normalisation subtracts the mean (``Normalize(center=…)``).
+        reduction: what stands between stages: ``"residual"``, the published block of stride 2, or
+            ``"pool"``, an average pool 2×2, a 1×1 convolution and a normalisation.
+
+    Raises:
+        ConfigurationError: an argument is out of its range.
+
+    >>> space = NasBench201(cells_per_stage=1)
+    >>> space.architecture(space.sample(1, seed=0)[0].name)
+    <Architecture ...>
+    """
+
+    cells_per_stage: int = 5
+    center: bool = True
+    reduction: Literal["residual", "pool"] = "residual"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.cells_per_stage, int) or self.cells_per_stage < 1:
+            raise ConfigurationError(
+                f"cells_per_stage={self.cells_per_stage!r}: expected an integer >= 1 (published: 5)"
+            )
+        if self.reduction not in ("residual", "pool"):
+            raise ConfigurationError(f"reduction={self.reduction!r}: expected 'residual' or 'pool'")
+
+    @property
+    def name(self) -> str:
+        """The name on the command line and in records."""
+        return "nasbench201"
+
+    def settings(self) -> dict[str, Any]:
+        """What identifies the space in the records of a run."""
+        return {
+            "name": self.name,
+            "cells_per_stage": self.cells_per_stage,
+            "center": self.center,
+            "reduction": self.reduction,
+        }
+
+    def parse(self, cell: str) -> tuple[str, ...]:
+        """The six operations of a cell string, in the order of :data:`EDGES`.
+
+        Raises:
+            ArchitectureError: the string is malformed, an operation is unknown, or a node does not
+                read each earlier node exactly once. The message names the part and the fix.
+        """
+        groups = cell.strip().split("+")
+        if len(groups) != 3:
+            raise ArchitectureError(
+                f"cell {cell!r} has {len(groups)} node(s): expected three, joined by '+', as in "
+                f"{EXAMPLE}"
+            )
+        operations: list[str] = []
+        for target, group in enumerate(groups, start=1):
+            operations += parse_node(cell, target, group)
+        return tuple(operations)
+
+    def format(self, operations: tuple[str, ...]) -> str:
+        """The cell string of six operations: the inverse of :meth:`parse`.
+
+        Raises:
+            ArchitectureError: there are not six operations, or one is unknown.
+        """
+        if len(operations) != len(EDGES):
+            raise ArchitectureError(
+                f"{len(operations)} operations: expected {len(EDGES)}, one for each edge of "
+                f"{', '.join(f'{s}→{t}' for s, t in EDGES)}"
+            )
+        nodes: dict[int, str] = {1: "|", 2: "|", 3: "|"}
+        for operation, (source, target) in zip(operations, EDGES, strict=True):
+            check_operation(operation)
+            nodes[target] += f"{operation}~{source}|"
+        return "+".join(nodes.values())
+
+    def enumerate(self) -> Iterator[str]:
+        """All 15,625 cell strings, the last edge varying fastest."""
+        for operations in itertools.product(OPERATIONS, repeat=len(EDGES)):
+            yield self.format(operations)
+
+    def canonical(self, cell: str) -> str:
+        """The benchmark's own name of the cell's class: 6,466 classes in all.
+
+        A node's text joins its edges' texts, sorted, by ``+``: ``#`` for an edge that carries zero,
+        the source's text for a skip, ``(source)@operation`` otherwise. This is the benchmark's
+        notion of equal cells, not that of equal networks: since a skip inserts its source's text
+        without brackets or sorting, it merges some different networks, and it does not know that
+        pools are linear, so it splits some equal ones. ``architecture(cell).hash`` decides what is
+        computed once.
+
+        Raises:
+            ArchitectureError: as :meth:`parse`.
+
+        Reference: the isomorphism check of Dong and Yang 2020, section 2.1.
+        """
+        texts = {0: "0"}
+        edges = dict(zip(EDGES, self.parse(cell), strict=True))
+        for target in (1, 2, 3):
+            parts = []
+            for source in range(target):
+                operation, text = edges[source, target], texts[source]
+                if operation == "none" or text == "#":
+                    parts.append("#")
+                elif operation == "skip_connect":
+                    parts.append(text)
+                else:
+                    parts.append(f"({text})@{operation}")
+            texts[target] = "+".join(sorted(parts))
+        return texts[3]
+
+    def architecture(self, cell: str) -> Architecture:
+        """The cell's whole network.
+
+        Stem (3×3 convolution, normalisation); three stages of ``cells_per_stage`` cells with a
+        reduction before the second and the third; normalisation, ReLU, global average pool, dense.
+        An edge with a convolution is ReLU, convolution, normalisation.
+
+        Raises:
+            ArchitectureError: as :meth:`parse`.
+        """
+        operations = self.parse(cell)
+        builder = GraphBuilder()
+        node = _conv_normalize(builder, builder.input, 3, self.center)
+        for stage, width in enumerate(STAGE_WIDTHS):
+            if stage > 0:
+                node = self._reduce(builder, node, width)
+            for _ in range(self.cells_per_stage):
+                node = _add_cell(builder, node, operations, width, self.center)
+        node = builder.add(Relu(), builder.add(Normalize(center=self.center), node))
+        return builder.build(builder.add(Dense(), builder.add(GlobalAvgPool(), node)))
+
+    def candidate(self, cell: str) -> Candidate:
+        """A cell as a candidate, named by its cell string in the published order of edges.
+
+        Raises:
+            ArchitectureError: as :meth:`parse`.
+        """
+        name = self.format(self.parse(cell))
+        return Candidate(name, partial(self.architecture, name))
+
+    def sample(self, n: int, seed: int = 0) -> list[Candidate]:
+        """Cells drawn uniformly without repeats of one network.
+
+        Cells are visited in a random order of all 15,625, and one whose network was seen before is
+        passed over. Networks are compared by their hash in the skeleton of one cell per stage,
+        which is cheap and tells the same cells apart as a deeper one.
+
+        Args:
+            n: how many, >= 1.
+            seed: fixes the order; ``sample(m)`` begins with ``sample(n)`` for n < m.
+
+        Raises:
+            ConfigurationError: n < 1, or larger than the number of different networks.
+        """
+        total = len(OPERATIONS) ** len(EDGES)
+        if n < 1 or n > total:
+            raise ConfigurationError(
+                f"sample of n={n} cells: expected 1 to {total}, and no more than there are "
+                "different networks"
+            )
+        skeleton = replace(self, cells_per_stage=1)
+        cells = list(self.enumerate())
+        random.Random(seed).shuffle(cells)
+        seen: set[str] = set()
+        chosen: list[Candidate] = []
+        for cell in cells:
+            key = skeleton.architecture(cell).hash
+            if key not in seen:
+                seen.add(key)
+                chosen.append(self.candidate(cell))
+                if len(chosen) == n:
+                    return chosen
+        raise ConfigurationError(
+            f"sample of n={n} cells: the space has only {len(chosen)} different networks; ask for "
+            "at most as many"
+        )
+
+    def check_image_size(self, size: int) -> None:
+        """Refuse a side that the two reductions cannot halve.
+
+        Raises:
+            ConfigurationError: the side in pixels is not a positive multiple of 4.
+        """
+        if size < 4 or size % 4:
+            raise ConfigurationError(
+                f"image size {size}: the two reductions of NAS-Bench-201 halve it twice; choose a "
+                f"multiple of 4, for example {max(4, size - size % 4)}"
+            )
+
+    def _reduce(self, builder: GraphBuilder, node: int, width: float) -> int:
+        pooled = builder.add(AvgPool(2, stride=2, padding="VALID"), node)
+        shortcut = builder.add(_conv(1, width), pooled)
+        if self.reduction == "pool":
+            return builder.add(Normalize(center=self.center), shortcut)
+        branch = _relu_conv_normalize(builder, node, 3, width, self.center, stride=2)
+        branch = _relu_conv_normalize(builder, branch, 3, width, self.center)
+        return builder.add(Sum(), branch, shortcut)
+
+
+def _conv(window: int, width: float, stride: int = 1) -> Conv:
+    edge = window // 2
+    padding = ((edge, edge), (edge, edge))
+    return Conv(window, stride=stride, padding=padding, W_std=RELU_GAIN, width=width)
+
+
+def _conv_normalize(builder: GraphBuilder, node: int, window: int, center: bool) -> int:
+    return builder.add(Normalize(center=center), builder.add(_conv(window, 1.0), node))
+
+
+def _relu_conv_normalize(
+    builder: GraphBuilder, node: int, window: int, width: float, center: bool, stride: int = 1
+) -> int:
+    node = builder.add(_conv(window, width, stride), builder.add(Relu(), node))
+    return builder.add(Normalize(center=center), node)
+
+
+def _add_cell(
+    builder: GraphBuilder, node: int, operations: tuple[str, ...], width: float, center: bool
+) -> int:
+    """Append a cell that reads ``node``; edges that carry zero are left out."""
+    values: dict[int, int | None] = {0: node}
+    edges = dict(zip(EDGES, operations, strict=True))
+    for target in (1, 2, 3):
+        parts: list[int] = []
+        for source in range(target):
+            value = values[source]
+            if value is not None and edges[source, target] != "none":
+                parts.append(_add_operation(builder, value, edges[source, target], width, center))
+        values[target] = builder.add(Sum(), *parts) if parts else None
+    output = values[3]
+    return builder.add(Zero(), node) if output is None else output
+
+
+def _add_operation(
+    builder: GraphBuilder, node: int, operation: str, width: float, center: bool
+) -> int:
+    if operation == "skip_connect":
+        return node
+    if operation == "avg_pool_3x3":
+        pool = AvgPool(3, stride=1, padding=((1, 1), (1, 1)), divisor="valid")
+        return builder.add(pool, node)
+    window = 1 if operation == "nor_conv_1x1" else 3
+    return _relu_conv_normalize(builder, node, window, width, center)

@@ -1,0 +1,4 @@
+"""Tables of measured accuracy: what a ranking is compared with."""
+
+from .tables import Truth as Truth
+from .tables import load_truth as load_truth

@@ -1,0 +1,146 @@
+"""Measured accuracies by architecture name, read from ``.npz`` tables."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+
+from kernas.errors import DataError
+
+NAME_KEY = "arch_str"
+MISSING = -1e8
+"""What published columns hold where an accuracy is missing; NaN means the same."""
+
+KNOWN = {"nasbench201": "nasbench201.npz"}
+
+
+@dataclass(frozen=True, eq=False)
+class Truth(Mapping[str, float]):
+    """Architecture name → measured value; a missing measurement is not in the mapping.
+
+    Attributes:
+        measured: the mapping, larger is better.
+        source: name of the file.
+        column: name of the column.
+    """
+
+    measured: Mapping[str, float] = field(repr=False)
+    source: str = "memory"
+    column: str = "truth"
+
+    def __post_init__(self) -> None:
+        kept = {
+            name: float(value)
+            for name, value in self.measured.items()
+            if math.isfinite(value) and value != MISSING
+        }
+        object.__setattr__(self, "measured", MappingProxyType(kept))
+
+    def __getitem__(self, name: str) -> float:
+        return self.measured[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.measured)
+
+    def __len__(self) -> int:
+        return len(self.measured)
+
+    def require(self, names: Iterable[str]) -> None:
+        """Refuse names that have no measurement.
+
+        Raises:
+            DataError: the message has the first missing name and how many there are.
+        """
+        missing = [name for name in names if name not in self.measured]
+        if missing:
+            raise DataError(
+                f"{missing[0]} has no {self.column!r} in {self.source} ({len(missing)} of the "
+                "candidates are missing); leave the truth out, or rank candidates of the table"
+            )
+
+    def fingerprint(self, names: Iterable[str]) -> str:
+        """SHA-256 over names and their values, for the identity of a run."""
+        digest = hashlib.sha256()
+        for name in names:
+            digest.update(f"{name}\t{self.measured[name]!r}\n".encode())
+        return digest.hexdigest()
+
+
+def load_truth(path_or_name: str | Path, column: str = "test_cifar10") -> Truth:
+    """Read one column of a table of measured accuracies.
+
+    Args:
+        path_or_name: ``"nasbench201"``, a file's name that is looked for in the current folder,
+            ``$KERNAS_DATA`` and the cache folder, or a path. The file is an ``.npz`` with the
+            architectures' names in ``arch_str`` (n,) and one-dimensional columns of n numbers.
+        column: the column's name. NaN and −1e8 mean missing.
+
+    Returns:
+        The measured values by architecture name.
+
+    Raises:
+        DataError: there is no such file or column (the message lists what there is), or the file
+            is no such table.
+    """
+    path = _find(path_or_name)
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as table:
+            if isinstance(table, np.lib.npyio.NpzFile):
+                return _read_column(table, path, column)
+            reason = "one array without a name"
+    except DataError:
+        raise
+    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        reason = str(error)
+    raise DataError(
+        f"cannot read {path} as a table ({reason}); expected an .npz of plain arrays with "
+        f"{NAME_KEY!r} and columns of numbers"
+    )
+
+
+def _read_column(table: np.lib.npyio.NpzFile, path: Path, column: str) -> Truth:
+    if NAME_KEY not in table.files:
+        raise DataError(
+            f"{path} has no array {NAME_KEY!r} (it has {', '.join(table.files)}); expected the "
+            "architectures' names there"
+        )
+    names = table[NAME_KEY]
+    values = table[column] if column in table.files else None
+    if values is None or values.shape != names.shape or values.dtype.kind not in "fiu":
+        columns = [
+            key
+            for key in table.files
+            if key != NAME_KEY
+            and table[key].shape == names.shape
+            and table[key].dtype.kind in "fiu"
+        ]
+        raise DataError(
+            f"{path} has no column {column!r}; expected one of {', '.join(columns) or 'none'}"
+        )
+    texts = [name.decode() if isinstance(name, bytes) else str(name) for name in names.tolist()]
+    return Truth(dict(zip(texts, values.tolist(), strict=True)), path.name, column)
+
+
+def _find(path_or_name: str | Path) -> Path:
+    """The first existing file among the places where the table may be."""
+    given = Path(path_or_name).expanduser()
+    filename = KNOWN.get(str(path_or_name), given)
+    data = os.environ.get("KERNAS_DATA")
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kernas"
+    places = [given, *([Path(data) / filename] if data else []), cache / filename]
+    for place in places:
+        if place.is_file():
+            return place
+    raise DataError(
+        f"truth {str(path_or_name)!r}: no file at {', '.join(str(place) for place in places)}; "
+        "set KERNAS_DATA to the folder that holds it, or give a path or 'nasbench201'"
+    )

@@ -1,0 +1,28 @@
+"""The exceptions of kernas: every one derives from :class:`KernasError`.
+
+A message says in one line what was given, what was expected, and the call that mends it.
+"""
+
+
+class KernasError(Exception):
+    """Base of every exception that kernas raises on purpose."""
+
+
+class ArchitectureError(KernasError, ValueError):
+    """An architecture is malformed, does not fit its input, or has no exact kernel here."""
+
+
+class DataError(KernasError, ValueError):
+    """A data set, a file or an array is not what the computation needs."""
+
+
+class ConfigurationError(KernasError, ValueError):
+    """An option has a value that cannot be used."""
+
+
+class UnboundKernelError(KernasError, RuntimeError):
+    """A kernel needs the statistics of reference images before it can be evaluated."""
+
+
+class RunFolderError(KernasError, RuntimeError):
+    """A run folder cannot be written, or belongs to another configuration."""

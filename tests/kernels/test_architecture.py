@@ -1,0 +1,186 @@
+"""The description of a network: validation, shapes, combinators and the JSON form."""
+
+import json
+
+import pytest
+
+from kernas import KernasError
+from kernas.errors import ArchitectureError
+from kernas.kernels import (
+    Architecture,
+    AvgPool,
+    Conv,
+    Dense,
+    Flatten,
+    GlobalAvgPool,
+    GraphBuilder,
+    Identity,
+    Input,
+    Normalize,
+    Relu,
+    Sum,
+    Zero,
+    parallel,
+    residual,
+    serial,
+)
+from kernas.kernels.architecture import Node
+
+EVERY_LAYER = serial(
+    Conv((3, 2), stride=(1, 2), padding=((1, 1), (0, 1)), W_std=2**0.5, b_std=0.1, width=2.0),
+    Normalize(center=False),
+    Relu(),
+    parallel(
+        Conv(3, W_std=0.3, trainable=False),
+        serial(Conv(3), AvgPool(3, padding=((1, 1), (1, 1)), divisor="window")),
+        serial(Conv(1), Identity()),
+        serial(Conv(1), Zero()),
+    ),
+    Normalize(),
+    parallel(Flatten(), Flatten(), join=Sum()),
+    Dense(b_std=0.2),
+    Relu(),
+    Dense(),
+)
+
+
+def test_json_round_trip_keeps_everything():
+    again = Architecture.from_json(EVERY_LAYER.to_json())
+    assert again == EVERY_LAYER
+    assert hash(again) == hash(EVERY_LAYER)
+    assert json.loads(EVERY_LAYER.to_json())["version"] == 1
+
+
+def test_numbers_are_equal_however_they_are_written():
+    assert Conv(3, W_std=1) == Conv((3, 3), stride=(1, 1), W_std=1.0)
+    assert Conv(3, padding=((1, 1), (1, 1))) == Conv([3, 3], padding=[[1, 1], [1, 1]])  # type: ignore[arg-type]
+
+
+def test_shapes_follow_strides_and_paddings():
+    chain = serial(
+        Conv(3, stride=2),
+        Conv(3, stride=2, padding=((1, 1), (1, 1))),
+        AvgPool(2, stride=2),
+        Conv(2, padding="VALID"),
+        GlobalAvgPool(),
+        Dense(),
+    )
+    assert chain.shapes((32, 30, 3)) == (
+        (32, 30),
+        (16, 15),
+        (8, 8),
+        (4, 4),
+        (3, 3),
+        (),
+        (),
+    )
+    assert serial(Dense()).shapes((7,)) == ((), ())
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: Conv(0), "window=0"),
+        (lambda: Conv(3, stride=0), "stride=0"),
+        (lambda: Conv(3, padding="same"), "padding='same'"),
+        (lambda: Conv(3, padding=((3, 0), (0, 0))), "entirely in the padding"),
+        (lambda: Conv(3, W_std=-1.0), "W_std=-1.0"),
+        (lambda: Dense(b_std=float("nan")), "b_std=nan"),
+        (lambda: Dense(width=0), "width=0"),
+        (lambda: Dense(trainable=1), "trainable=1"),
+        (lambda: AvgPool(3, divisor="half"), "divisor='half'"),
+        (lambda: Normalize(over="layer"), "over='layer'"),
+        (lambda: Normalize(center=0), "center=0"),
+        (lambda: serial(), "at least one"),
+        (lambda: serial("conv"), "cannot add 'conv'"),
+        (lambda: parallel(), "no branches"),
+        (lambda: Architecture((Node(Input()),)), "at least one layer"),
+        (lambda: Architecture((Node(Dense()), Node(Dense(), (0,)))), r"Input\(\) as node 0"),
+        (
+            lambda: Architecture((Node(Input()), Node(Sum(), (0, 2)), Node(Dense(), (1,)))),
+            r"node 1 \(Sum\) reads node 2",
+        ),
+        (
+            lambda: Architecture((Node(Input()), Node(Dense(), (0, 0)))),
+            r"node 1 \(Dense\) reads 2 nodes",
+        ),
+        (lambda: Architecture((Node(Input()), Node(Sum(), ()))), r"node 1 \(Sum\) reads 0 nodes"),
+        (
+            lambda: Architecture((Node(Input()), Node(Conv(3), (0,)), Node(Dense(), (0,)))),
+            r"node 1 \(Conv\) does not reach the output",
+        ),
+        (lambda: serial(Flatten(), Conv(3)), "move it before Flatten"),
+        (
+            lambda: serial(Conv(1), parallel(Conv(3), Conv(3, width=2))),
+            "width 1 and width 2; insert Conv",
+        ),
+        (
+            lambda: serial(Conv(1), parallel(Flatten(), GlobalAvgPool())),
+            "different channels",
+        ),
+    ],
+)
+def test_what_cannot_be_built_names_the_node_and_the_fix(build, message):
+    with pytest.raises(ArchitectureError, match=message) as caught:
+        build()
+    assert isinstance(caught.value, KernasError)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "shape", "message"),
+    [
+        (serial(Conv(3), Dense()), (4, 4, 1), r"insert Flatten\(\)"),
+        (serial(Conv(3), Flatten()), (5,), "needs an image but gets a vector"),
+        (serial(Conv(5, padding="VALID"), Flatten()), (4, 4, 1), "window of 5 pixels on an axis"),
+        (
+            serial(Conv(1), parallel(Conv(3), Conv(3, stride=2)), Flatten()),
+            (4, 4, 1),
+            r"different sizes \(4, 4\), \(2, 2\)",
+        ),
+        (serial(Dense()), (4, 4), "without the batch axis"),
+        (serial(residual(Conv(3)), Flatten()), (4, 4, 3), "raw input"),
+    ],
+)
+def test_what_does_not_fit_the_images_names_the_node_and_the_fix(architecture, shape, message):
+    with pytest.raises(ArchitectureError, match=message):
+        architecture.shapes(shape)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "not JSON"),
+        ("[]", "not an architecture"),
+        ('{"format": "kernas.architecture", "version": 99}', "version 99"),
+        ('{"format": "kernas.architecture", "version": 1}', '"nodes"'),
+        (
+            '{"format": "kernas.architecture", "version": 1, "nodes": [{"layer": "Pool"}]}',
+            "node 0",
+        ),
+        (
+            '{"format": "kernas.architecture", "version": 1, "nodes": '
+            '[{"layer": "Gate", "inputs": []}]}',
+            "unknown layer 'Gate'",
+        ),
+        (
+            '{"format": "kernas.architecture", "version": 1, "nodes": '
+            '[{"layer": "Dense", "size": 3, "inputs": []}]}',
+            "cannot have these parameters",
+        ),
+    ],
+)
+def test_a_document_that_is_no_architecture_is_refused(text, message):
+    with pytest.raises(ArchitectureError, match=message):
+        Architecture.from_json(text)
+
+
+def test_builder_leaves_out_what_the_output_does_not_read():
+    builder = GraphBuilder()
+    kept = builder.add(Dense(), builder.input)
+    builder.add(Dense(), kept)
+    assert len(builder.build(kept)) == 2
+    with pytest.raises(ArchitectureError, match="output=9"):
+        builder.build(9)
+    with pytest.raises(ArchitectureError, match="one input"):
+        builder.add(serial(Dense()), 0, kept)

@@ -1,0 +1,232 @@
+"""Finite networks drawn at random, straight from the architecture: the Monte-Carlo reference.
+
+A draw gives every weight layer standard normal weights in the NTK parameterisation and runs the
+network on images; nothing is known here of how covariances propagate. ``Normalize`` comes in two
+kinds. "limit" subtracts each channel's mean over the reference images and divides by the *kernel's*
+standard deviation: the finite network whose limit the kernel is. "batchnorm" divides by the
+channel's own one, as real networks do, 1e-5 added to the variance; its limit is not the kernel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from oracles.geometry import Grid, node_grids, pool_matrix, window_taps
+from oracles.numpy_kernel import normalize_scales
+
+from kernas.kernels.architecture.graph import Architecture
+from kernas.kernels.architecture.layers import (
+    AvgPool,
+    Conv,
+    Dense,
+    Flatten,
+    GlobalAvgPool,
+    Input,
+    Normalize,
+    Relu,
+    Sum,
+    WeightLayer,
+    Zero,
+)
+
+Normalization = Literal["limit", "batchnorm"]
+Parameters = dict[int, dict[str, jax.Array]]
+
+
+@dataclass(frozen=True)
+class FiniteNetwork:
+    """A network of finite width on given images.
+
+    Args:
+        architecture: ends in ``Dense``.
+        x: the images whose kernel is wanted, ``(n, height, width, channels)`` or ``(n, features)``.
+        width: channels of a weight layer of relative width one; the output has one channel.
+        reference: images whose statistics ``Normalize`` uses.
+        normalize: see the module's docstring.
+
+    Raises:
+        ValueError: the network does not end in ``Dense``, or has no reference for ``Normalize``.
+    """
+
+    architecture: Architecture
+    x: np.ndarray
+    width: int
+    reference: np.ndarray | None = None
+    normalize: Normalization = "limit"
+
+    def __post_init__(self) -> None:
+        layers = [node.layer for node in self.architecture.nodes]
+        if not isinstance(layers[-1], Dense):
+            raise ValueError("a finite network must end in Dense")
+        if self.reference is None and any(isinstance(layer, Normalize) for layer in layers):
+            raise ValueError("Normalize: give reference images")
+
+    @property
+    def images(self) -> np.ndarray:
+        """Reference images, then ``x``."""
+        return self.x if self.reference is None else np.concatenate([self.reference, self.x])
+
+    @property
+    def grids(self) -> list[Grid]:
+        """The pixels of every node."""
+        return node_grids(self.architecture, self.x.shape[1:])
+
+    def channels(self) -> list[int]:
+        """Channels of every node's output; all pixels' of a flattened one."""
+        channels: list[int] = []
+        for index, node in enumerate(self.architecture.nodes):
+            layer = node.layer
+            if isinstance(layer, Input):
+                channels.append(self.x.shape[-1])
+            elif index == self.architecture.output:
+                channels.append(1)
+            elif isinstance(layer, WeightLayer):
+                channels.append(round(self.width * layer.width))
+            elif isinstance(layer, Flatten) and not self.grids[node.inputs[0]].flat:
+                channels.append(self.grids[index].size * channels[node.inputs[0]])
+            else:
+                channels.append(channels[node.inputs[0]])
+        return channels
+
+    def draw(self, key: jax.Array) -> Parameters:
+        """Standard normal weights ``(taps, channels in, channels out)`` and biases."""
+        channels, shapes = self.channels(), {}
+        for index, node in enumerate(self.architecture.nodes):
+            layer = node.layer
+            if isinstance(layer, WeightLayer):
+                taps = int(np.prod(layer.window)) if isinstance(layer, Conv) else 1
+                shapes[index] = (taps, channels[node.inputs[0]], channels[index])
+        # One draw for all layers: a generator for each would take most of the compilation's time.
+        sizes = [size for shape in shapes.values() for size in (int(np.prod(shape)), shape[2])]
+        normal = jnp.split(jax.random.normal(key, (sum(sizes),)), np.cumsum(sizes)[:-1])
+        return {
+            index: {"W": W.reshape(shape), "b": b}
+            for (index, shape), W, b in zip(shapes.items(), normal[::2], normal[1::2], strict=True)
+        }
+
+    def forward(self, parameters: Parameters, scales: dict[int, np.ndarray]) -> list[jax.Array]:
+        """Every node's value on ``x``: ``(n, pixels, channels)``, or ``(n, channels)`` if flat."""
+        grids, values = self.grids, []
+        for index, node in enumerate(self.architecture.nodes):
+            layer, inputs = node.layer, [values[i] for i in node.inputs]
+            if isinstance(layer, Input):
+                images = jnp.asarray(self.images)
+                flat = grids[index].flat
+                value = images if flat else images.reshape(len(images), -1, images.shape[-1])
+            elif isinstance(layer, WeightLayer):
+                value = _weights(layer, grids[node.inputs[0]], parameters[index], inputs[0])
+            elif isinstance(layer, AvgPool):
+                L = jnp.asarray(pool_matrix(layer, grids[node.inputs[0]]))
+                value = jnp.einsum("op,npc->noc", L, inputs[0])
+            elif isinstance(layer, GlobalAvgPool) and inputs[0].ndim == 3:
+                value = inputs[0].mean(1)
+            elif isinstance(layer, Flatten):
+                value = inputs[0].reshape(len(inputs[0]), -1)
+            elif isinstance(layer, Relu):
+                value = jax.nn.relu(inputs[0])
+            elif isinstance(layer, Sum):
+                value = sum(inputs[1:], inputs[0])
+            elif isinstance(layer, Zero):
+                value = jnp.zeros_like(inputs[0])
+            elif isinstance(layer, Normalize):
+                value = self._normalize(layer, inputs[0], scales.get(index))
+            else:
+                value = inputs[0]
+            values.append(value)
+        first = 0 if self.reference is None else len(self.reference)
+        return [value[first:] for value in values]
+
+    def _normalize(self, layer: Normalize, value: jax.Array, scale: Any) -> jax.Array:
+        assert self.reference is not None
+        over = tuple(range(value.ndim - 1))
+        reference = value[: len(self.reference)]
+        if layer.center:
+            value = value - reference.mean(over)
+            reference = reference - reference.mean(over)
+        if self.normalize == "batchnorm":
+            return value / jnp.sqrt((reference**2).mean(over) + 1e-5)
+        return value / jnp.repeat(jnp.asarray(scale), value.shape[-1] // len(scale))
+
+
+def _weights(
+    layer: WeightLayer, grid: Grid, parameters: dict[str, jax.Array], value: jax.Array
+) -> jax.Array:
+    W, b = parameters["W"], parameters["b"]
+    scale = layer.W_std / np.sqrt(W.shape[0] * W.shape[1])
+    if isinstance(layer, Conv):
+        taps = window_taps(layer, grid)
+        select = np.zeros((W.shape[0], len(taps), grid.size))
+        for p, at_p in enumerate(taps):
+            for k, source in enumerate(at_p):
+                if source is not None:
+                    select[k, p, source] = 1
+        patches = jnp.einsum("kop,npc->nokc", jnp.asarray(select), value)
+        return scale * jnp.einsum("nokc,kcd->nod", patches, W) + layer.b_std * b
+    return scale * value @ W[0] + layer.b_std * b
+
+
+def sample_nngp(network: FiniteNetwork, draws: int, seed: int) -> np.ndarray:
+    """Empirical NNGP kernels of independent draws: ``(draws, n, n)``.
+
+    The mean of ``f(x) f(x')`` over the last layer's weights is taken exactly, it needs no sampling:
+    ``σ_w² h(x)·h(x') / channels + σ_b²`` with ``h`` the features that the last layer reads. That is
+    what infinitely many output channels would average to.
+    """
+    return _map_draws(network, draws, seed, _nngp)
+
+
+def sample_ntk(network: FiniteNetwork, draws: int, seed: int) -> np.ndarray:
+    """Empirical tangent kernels ``∂f(x)·∂f(x')`` of a scalar output: ``(draws, n, n)``.
+
+    The derivative is by the weights and biases of trainable layers, through the means that
+    ``Normalize`` subtracts (and, in "batchnorm", through the standard deviations).
+    """
+    return _map_draws(network, draws, seed, _ntk)
+
+
+def sample_kernels(network: FiniteNetwork, draws: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """:func:`sample_nngp` and :func:`sample_ntk` of the same draws."""
+    both = _map_draws(network, draws, seed, lambda *args: jnp.stack([_nngp(*args), _ntk(*args)]))
+    return both[:, 0], both[:, 1]
+
+
+def _map_draws(
+    network: FiniteNetwork, draws: int, seed: int, kernel: Callable[..., jax.Array]
+) -> np.ndarray:
+    scales: dict[int, np.ndarray] = {}
+    if network.reference is not None and network.normalize == "limit":
+        scales = normalize_scales(network.architecture, network.reference)
+
+    @jax.jit
+    def kernels(keys: jax.Array) -> jax.Array:
+        return jax.lax.map(lambda key: kernel(network, scales, network.draw(key)), keys)
+
+    return np.asarray(kernels(jax.random.split(jax.random.key(seed), draws)), np.float64)
+
+
+def _nngp(
+    network: FiniteNetwork, scales: dict[int, np.ndarray], parameters: Parameters
+) -> jax.Array:
+    last = network.architecture.nodes[-1]
+    assert isinstance(last.layer, Dense)
+    h = network.forward(parameters, scales)[last.inputs[0]]
+    return last.layer.W_std**2 * h @ h.T / h.shape[1] + last.layer.b_std**2
+
+
+def _ntk(
+    network: FiniteNetwork, scales: dict[int, np.ndarray], parameters: Parameters
+) -> jax.Array:
+    nodes = network.architecture.nodes
+    moving = {i: p for i, p in parameters.items() if getattr(nodes[i].layer, "trainable", False)}
+
+    def f(moving: Parameters) -> jax.Array:
+        return network.forward(parameters | moving, scales)[-1][:, 0]
+
+    jacobian = jax.jacrev(f)(moving)
+    leaves = [leaf.reshape(len(network.x), -1) for leaf in jax.tree.leaves(jacobian)]
+    return sum((leaf @ leaf.T for leaf in leaves), jnp.zeros((len(network.x),) * 2))

@@ -1,0 +1,291 @@
+"""The ranking loop with scores that cost nothing: order, failures, resuming, being killed."""
+
+import csv
+import json
+import math
+import random
+import signal
+import subprocess
+import sys
+import time
+from typing import Any
+
+import pytest
+
+import kernas.kernels as kk
+import kernas.search as ks
+from kernas.errors import ConfigurationError, DataError, KernasError, RunFolderError
+from kernas.kernels.regression import ScoreValue
+
+SPACE = ks.NasBench201(cells_per_stage=1)
+CANDIDATES = SPACE.sample(6, seed=0)
+EMPTY = "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"
+EMPTY_TOO = "|skip_connect~0|+|none~0|none~1|+|none~0|none~1|none~2|"
+
+
+def rows_of(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_rows_are_ordered_by_the_first_score(fake_score):
+    ranking = ks.rank(CANDIDATES, fake_score(), progress=False)
+    values = [row.values["fake"].value for row in ranking.rows]
+    assert values == sorted(values, reverse=True)
+    assert [row.rank for row in ranking.rows] == [1, 2, 3, 4, 5, 6]
+    lower = ks.rank(CANDIDATES, fake_score(higher_is_better=False), progress=False)
+    assert [row.name for row in lower.rows] == [row.name for row in ranking.rows][::-1]
+
+
+def test_equal_networks_are_evaluated_once_and_share_their_rank(fake_score, fake_source):
+    source = fake_source()
+    pair = [SPACE.candidate(cell) for cell in (EMPTY, EMPTY_TOO)]
+    ranking = ks.rank([*pair, *CANDIDATES], fake_score(source), progress=False)
+    assert len(source.calls) == 7
+    ranks = {row.name: row.rank for row in ranking.rows}
+    assert ranks[EMPTY] == ranks[EMPTY_TOO]
+    assert sorted(filter(None, ranks.values())) != list(range(1, 9))
+    assert ranking.summary["architectures"] == 7
+
+
+def test_scores_of_one_source_are_evaluated_together(fake_score, fake_source):
+    source = fake_source()
+    both = (fake_score(source, "a"), fake_score(source, "b", higher_is_better=False))
+    ranking = ks.rank(CANDIDATES, both, progress=False)
+    assert len(source.calls) == len(CANDIDATES)
+    assert ranking.directions == {"a": True, "b": False}
+    assert set(ranking.rows[0].values) == {"a", "b"}
+
+
+def failing(name_of_failure, name_of_degenerate):
+    def action(architecture):
+        if architecture.hash == name_of_failure:
+            raise ValueError("no such\nluck")
+        if architecture.hash == name_of_degenerate:
+            return ks.Evaluation({}, {"fake": "the kernel is zero"})
+        return None
+
+    return action
+
+
+def test_failures_are_rows_and_degenerate_candidates_come_before_them(fake_score, fake_source):
+    bad, flat = CANDIDATES[1], CANDIDATES[4]
+    source = fake_source(action=failing(bad.architecture.hash, flat.architecture.hash))
+    truth = {candidate.name: float(i) for i, candidate in enumerate(CANDIDATES)}
+    ranking = ks.rank(CANDIDATES, fake_score(source), truth=truth, progress=False)
+    *good, second_last, last = ranking.rows
+    assert all(row.status == "ok" for row in good)
+    assert (second_last.name, second_last.status, second_last.rank) == (flat.name, "degenerate", 5)
+    assert second_last.message == "fake: the kernel is zero"
+    assert (last.name, last.status, last.rank) == (bad.name, "error", None)
+    assert last.message == "ValueError: no such luck"
+    agreement = ranking.statistics["fake"]
+    assert (agreement.n, agreement.degenerate, agreement.failed) == (5, 1, 1)
+    kept = [row for row in ranking.rows if row.status != "error"]
+    expected = ks.agreement(
+        [truth[row.name] for row in kept],
+        [row.values["fake"].value if "fake" in row.values else -1.0 for row in kept],
+    )
+    assert agreement.spearman == expected.spearman
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_score_that_is_not_finite_is_degenerate(fake_score, fake_source, value):
+    source = fake_source(action=lambda _: ks.Evaluation({"fake": ScoreValue(value)}))
+    ranking = ks.rank(CANDIDATES[:2], fake_score(source), progress=False)
+    assert [row.status for row in ranking.rows] == ["degenerate"] * 2
+    assert ranking.rows[0].rank == ranking.rows[1].rank == 1
+    assert str(value) in ranking.rows[0].message
+
+
+def test_top_and_correlation_print(fake_score):
+    ranking = ks.rank(CANDIDATES, fake_score(), progress=False)
+    table = str(ranking.top(2)).splitlines()
+    assert len(table) == 3
+    assert table[0].split() == ["rank", "fake", "name"]
+    assert table[1].endswith(ranking.rows[0].name)
+    truth = {row.name: row.values["fake"].value for row in ranking.rows}
+    agreements = ranking.correlation(truth)
+    assert agreements["fake"].spearman.value == pytest.approx(1)
+    assert str(agreements).startswith("fake: Spearman 1.000 [")
+    with pytest.raises(DataError, match="has no measured value"):
+        ranking.correlation({})
+
+
+def test_the_run_folder_holds_the_ranking(tmp_path, fake_score):
+    truth = ks.Truth({c.name: float(i) for i, c in enumerate(CANDIDATES)}, "my.npz", "accuracy")
+    ranking = ks.rank(
+        CANDIDATES, fake_score(), output=tmp_path / "run", truth=truth, progress=False
+    )
+    rows = rows_of(tmp_path / "run" / "ranking.csv")
+    assert [row["name"] for row in rows] == [row.name for row in ranking.rows]
+    assert [float(row["fake"]) for row in rows] == [r.values["fake"].value for r in ranking.rows]
+    assert [float(row["truth"]) for row in rows] == [row.truth for row in ranking.rows]
+    assert rows[0]["fake:standard_error"] == "0.01"
+    assert "seconds" not in rows[0]
+    assert len(rows_of(tmp_path / "run" / "timings.csv")) == 6
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert set(summary) >= {
+        *("config", "rows", "statistics", "seconds", "compilations", "device", "versions", "dtype")
+    }
+    assert summary["kernel_settings"] == [{"tile": 7}]
+    assert set(summary["statistics"]["fake"]["ndcg"]) == {"value", "low", "high"}
+    assert len(summary["rows"]) == 6
+    assert (tmp_path / "run" / "ranking.png").read_bytes().startswith(b"\x89PNG")
+    assert not list((tmp_path / "run").glob(".*"))
+
+
+def test_resuming_computes_only_what_is_missing(tmp_path, fake_score, fake_source):
+    def interrupted(architecture):
+        if architecture.hash == CANDIDATES[3].architecture.hash:
+            raise KeyboardInterrupt
+        return None
+
+    output = tmp_path / "run"
+    first = fake_source(action=interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        ks.rank(CANDIDATES, fake_score(first), output=output, progress=False)
+    assert len(first.calls) == 4
+    assert not (output / "ranking.csv").exists()
+    with (output / "results.jsonl").open("ab") as file:
+        file.write(b'{"hash": "cut')
+    second = fake_source()
+    ks.rank(CANDIDATES, fake_score(second), output=output, resume=True, progress=False)
+    assert second.calls == [c.architecture.hash for c in CANDIDATES[3:]]
+    ks.rank(CANDIDATES, fake_score(), output=tmp_path / "whole", progress=False)
+    for name in ("ranking.csv", "config.json"):
+        assert (output / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    third = fake_source()
+    ks.rank(CANDIDATES, fake_score(third), output=output, resume=True, progress=False)
+    assert third.calls == []
+    assert (output / "ranking.csv").read_bytes() == (tmp_path / "whole/ranking.csv").read_bytes()
+
+
+def test_resuming_tries_failures_again(tmp_path, fake_score, fake_source):
+    hash_ = CANDIDATES[2].architecture.hash
+    first = fake_source(action=failing(hash_, None))
+    ranking = ks.rank(CANDIDATES, fake_score(first), output=tmp_path, progress=False)
+    assert ranking.rows[-1].status == "error"
+    second = fake_source()
+    ranking = ks.rank(CANDIDATES, fake_score(second), output=tmp_path, resume=True, progress=False)
+    assert second.calls == [hash_]
+    assert {row.status for row in ranking.rows} == {"ok"}
+    third = fake_source()
+    ks.rank(CANDIDATES, fake_score(third), output=tmp_path, resume=True, progress=False)
+    assert third.calls == []
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"candidates": CANDIDATES[:5]}, "candidates.count is 6 there and 5 here"),
+        ({"candidates": CANDIDATES[::-1]}, "candidates.sha256"),
+        ({"score": {"parameter": 2}}, "scores.fake.parameter is 1 there and 2 here"),
+        ({"score": {"name": "other"}}, "scores.other"),
+        ({"seed": 1}, "bootstrap_seed is 0 there and 1 here"),
+        ({"options": {"n_train": 7}}, "options.n_train is null there and 7 here"),
+        ({"truth": {c.name: 1.0 for c in CANDIDATES}}, "truth is null there"),
+    ],
+)
+def test_another_configuration_is_refused(tmp_path, fake_score, fake_source, change, field):
+    ks.rank(CANDIDATES, fake_score(), output=tmp_path, progress=False)
+    source = fake_source()
+    score = fake_score(source, **change.pop("score", {}))
+    candidates = change.pop("candidates", CANDIDATES)
+    with pytest.raises(RunFolderError) as caught:
+        ks.rank(candidates, score, output=tmp_path, resume=True, progress=False, **change)
+    assert field in str(caught.value)
+    assert source.calls == []
+
+
+def test_bad_lists_are_refused_before_anything_is_computed(fake_score, fake_source):
+    source = fake_source()
+    score = fake_score(source)
+    cases: list[tuple[Any, Any, str]] = [
+        ([], score, "no candidate"),
+        (CANDIDATES, [], "no score"),
+        ([*CANDIDATES, CANDIDATES[0]], score, "is given twice"),
+        (CANDIDATES, [score, score], "'fake' is given twice"),
+        (["a cell"], score, "expected a Candidate"),
+    ]
+    for candidates, scores, words in cases:
+        with pytest.raises(ConfigurationError, match=words):
+            ks.rank(candidates, scores, progress=False)
+    truth = {candidate.name: 1.0 for candidate in CANDIDATES[1:]}
+    with pytest.raises(DataError, match="1 of the candidates are missing"):
+        ks.rank(CANDIDATES, score, truth=truth, progress=False)
+    assert source.calls == []
+
+
+def test_architectures_are_candidates_named_by_their_hash(fake_score):
+    network = kk.serial(kk.Flatten(), kk.Dense())
+    ranking = ks.rank([network], fake_score(), progress=False)
+    assert (ranking.rows[0].name, ranking.rows[0].hash) == (network.hash[:12], network.hash)
+
+
+def test_progress_has_rate_and_remaining_time_on_stderr(fake_score, capsys):
+    ks.rank(CANDIDATES, fake_score())
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "6/6" in err
+    assert "architecture/s" in err or "s/architecture" in err
+
+
+def test_a_full_disk_is_one_line(tmp_path, fake_score, monkeypatch):
+    from kernas.search.ranking.run_folder import RunFolder
+
+    def full(self, record):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(RunFolder, "append", full)
+    with pytest.raises(KernasError, match="No space left on device") as caught:
+        ks.rank(CANDIDATES, fake_score(), output=tmp_path, progress=False)
+    assert not isinstance(caught.value, RunFolderError)
+
+
+RUN = """
+import sys, time
+import kernas.search as ks
+from dataclasses import dataclass
+from kernas.kernels.regression import ScoreValue
+
+@dataclass(frozen=True)
+class Slow:
+    name: str = "slow"
+    higher_is_better: bool = True
+    def settings(self): return {}
+    @property
+    def source(self): return self
+    def evaluate(self, architecture, scores):
+        time.sleep(0.05)
+        number = int(architecture.hash[:8], 16) / 7
+        return ks.Evaluation({"slow": ScoreValue(number, number / 3)})
+
+ks.rank(ks.NasBench201(1).sample(24, seed=1), Slow(), output=sys.argv[1], resume=True,
+        progress=False)
+"""
+
+
+def test_killed_at_random_moments_and_resumed_gives_the_same_bytes(tmp_path):
+    command = [sys.executable, "-c", RUN]
+    subprocess.run([*command, str(tmp_path / "whole")], check=True)
+    killed, lines = tmp_path / "killed", []
+    for moment in (random.Random(0).uniform(0.05, 0.4), random.Random(1).uniform(0.05, 0.4)):
+        process = subprocess.Popen([*command, str(killed)])
+        before = len(lines)
+        while process.poll() is None and len(lines) <= before:
+            time.sleep(0.01)
+            results = killed / "results.jsonl"
+            lines = results.read_bytes().splitlines() if results.exists() else []
+        time.sleep(moment)
+        process.kill()
+        assert process.wait() == -signal.SIGKILL
+        lines = (killed / "results.jsonl").read_bytes().splitlines()
+    assert 2 <= len(lines) < 24
+    subprocess.run([*command, str(killed)], check=True)
+    for name in ("ranking.csv", "config.json"):
+        assert (killed / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    hashes = [
+        json.loads(line)["hash"] for line in (killed / "results.jsonl").read_bytes().splitlines()
+    ]
+    assert len(hashes) == len(set(hashes)) == 24

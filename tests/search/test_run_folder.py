@@ -1,0 +1,154 @@
+"""The run folder: what is kept, what is refused, what a kill may leave behind."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from kernas.errors import RunFolderError
+from kernas.search.ranking.lock import exclusive
+from kernas.search.ranking.run_folder import first_difference, open_run
+
+CONFIG = {"options": {"seed": 0, "dataset": "digits"}, "scores": {"nngp:evidence": {"ridge": 0.01}}}
+
+
+def test_results_are_there_again(tmp_path):
+    with open_run(tmp_path / "a" / "b", CONFIG, resume=False) as folder:
+        folder.append({"hash": "x", "values": {"s": [0.1, None]}})
+        folder.append({"hash": "ü\n", "values": {}})
+    with open_run(tmp_path / "a" / "b", CONFIG, resume=True) as folder:
+        assert folder.records() == [
+            {"hash": "x", "values": {"s": [0.1, None]}},
+            {"hash": "ü\n", "values": {}},
+        ]
+
+
+@pytest.mark.parametrize("cut", [b"{", b'{"hash": "z", "val', b'{"hash": "z"}'])
+def test_a_last_line_without_its_end_is_dropped_and_overwritten(tmp_path, cut):
+    with open_run(tmp_path, CONFIG, resume=False) as folder:
+        folder.append({"hash": "x"})
+    whole = (tmp_path / "results.jsonl").read_bytes()
+    (tmp_path / "results.jsonl").write_bytes(whole + cut)
+    with open_run(tmp_path, CONFIG, resume=True) as folder:
+        assert folder.records() == [{"hash": "x"}]
+        folder.append({"hash": "y"})
+        assert folder.records() == [{"hash": "x"}, {"hash": "y"}]
+
+
+def test_a_broken_line_in_the_middle_is_named(tmp_path):
+    with open_run(tmp_path, CONFIG, resume=False) as folder:
+        folder.append({"hash": "x"})
+    with (tmp_path / "results.jsonl").open("ab") as file:
+        file.write(b"[1\n")
+    with (
+        open_run(tmp_path, CONFIG, resume=True) as folder,
+        pytest.raises(RunFolderError, match="line 2 of"),
+    ):
+        folder.records()
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({**CONFIG, "options": {"seed": 1, "dataset": "digits"}}, "options.seed is 0 there and 1"),
+        ({**CONFIG, "scores": {"nngp:evidence": {"ridge": 1.0}}}, "ridge is 0.01 there and 1.0"),
+        ({**CONFIG, "scores": {}}, r"scores.nngp:evidence is \{.*\} there and null here"),
+        ({**CONFIG, "dtype": "float64"}, 'dtype is null there and "float64" here'),
+    ],
+)
+@pytest.mark.parametrize("resume", [False, True])
+def test_another_configuration_is_refused_by_field(tmp_path, config, words, resume):
+    with open_run(tmp_path, CONFIG, resume=False) as folder:
+        folder.append({"hash": "x"})
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(RunFolderError, match=words), open_run(tmp_path, config, resume=resume):
+        pass
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_the_same_configuration_needs_resume(tmp_path):
+    with open_run(tmp_path, CONFIG, resume=False):
+        pass
+    with pytest.raises(RunFolderError, match="--resume"), open_run(tmp_path, CONFIG, resume=False):
+        pass
+    with open_run(tmp_path, CONFIG, resume=True) as folder:
+        assert folder.records() == []
+
+
+def test_a_killed_beginning_begins_again(tmp_path):
+    (tmp_path / ".config.json.partial").write_text('{"opt')
+    with open_run(tmp_path, CONFIG, resume=False):
+        assert json.loads((tmp_path / "config.json").read_text()) == CONFIG
+    assert not (tmp_path / ".config.json.partial").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("results.jsonl", "no config.json"), ("config.json", "not JSON")]
+)
+def test_folders_of_something_else_are_refused(tmp_path, name, words):
+    (tmp_path / name).write_text("something else")
+    with pytest.raises(RunFolderError, match=words), open_run(tmp_path, CONFIG, resume=True):
+        pass
+    assert (tmp_path / name).read_text() == "something else"
+
+
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    for output in (tmp_path / "file", tmp_path / "file" / "below"):
+        with (
+            pytest.raises(RunFolderError, match="choose another output folder"),
+            open_run(output, CONFIG, resume=False),
+        ):
+            pass
+
+
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
+    (tmp_path / "run.lock").mkdir()  # even root cannot open a folder as a file
+    with (
+        pytest.raises(RunFolderError, match="cannot write in"),
+        open_run(tmp_path, CONFIG, resume=False),
+    ):
+        pass
+
+
+def test_one_writer_at_a_time(tmp_path):
+    with (
+        open_run(tmp_path, CONFIG, resume=False),
+        pytest.raises(RunFolderError, match="another process is writing"),
+        open_run(tmp_path, CONFIG, resume=True),
+    ):
+        pass
+    with open_run(tmp_path, CONFIG, resume=True):
+        pass
+
+
+def test_the_lock_of_a_killed_process_is_free(tmp_path):
+    code = (
+        "import sys, pathlib\n"
+        "from kernas.search.ranking.lock import exclusive\n"
+        "with exclusive(pathlib.Path(sys.argv[1])):\n"
+        "    print('held', flush=True)\n"
+        "    sys.stdin.read()\n"
+    )
+    lock = tmp_path / "run.lock"
+    holder = subprocess.Popen(
+        [sys.executable, "-c", code, str(lock)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    with holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(RunFolderError, match="another process"), exclusive(lock):
+            pass
+        holder.kill()
+        holder.wait()
+    with exclusive(lock):
+        pass
+
+
+def test_first_difference():
+    assert first_difference({"a": [1, 2]}, {"a": [1, 2]}) is None
+    assert first_difference({"a": {"b": 1}, "c": 1}, {"c": 2, "a": {"b": 2}}) == ("c", "1", "2")
+    assert first_difference({"a": 1}, {}) == ("a", "1", "null")
+    name, there, _ = first_difference({"a": "x" * 100}, {"a": "y"}) or ("", "", "")
+    assert (name, len(there)) == ("a", 58)

@@ -1,0 +1,153 @@
+"""Scores of exact kernels: their values, their sharing, their names."""
+
+import numpy as np
+import pytest
+
+import kernas.kernels as kk
+import kernas.search as ks
+import kernas.search.scores.kernel_score as module
+from kernas.errors import ConfigurationError, DataError
+from kernas.kernels.data import load
+from kernas.kernels.regression import METRICS, score_gram
+
+NETWORK = kk.serial(kk.Flatten(), kk.Dense(), kk.Relu(), kk.Dense())
+NORMALIZED = kk.serial(kk.Conv(3), kk.Normalize(), kk.Relu(), kk.GlobalAvgPool(), kk.Dense())
+
+
+@pytest.fixture(scope="module")
+def parts():
+    train, _ = load("digits", n_train=40, n_test=10, image_size=4, seed=0)
+    return train.split(0.5, seed=0)
+
+
+@pytest.mark.parametrize("get", ["nngp", "ntk"])
+def test_values_are_those_of_the_kernel_and_the_regression(parts, get):
+    fit, validation = parts
+    scores = [ks.KernelScore(fit, validation, get=get, metric=m, ridge=0.1) for m in METRICS]
+    evaluation = ks.evaluate_scores(NETWORK, scores)
+    kernel = kk.NeuralKernel(NETWORK, get=get)
+    expected = score_gram(
+        kernel(fit.x),
+        fit.y,
+        ridge=0.1,
+        metrics=list(METRICS),
+        K_validation=kernel(validation.x, fit.x),
+        y_validation=validation.y,
+        n_classes=10,
+    )
+    assert {name.split(":")[1]: value for name, value in evaluation.values.items()} == expected
+    assert all(name.startswith(f"{get}:") for name in evaluation.values)
+    assert evaluation.settings["dtype"] == "float32"
+
+
+def test_normalisation_is_bound_to_the_fit_images(parts):
+    fit, validation = parts
+    score = ks.KernelScore(fit, validation, metric="evidence", n_reference=8, reference_seed=3)
+    kernel = kk.NeuralKernel(NORMALIZED, get="nngp").bind(fit.x, n_reference=8, seed=3)
+    expected = score_gram(kernel(fit.x), fit.y, ridge=1e-2, metrics=["evidence"], n_classes=10)
+    value = ks.evaluate_scores(NORMALIZED, [score]).values["nngp:evidence"]
+    assert value.value == pytest.approx(expected["evidence"].value, rel=1e-6)
+
+
+def test_scores_that_agree_share_one_evaluation(parts, monkeypatch):
+    calls = []
+    original = kk.NeuralKernel.__call__
+
+    def counted(self, x1, x2=None, get=None):
+        calls.append((get, x2 is None))
+        return original(self, x1, x2, get)
+
+    monkeypatch.setattr(module.NeuralKernel, "__call__", counted)
+    loo = ks.parse_scores("nngp:loo_error,nngp:evidence", *parts)
+    ks.evaluate_scores(NETWORK, loo)
+    assert calls == [(("nngp",), True)]
+    calls.clear()
+    both = ks.parse_scores("ntk:loo_error,nngp:validation_error,nngp:loo_error", *parts)
+    assert set(ks.evaluate_scores(NETWORK, both).values) == {score.name for score in both}
+    assert calls == [(("nngp", "ntk"), True), (("nngp", "ntk"), False)]
+    calls.clear()
+    other_ridge = ks.KernelScore(*parts, metric="loo_accuracy", ridge=1.0)
+    ks.evaluate_scores(NETWORK, [loo[0], other_ridge])
+    assert len(calls) == 2
+
+
+def test_equal_data_make_equal_sources(parts):
+    train, _ = load("digits", n_train=40, n_test=10, image_size=4, seed=0)
+    fit, validation = train.split(0.5, seed=0)
+    source = ks.KernelScore(*parts).source
+    assert source == ks.KernelScore(fit, validation, get="ntk", metric="loo_error").source
+    assert source != ks.KernelScore(validation, fit).source
+    assert source != ks.KernelScore(fit, validation, n_reference=31).source
+
+
+@pytest.mark.parametrize("cell", ["|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"])
+def test_a_cell_without_output_is_degenerate(parts, cell):
+    scores = ks.parse_scores("nngp:validation_accuracy,ntk:loo_error", *parts)
+    evaluation = ks.evaluate_scores(ks.NasBench201(1).architecture(cell), scores)
+    assert not evaluation.values
+    assert set(evaluation.degenerate) == {"nngp:validation_accuracy", "ntk:loo_error"}
+
+
+def test_scores_of_the_fit_images_need_no_validation(parts):
+    fit, _ = parts
+    score = ks.KernelScore(fit, metric="loo_accuracy")
+    assert 0 <= ks.evaluate_scores(NETWORK, [score]).values[score.name].value <= 1
+    with pytest.raises(ConfigurationError, match="needs validation images"):
+        ks.KernelScore(fit)
+
+
+def test_names_and_directions(parts):
+    names = ks.score_names()
+    assert len(names) == 14
+    scores = ks.parse_scores(" , ".join(names), *parts)
+    assert [score.name for score in scores] == names
+    better = {score.name for score in scores if score.higher_is_better}
+    assert {name.split(":")[1] for name in better} == {
+        *("validation_accuracy", "loo_accuracy", "evidence", "alignment")
+    }
+    assert ks.KernelScore(*parts).name == "nngp:validation_accuracy"
+
+
+@pytest.mark.parametrize(
+    "text", ["nngp:accuracy", "evidence", "", "nngp:evidence,", "cntk:evidence"]
+)
+def test_an_unknown_score_is_refused_with_all_names(parts, text):
+    with pytest.raises(ConfigurationError, match="unknown score") as caught:
+        ks.parse_scores(text, *parts)
+    assert all(name in str(caught.value) for name in ks.score_names())
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"get": "cntk"}, "get='cntk': expected one of nngp, ntk"),
+        ({"metric": "accuracy"}, "metric='accuracy'"),
+        ({"ridge": 0.0}, "ridge=0.0"),
+        ({"ridge": float("nan")}, "ridge=nan"),
+        ({"n_reference": 0}, "n_reference=0"),
+    ],
+)
+def test_bad_options_are_refused(parts, options, words):
+    with pytest.raises(ConfigurationError, match=words):
+        ks.KernelScore(*parts, **options)
+
+
+def test_a_score_given_twice_is_refused(parts):
+    with pytest.raises(ConfigurationError, match="twice"):
+        ks.parse_scores("nngp:evidence,nngp:evidence", *parts)
+
+
+def test_data_that_do_not_belong_together_are_refused(parts):
+    fit, _ = parts
+    larger, _ = load("digits", n_train=20, n_test=10)
+    with pytest.raises(DataError, match=r"\(8, 8, 1\) and fit images of shape \(4, 4, 1\)"):
+        ks.KernelScore(fit, larger)
+    other = kk_dataset(fit, tuple("abcdefghij"))
+    with pytest.raises(DataError, match="classes"):
+        ks.KernelScore(fit, other)
+
+
+def kk_dataset(like, classes):
+    from kernas.kernels.data import Dataset
+
+    return Dataset(np.array(like.x), np.array(like.y), classes, "other")

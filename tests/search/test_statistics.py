@@ -1,0 +1,131 @@
+"""Agreement with the truth: against scipy, against definitions, ties, degenerate candidates."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+import kernas.search as ks
+from kernas.errors import DataError
+
+
+def sample(n: int, noise: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    generator = np.random.default_rng(seed)
+    truth = generator.normal(size=n)
+    return truth, truth + noise * generator.normal(size=n)
+
+
+def test_correlations_are_those_of_scipy():
+    truth, score = sample(40, 0.7)
+    score = np.round(score)  # with ties
+    result = ks.agreement(truth, score.tolist(), n_resamples=10)
+    assert result.spearman.value == pytest.approx(stats.spearmanr(truth, score)[0], abs=1e-12)
+    assert result.kendall.value == pytest.approx(stats.kendalltau(truth, score)[0], abs=1e-12)
+    assert (result.n, result.degenerate, result.failed) == (40, 0, 0)
+
+
+def test_lower_is_better_turns_the_score_around():
+    truth, score = sample(30, 0.5)
+    up = ks.agreement(truth, score.tolist(), n_resamples=20, seed=1)
+    down = ks.agreement(truth, (-score).tolist(), higher_is_better=False, n_resamples=20, seed=1)
+    assert up == down
+
+
+@given(st.lists(st.integers(0, 5), min_size=2, max_size=5), st.randoms())
+def test_ndcg_is_the_mean_over_orders_of_ties(scores, random):
+    truth = list(range(len(scores)))
+    random.shuffle(truth)
+    n = len(scores)
+    gain = [sum(t > u for u in truth) / (n - 1) for t in truth]
+
+    def dcg(order):
+        return sum(gain[c] / math.log2(place + 2) for place, c in enumerate(order))
+
+    best = dcg(sorted(range(n), key=lambda c: -gain[c]))
+    orders = [
+        order
+        for order in itertools.permutations(range(n))
+        if all(scores[a] >= scores[b] for a, b in itertools.pairwise(order))
+    ]
+    expected = np.mean([dcg(order) for order in orders]) / best
+    assert ks.ndcg(np.array(truth), np.array(scores)) == pytest.approx(expected, abs=1e-12)
+
+
+def test_ndcg_weighs_the_top():
+    truth = np.arange(20.0)
+    top_swapped, bottom_swapped = truth.copy(), truth.copy()
+    top_swapped[[18, 19]] = 19, 18
+    bottom_swapped[[0, 1]] = 1, 0
+    assert ks.ndcg(truth, truth) == pytest.approx(1)
+    assert ks.ndcg(truth, top_swapped) < ks.ndcg(truth, bottom_swapped) < 1
+
+
+def test_degenerate_candidates_are_one_tie_at_the_bottom():
+    truth = np.array([90.0, 80.0, 70.0, 10.0, 20.0])
+    result = ks.agreement(truth, [0.9, 0.8, 0.7, None, None], n_resamples=10)
+    bottom = ks.agreement(truth, [0.9, 0.8, 0.7, -5.0, -5.0], n_resamples=10)
+    assert result.spearman.value == bottom.spearman.value < 1
+    assert result.degenerate == 2
+    reversed_ = ks.agreement(
+        truth, [0.1, 0.2, 0.3, None, None], higher_is_better=False, n_resamples=10
+    )
+    assert reversed_.spearman == result.spearman
+
+
+def test_intervals_hold_the_population_value_about_as_often_as_they_say():
+    # Spearman of a bivariate normal: (6/pi) asin(rho / 2) (Kendall and Gibbons 1990, chapter 10).
+    rho = 0.6
+    expected = 6 / math.pi * math.asin(rho / 2)
+    hits = 0
+    for seed in range(40):
+        generator = np.random.default_rng(seed)
+        truth = generator.normal(size=60)
+        score = rho * truth + math.sqrt(1 - rho**2) * generator.normal(size=60)
+        interval = ks.agreement(truth, score.tolist(), n_resamples=60, seed=seed).spearman
+        hits += interval.low <= expected <= interval.high
+    # Binomial(40, 0.95) is below 32 with probability 1e-3; with a coverage of 0.90 rarely too.
+    assert hits >= 31
+
+
+def test_more_candidates_give_narrower_intervals_and_the_seed_fixes_them():
+    def width(n):
+        truth, score = sample(n, 1.0)
+        interval = ks.agreement(truth, score.tolist(), n_resamples=100).kendall
+        assert interval.low < interval.value < interval.high
+        return interval.high - interval.low
+
+    assert width(200) < width(25)
+    truth, score = sample(25, 1.0)
+    first, again, other = (
+        ks.agreement(truth, score.tolist(), n_resamples=50, seed=seed) for seed in (0, 0, 1)
+    )
+    assert first == again
+    assert first.spearman.value == other.spearman.value
+    assert first.spearman.low != other.spearman.low
+
+
+@pytest.mark.parametrize(
+    ("truth", "scores"),
+    [([1.0], [1.0]), ([1.0, 1.0], [1.0, 2.0]), ([1.0, 2.0], [3.0, 3.0]), ([], []), ([1.0], [None])],
+)
+def test_undefined_agreement_is_nan_and_null_in_json(truth, scores):
+    result = ks.agreement(truth, scores, n_resamples=5)
+    assert math.isnan(result.spearman.value)
+    assert result.to_dict()["ndcg"] == {"value": None, "low": None, "high": None}
+
+
+@pytest.mark.parametrize(
+    ("truth", "scores", "words"),
+    [
+        ([1.0, 2.0], [1.0], "2 truths for 1 scores"),
+        ([1.0, math.nan], [1.0, 2.0], "truth is not finite"),
+        ([1.0, 2.0], [1.0, math.nan], "score is NaN"),
+    ],
+)
+def test_bad_values_are_refused(truth, scores, words):
+    with pytest.raises(DataError, match=words):
+        ks.agreement(truth, scores)

@@ -1,0 +1,103 @@
+"""Tables of measured accuracy."""
+
+import numpy as np
+import pytest
+
+import kernas.search as ks
+from kernas.errors import DataError
+
+
+@pytest.fixture
+def table(tmp_path):
+    path = tmp_path / "table.npz"
+    np.savez(
+        path,
+        arch_str=np.array([b"a", b"b", b"c", b"d"]),
+        accuracy=np.array([90.0, np.nan, -1e8, 10.5], np.float32),
+        wide=np.zeros((4, 2)),
+        words=np.array(["x", "y", "z", "w"]),
+        short=np.zeros(3),
+    )
+    return path
+
+
+def test_missing_measurements_are_left_out(table):
+    truth = ks.load_truth(table, column="accuracy")
+    assert dict(truth) == {"a": 90.0, "d": 10.5}
+    assert list(truth.values()) == [90.0, 10.5]
+    assert (truth.source, truth.column) == ("table.npz", "accuracy")
+
+
+@pytest.mark.parametrize("column", ["test_cifar10", "wide", "words", "short", "arch_str"])
+def test_a_missing_column_is_refused_with_those_there_are(table, column):
+    with pytest.raises(DataError, match=f"no column '{column}'; expected one of accuracy$"):
+        ks.load_truth(table, column=column)
+
+
+def test_a_missing_candidate_is_named(table):
+    truth = ks.load_truth(table, column="accuracy")
+    truth.require(["a", "d"])
+    with pytest.raises(DataError, match=r"^b has no 'accuracy' in table.npz \(2 of"):
+        truth.require(["a", "b", "c"])
+
+
+def test_fingerprint_depends_on_values_and_names():
+    one, other = ks.Truth({"a": 1.0, "b": 2.0}), ks.Truth({"a": 1.0, "b": 3.0})
+    assert one.fingerprint(["a"]) == other.fingerprint(["a"])
+    assert one.fingerprint(["a", "b"]) != other.fingerprint(["a", "b"])
+
+
+def test_a_table_without_names_is_refused(tmp_path):
+    np.savez(tmp_path / "no_names.npz", accuracy=np.zeros(3))
+    with pytest.raises(DataError, match="no array 'arch_str'"):
+        ks.load_truth(tmp_path / "no_names.npz", column="accuracy")
+
+
+@pytest.mark.parametrize("content", [b"", b"not a table", b"PK\x03\x04broken"])
+def test_a_file_that_is_no_table_is_refused(tmp_path, content):
+    path = tmp_path / "broken.npz"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"cannot read .*broken.npz"):
+        ks.load_truth(path)
+
+
+def test_a_bare_array_is_refused(tmp_path):
+    np.save(tmp_path / "bare.npy", np.zeros(3))
+    with pytest.raises(DataError, match=r"cannot read .*bare.npy"):
+        ks.load_truth(tmp_path / "bare.npy")
+
+
+def test_object_arrays_are_refused(tmp_path):
+    path = tmp_path / "objects.npz"
+    np.savez(path, arch_str=np.array(["a", None], dtype=object), accuracy=np.zeros(2))
+    with pytest.raises(DataError, match=r"cannot read .*objects.npz"):
+        ks.load_truth(path, column="accuracy")
+
+
+def test_a_missing_file_says_where_it_was_looked_for(monkeypatch, tmp_path):
+    monkeypatch.setenv("KERNAS_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    with pytest.raises(DataError) as caught:
+        ks.load_truth("nasbench201")
+    message = str(caught.value)
+    assert str(tmp_path / "data" / "nasbench201.npz") in message
+    assert str(tmp_path / "cache" / "kernas" / "nasbench201.npz") in message
+    assert "KERNAS_DATA" in message
+
+
+def test_files_are_found_in_the_data_and_the_cache_folder(monkeypatch, tmp_path, table):
+    monkeypatch.chdir(tmp_path.parent)
+    monkeypatch.setenv("KERNAS_DATA", str(tmp_path))
+    assert len(ks.load_truth("table.npz", column="accuracy")) == 2
+    monkeypatch.delenv("KERNAS_DATA")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    (tmp_path / "kernas").mkdir()
+    table.rename(tmp_path / "kernas" / "nasbench201.npz")
+    assert len(ks.load_truth("nasbench201", column="accuracy")) == 2
+
+
+def test_the_published_table(data_folder):
+    truth = ks.load_truth("nasbench201")
+    assert len(truth) == 15_625
+    assert max(truth.values()) == pytest.approx(94.37, abs=0.005)
+    assert set(truth) == set(ks.NasBench201().enumerate())
