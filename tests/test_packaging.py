@@ -1,0 +1,82 @@
+"""What is installed is what is tracked, and what selects files selects them."""
+
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = {"src/kernas": "kernas", "kernels": "kernas/kernels", "search": "kernas/search"}
+
+
+def run(*command, cwd=ROOT):
+    return subprocess.run(
+        [str(part) for part in command], cwd=cwd, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def tracked():
+    listed = run("git", "ls-files", "-s")
+    if listed.returncode:
+        pytest.skip("not a git checkout: the tracked files are not known")
+    modes = (line.split(None, 3) for line in listed.stdout.splitlines())
+    return [path for mode, _, _, path in modes if mode != "120000"]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """The wheel built from the sdist, as an installer builds it."""
+    folder = tmp_path_factory.mktemp("dist")
+    built = run(sys.executable, "-m", "build", "--no-isolation", "--outdir", folder)
+    assert built.returncode == 0, built.stdout + built.stderr
+    (path,) = folder.glob("*.whl")
+    with zipfile.ZipFile(path) as archive:
+        return archive.namelist()
+
+
+def test_the_wheel_holds_the_tracked_files(tracked, wheel):
+    expected = {
+        f"{target}{path.removeprefix(source)}"
+        for path in tracked
+        for source, target in PACKAGES.items()
+        if path.startswith(f"{source}/")
+    }
+    installed = {name for name in wheel if ".dist-info/" not in name}
+    assert installed == expected
+    assert {"kernas/__init__.py", "kernas/kernels/kernel.py", "kernas/py.typed"} <= installed
+
+
+def test_the_only_top_level_name_is_kernas(wheel):
+    assert {name.split("/")[0] for name in wheel if ".dist-info/" not in name} == {"kernas"}
+
+
+def test_importing_a_folder_by_itself_is_refused():
+    for folder in ("kernels", "search"):
+        wrong = run(sys.executable, "-c", f"import {folder}", cwd=ROOT)
+        assert f"import kernas.{folder}" in wrong.stderr
+
+
+def test_the_type_checker_reads_every_folder():
+    """Pyright with ``include = ["src"]`` would silently check nothing outside it."""
+    folders = ("kernels", "search", "tests", "experiments", "src/kernas")
+    planted = [ROOT / folder / "planted_type_error.py" for folder in folders]
+    try:
+        for path in planted:
+            path.write_text('x: int = "text"\n')
+        checked = run(sys.executable, "-m", "pyright", "--outputjson")
+    finally:
+        for path in planted:
+            path.unlink(missing_ok=True)
+    found = {item["file"] for item in json.loads(checked.stdout)["generalDiagnostics"]}
+    assert {str(path) for path in planted} <= found
+
+
+def test_every_test_file_is_collected():
+    listed = run(sys.executable, "-m", "pytest", "--collect-only", "-q", "-m", "slow or not slow")
+    collected = {line.split("::")[0] for line in listed.stdout.splitlines() if "::" in line}
+    files = {str(path.relative_to(ROOT)) for path in (ROOT / "tests").rglob("test_*.py")}
+    assert files <= collected
