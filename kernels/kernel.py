@@ -15,6 +15,7 @@ from kernas.errors import ConfigurationError, DataError, UnboundKernelError
 
 from .architecture import Architecture, Normalize
 from .engine import (
+    DEFAULT_BIND_BYTES,
     DEFAULT_TILE_BYTES,
     Images,
     Statistics,
@@ -123,7 +124,14 @@ class NeuralKernel:
         """Whether :meth:`bind` gave this kernel its reference images."""
         return self._bound is not None
 
-    def bind(self, x_train: np.ndarray, n_reference: int = 32, seed: int = 0) -> NeuralKernel:
+    def bind(
+        self,
+        x_train: np.ndarray,
+        n_reference: int = 32,
+        seed: int = 0,
+        *,
+        bind_bytes: int = DEFAULT_BIND_BYTES,
+    ) -> NeuralKernel:
         """The kernel whose ``Normalize`` layers have their statistics from training images.
 
         Args:
@@ -131,12 +139,15 @@ class NeuralKernel:
             n_reference: how many of them are drawn, without repetition; all if there are fewer.
                 Part of the kernel's identity: another number is another kernel.
             seed: of the draw.
+            bind_bytes: bound on the bytes that the pairs of reference images take. What does not
+                fit is refused: the number of images never follows the memory at hand.
 
         Returns:
             A bound kernel; this one is not changed.
 
         Raises:
-            ConfigurationError: ``n_reference`` is not positive.
+            ConfigurationError: ``n_reference`` is not positive, or does not fit into
+                ``bind_bytes``; the message says what fits.
             DataError: the images have NaN or the wrong number of axes.
             ArchitectureError: the network does not fit the images.
         """
@@ -150,7 +161,9 @@ class NeuralKernel:
         reference = x[np.sort(chosen)]
         statistics = None
         if program.needs_reference:
-            statistics = bind(program, reference, tangent="ntk" in _names(self.get))
+            statistics = bind(
+                program, reference, max_bytes=bind_bytes, tangent="ntk" in _names(self.get)
+            )
         digest = hashlib.sha256(np.ascontiguousarray(reference, np.float64).tobytes()).hexdigest()
         bound = _Bound(statistics, x.shape[1:], len(reference), seed, digest)
         return replace(self, _bound=bound)

@@ -5,7 +5,6 @@ from .combinators import parallel as parallel
 from .combinators import residual as residual
 from .combinators import serial as serial
 from .graph import Architecture as Architecture
-from .graph import Node as Node
 from .layers import AvgPool as AvgPool
 from .layers import Conv as Conv
 from .layers import Dense as Dense
@@ -14,6 +13,7 @@ from .layers import GlobalAvgPool as GlobalAvgPool
 from .layers import Identity as Identity
 from .layers import Input as Input
 from .layers import Layer as Layer
+from .layers import Node as Node
 from .layers import Normalize as Normalize
 from .layers import Relu as Relu
 from .layers import Sum as Sum

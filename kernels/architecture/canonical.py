@@ -18,8 +18,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from .layers import (
     AvgPool,
@@ -28,14 +28,12 @@ from .layers import (
     Identity,
     Input,
     Layer,
+    Node,
     Sum,
     WeightLayer,
     Zero,
 )
 from .serialization import layer_to_dict
-
-if TYPE_CHECKING:
-    from .graph import Architecture
 
 Terms = tuple[tuple[int, int], ...]
 """A linear combination of nodes: ``(node, multiplicity)``, sorted, no node twice."""
@@ -52,7 +50,7 @@ class Term:
     inputs: Terms
 
 
-def simplify(architecture: Architecture) -> tuple[tuple[Term, ...], Terms]:
+def simplify(graph: Sequence[Node]) -> tuple[tuple[Term, ...], Terms]:
     """Rewrite a graph into nodes that read integer combinations of nodes.
 
     ``Sum`` and ``Identity`` disappear into the combinations, ``Zero`` into the empty one. Pools are
@@ -74,7 +72,7 @@ def simplify(architecture: Architecture) -> tuple[tuple[Term, ...], Terms]:
         return ((known[term], 1),)
 
     values: list[Terms] = []
-    for node in architecture.nodes:
+    for node in graph:
         layer = node.layer
         inputs = _combine([(values[i], 1) for i in node.inputs])
         if isinstance(layer, Sum | Identity):
@@ -118,9 +116,9 @@ def _drop_unread(nodes: list[Term], output: Terms) -> tuple[tuple[Term, ...], Te
     return kept, renumber(output)
 
 
-def content_hash(architecture: Architecture) -> str:
+def content_hash(graph: Sequence[Node]) -> str:
     """SHA-256, in hexadecimal, of the canonical form: equal networks have equal hashes."""
-    nodes, output = simplify(architecture)
+    nodes, output = simplify(graph)
     readout = (*nodes, Term(Sum(), output))
     certificate = _Labelling(readout).certificate()
     text = json.dumps(certificate, separators=(",", ":"))

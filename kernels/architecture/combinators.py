@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from kernas.errors import ArchitectureError
 
-from .graph import Architecture, Node
-from .layers import Identity, Input, Layer, Sum
+from .graph import Architecture
+from .layers import Identity, Input, Layer, Node, Sum
 
 Part = Layer | Architecture
 

@@ -8,21 +8,14 @@ from functools import cached_property
 
 from kernas.errors import ArchitectureError
 
-from .layers import AvgPool, Conv, Dense, Flatten, Input, Layer, WeightLayer
+from .canonical import content_hash
+from .layers import AvgPool, Conv, Dense, Flatten, Input, Layer, Node, WeightLayer
 from .serialization import from_json, to_json
 from .windows import output_size
 
 Shape = tuple[int, ...]
 
 RAW = "those of the raw input"
-
-
-@dataclass(frozen=True)
-class Node:
-    """One layer and the indices of the nodes it reads."""
-
-    layer: Layer
-    inputs: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -70,9 +63,7 @@ class Architecture:
 
         SHA-256 of the canonical form (see :mod:`kernas.kernels.architecture.canonical`).
         """
-        from .canonical import content_hash
-
-        return content_hash(self)
+        return content_hash(self.nodes)
 
     def to_json(self) -> str:
         """The versioned JSON document that :meth:`from_json` reads back exactly."""

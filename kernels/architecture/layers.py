@@ -249,6 +249,14 @@ class Zero(Layer):
     """Zeros of the input's shape: the absent edge of a benchmark's cell."""
 
 
+@dataclass(frozen=True)
+class Node:
+    """One layer of a graph and the indices of the nodes it reads."""
+
+    layer: Layer
+    inputs: tuple[int, ...] = ()
+
+
 LAYERS: dict[str, type[Layer]] = {
     layer.__name__: layer
     for layer in (

@@ -1,5 +1,6 @@
 """Execution of covariance programs: records of images, then tiles of pairs."""
 
+from .records import DEFAULT_BIND_BYTES as DEFAULT_BIND_BYTES
 from .records import Images as Images
 from .records import Statistics as Statistics
 from .records import bind as bind

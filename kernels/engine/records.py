@@ -8,12 +8,15 @@ a layer need the means of the layer before.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+
+from kernas.errors import ConfigurationError
 
 from ..covariance.normalization import inverse_variance
 from ..program.ops import MeanOp, MomentOp, Program, ScaleOp, VarianceOp
@@ -28,8 +31,8 @@ from .instructions import (
     reference_means,
 )
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+DEFAULT_BIND_BYTES = 4 * 2**30
+"""Default bound on the bytes of the block in which the reference images meet each other."""
 
 
 @dataclass(frozen=True)
@@ -73,14 +76,46 @@ class Statistics:
     tangent: bool
 
 
+def pair_bytes(program: Program, *, records: bool, tangent: bool) -> int:
+    """Most bytes of moments alive at once for one pair, by walking the program."""
+    needed = program.needed(records=records)
+    last_reads = program.last_reads(needed)
+    item = jnp.dtype(jnp.result_type(float)).itemsize * (2 if tangent else 1)
+    alive: dict[int, int] = {}
+    most = 0
+    for index in needed:
+        op = program.ops[index]
+        if isinstance(op, MomentOp):
+            alive[index] = item * math.prod(op.left) * math.prod(op.right)
+        most = max(most, sum(alive.values()))
+        for value in last_reads[index]:
+            del alive[value]
+    return most
+
+
 def as_pixels(x: np.ndarray) -> Array:
     """Images or vectors as ``[n, h, w, channels]`` in the precision that JAX computes in."""
     pixels = jnp.asarray(x, jnp.result_type(float))
     return pixels[:, None, None, :] if pixels.ndim == 2 else pixels
 
 
-def bind(program: Program, reference: np.ndarray, *, tangent: bool) -> Statistics:
-    """Record the statistics of the reference images, all of their pairs in one block."""
+def bind(program: Program, reference: np.ndarray, *, max_bytes: int, tangent: bool) -> Statistics:
+    """Record the statistics of the reference images, all of their pairs in one block.
+
+    Raises:
+        ConfigurationError: the block does not fit into ``max_bytes``.
+    """
+    per_pair = pair_bytes(program, records=True, tangent=tangent)
+    images = len(reference)
+    pairs = images**2 if program.meets_reference else images
+    if pairs * per_pair > max_bytes:
+        fitting = max_bytes // per_pair
+        fitting = math.isqrt(fitting) if program.meets_reference else fitting
+        raise ConfigurationError(
+            f"n_reference={images} images of {program.image_shape} need {pairs * per_pair} bytes "
+            f"to be met with each other, the bound is bind_bytes={max_bytes}; bind with "
+            f"n_reference={fitting} or fewer, smaller images, or a larger bind_bytes"
+        )
     pixels = as_pixels(reference)
     records: dict[int, Record] = {}
     scales: dict[int, Array] = {}
@@ -143,7 +178,7 @@ def _walk(program: Program, alone: Block, met: Block | None, *, binding: bool) -
     """
     records = alone.left.records
     needed = program.needed(records=True)
-    last_read = {value: i for i in needed for value in program.ops[i].reads}
+    last_reads = program.last_reads(needed)
     own: dict[int, Moment] = {}
     shared: dict[int, Moment] = {}
     output: Moment | None = None
@@ -169,10 +204,9 @@ def _walk(program: Program, alone: Block, met: Block | None, *, binding: bool) -
                     shared[index] = execute(op, shared, met)
         if index == program.output:
             output = own[index]
-        for value in op.reads:
-            if last_read[value] == index:
-                own.pop(value, None)
-                shared.pop(value, None)
+        for value in last_reads[index]:
+            own.pop(value)
+            shared.pop(value, None)
     if output is None:  # the network is zero everywhere
         return Moment(jnp.zeros(len(alone.left.images), alone.left.images.dtype), None)
     return output.map(lambda part: part[0, 0, 0, 0])

@@ -13,7 +13,7 @@ from kernas.errors import ConfigurationError
 
 from ..program.ops import MomentOp, Program
 from .instructions import Block, Moment, execute
-from .records import Images, Statistics
+from .records import Images, Statistics, pair_bytes
 
 DEFAULT_TILE_BYTES = 32 * 2**20
 """Default bound on the bytes that the moments of one tile take at a time."""
@@ -34,24 +34,6 @@ class TileShape:
     side: int
     chunk: int
     pair_bytes: int
-
-
-def pair_bytes(program: Program, *, records: bool, tangent: bool) -> int:
-    """Most bytes of moments alive at once for one pair, by walking the program."""
-    needed = program.needed(records=records)
-    last_read = {value: i for i in needed for value in program.ops[i].reads}
-    item = jnp.dtype(jnp.result_type(float)).itemsize * (2 if tangent else 1)
-    alive: dict[int, int] = {}
-    most = 0
-    for index in needed:
-        op = program.ops[index]
-        if isinstance(op, MomentOp):
-            alive[index] = item * math.prod(op.left) * math.prod(op.right)
-        most = max(most, sum(alive.values()))
-        for value in op.reads:
-            if last_read[value] == index:
-                alive.pop(value, None)
-    return most
 
 
 def tile_shape(program: Program, tile_bytes: int, n_reference: int, *, tangent: bool) -> TileShape:
@@ -132,15 +114,14 @@ def gram(
 
 def _tile(program: Program, block: Block) -> Moment:
     needed = program.needed(records=False)
-    last_read = {value: i for i in needed for value in program.ops[i].reads}
+    last_reads = program.last_reads(needed)
     values: dict[int, Moment] = {}
     for index in needed:
         op = program.ops[index]
         assert isinstance(op, MomentOp)
         values[index] = execute(op, values, block)
-        for value in op.reads:
-            if last_read[value] == index:
-                del values[value]
+        for value in last_reads[index]:
+            del values[value]
     assert program.output is not None
     return values[program.output].map(lambda part: part[0, 0, 0, 0])
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 
 from kernas.errors import ArchitectureError
 
-from ..architecture.graph import Architecture, Node
+from ..architecture.graph import Architecture
 from ..architecture.layers import (
     Activation,
     AvgPool,
@@ -27,6 +27,7 @@ from ..architecture.layers import (
     GlobalAvgPool,
     Identity,
     Input,
+    Node,
     Normalize,
     Sum,
     WeightLayer,

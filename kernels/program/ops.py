@@ -207,3 +207,11 @@ class Program:
             if index in wanted:
                 wanted.update(self.ops[index].reads)
         return tuple(sorted(wanted))
+
+    def last_reads(self, needed: tuple[int, ...]) -> dict[int, tuple[int, ...]]:
+        """For each of these instructions, the moments that no later one of them reads."""
+        last = {value: index for index in needed for value in self.ops[index].reads}
+        ends: dict[int, tuple[int, ...]] = dict.fromkeys(needed, ())
+        for value, index in last.items():
+            ends[index] += (value,)
+        return ends

@@ -142,5 +142,5 @@ def _find(path_or_name: str | Path) -> Path:
             return place
     raise DataError(
         f"truth {str(path_or_name)!r}: no file at {', '.join(str(place) for place in places)}; "
-        "set KERNAS_DATA to the folder that holds it, or give a path or 'nasbench201'"
+        "set KERNAS_DATA to the folder that holds it, or give the path of an .npz table"
     )

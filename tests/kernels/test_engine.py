@@ -1,5 +1,7 @@
 """The engine against the NumPy oracle, and the invariants of its tiles."""
 
+from typing import Any, cast
+
 import jax
 import numpy as np
 import pytest
@@ -316,6 +318,11 @@ def test_bad_arguments_are_refused_in_one_line(network, x):
     cases = [
         (lambda: kernel(x), UnboundKernelError, r"kernel\.bind\(x_train\)"),
         (lambda: kernel.bind(x, 0), ConfigurationError, "n_reference=0"),
+        (
+            lambda: kernel.bind(x, 6, bind_bytes=100_000),
+            ConfigurationError,
+            r"bind with n_reference=4 or fewer",
+        ),
         (lambda: bound(broken), DataError, r"x\[3\] has NaN"),
         (lambda: kernel.bind(broken), DataError, r"x_train\[3\] has NaN"),
         (lambda: bound(x[..., 0]), DataError, r"x\[\.\.\., None\]"),
@@ -323,9 +330,9 @@ def test_bad_arguments_are_refused_in_one_line(network, x):
         (lambda: bound(x, x[:, :3]), DataError, r"bound to images of \(4, 4, 2\)"),
         (lambda: dense(np.ones((2, 3)), np.ones((2, 4))), DataError, "expected equal shapes"),
         (lambda: dense(np.array([["a"]])), DataError, "expected real numbers"),
-        (lambda: NeuralKernel(network, get="NTK"), ConfigurationError, "get='NTK'"),
+        (lambda: NeuralKernel(network, get=cast(Any, "NTK")), ConfigurationError, "get='NTK'"),
         (lambda: NeuralKernel(network, tile_bytes=0), ConfigurationError, "tile_bytes=0"),
-        (lambda: NeuralKernel("conv"), ConfigurationError, "expected an Architecture"),
+        (lambda: NeuralKernel(cast(Any, "conv")), ConfigurationError, "expected an Architecture"),
         (lambda: bound(kernel.bind(x).prepare(x)), DataError, "prepared by another kernel"),
         (
             lambda: NeuralKernel(network, get="nngp").bind(x)(x, get="ntk"),

@@ -245,6 +245,7 @@ def test_bad_input_is_one_line_and_exit_code_2(
         raise AssertionError("something was computed")
 
     monkeypatch.setattr(kk.NeuralKernel, "__call__", forbidden)
+    monkeypatch.setattr(kk.NeuralKernel, "prepare", forbidden)
     monkeypatch.setattr(kk.NeuralKernel, "bind", forbidden)
     defaults = [] if "--output" in arguments else ["--output", "{files}/run"]
     given = [text.replace("{files}", str(files)) for text in [*defaults, *arguments]]
