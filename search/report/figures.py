@@ -66,6 +66,8 @@ def score_distribution_figure(ranking: Ranking) -> Figure:
             rug = axes.get_xaxis_transform()
             axes.plot(x, np.full(x.size, 0.015), "|", color=ACCENT, transform=rug, markersize=9)
         axes.set_ylabel("candidates")
+        if axes.get_xscale() == "linear":
+            axes.locator_params(axis="x", nbins=6)
         axes.locator_params(axis="y", integer=True)
         _note(axes, _distribution_lines(ranking, name, x, len(rows)))
     return figure

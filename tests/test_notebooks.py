@@ -1,0 +1,82 @@
+"""The notebooks run from top to bottom, and are committed without what a run leaves in them."""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
+NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+START_SECONDS = 600  # for importing ipykernel on a busy machine; a kernel that died is seen at once
+
+each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+
+
+def code_cells(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+@pytest.fixture
+def jupyter(tmp_path, monkeypatch):
+    """``python3`` is the interpreter that runs the tests, and the user's settings are not read."""
+    spec = tmp_path / "jupyter" / "kernels" / "python3" / "kernel.json"
+    spec.parent.mkdir(parents=True)
+    argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    spec.write_text(json.dumps({"argv": argv, "display_name": "Python 3", "language": "python"}))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
+    for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR"):
+        monkeypatch.setenv(name, str(tmp_path / name.lower()))
+
+
+def test_the_notebooks_are_found():
+    assert "01_rank_cells" in [path.stem for path in NOTEBOOKS]
+
+
+@each_notebook
+def test_the_committed_file_is_clean(path):
+    notebook = nbformat.read(path, as_version=nbformat.NO_CONVERT)
+    nbformat.validate(notebook)
+    assert (notebook.nbformat, notebook.nbformat_minor) == (4, 5)
+    assert notebook.metadata.kernelspec.name == "python3"
+    for cell in notebook.cells:
+        assert not cell.metadata, cell.id
+        assert not re.search(r"^\s*[%!]\s*(pip|conda)\b", cell.source, re.MULTILINE), cell.id
+        assert not re.search(r"""["'](/|~|[A-Za-z]:[\\/])""", cell.source), cell.id
+    for cell in code_cells(notebook):
+        assert cell.outputs == [], cell.id
+        assert cell.execution_count is None, cell.id
+
+
+@each_notebook
+@pytest.mark.parametrize(
+    "real_data",
+    [
+        pytest.param("as it is", id="environment"),
+        pytest.param("hidden", id="without-KERNAS_DATA", marks=pytest.mark.slow),
+    ],
+)
+@pytest.mark.usefixtures("jupyter")
+def test_it_runs_and_leaves_nothing_behind(path, real_data, tmp_path, monkeypatch):
+    if real_data == "hidden":
+        monkeypatch.delenv("KERNAS_DATA", raising=False)
+    folder = tmp_path / "current_folder"
+    folder.mkdir()
+    notebook = nbformat.read(path, as_version=4)
+    NotebookClient(
+        notebook,
+        timeout=None,
+        startup_timeout=START_SECONDS,
+        resources={"metadata": {"path": str(folder)}},
+    ).execute()
+
+    cells = code_cells(notebook)
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    outputs = [output for cell in cells for output in cell.outputs]
+    assert any("image/png" in output.get("data", {}) for output in outputs), "no figure is drawn"
+    errors = "".join(output.text for output in outputs if output.get("name") == "stderr")
+    assert "Warning" not in errors, errors
+    assert not list(folder.iterdir())
