@@ -68,10 +68,10 @@ class RankOptions:
     ] = None
     """Side in pixels that images are resized to by area averaging."""
 
-    n_train: int = 100
+    n_train: int = 50
     """Images of the regression."""
 
-    n_validation: int = 100
+    n_validation: int = 200
     """Further images of the training set for the validation scores; 0 if there are none."""
 
     n_reference: int = 32
