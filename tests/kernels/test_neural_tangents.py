@@ -143,8 +143,8 @@ def check_agreement(architecture, x1, x2, *, precisions=(True, False)):
 
 @pytest.mark.parametrize("seed", range(30))
 def test_random_networks_agree_with_neural_tangents(seed):
-    """One to two blocks each; float32 for every fifth, since compiling is what takes long."""
-    architecture, x1, x2 = random_case(seed, sides=[3, 4], blocks=1 + seed % 2)
+    """One block each, and float32 for every fifth: compiling is what takes long."""
+    architecture, x1, x2 = random_case(seed, sides=[4], blocks=1)
     precisions = (True, False) if seed % 5 == 0 else (True,)
     check_agreement(architecture, x1, x2, precisions=precisions)
 
@@ -216,7 +216,7 @@ def stax_relu_net(stax, W_std, b_std):
     conv = stax.Conv(8, (3, 3), padding="SAME", W_std=W_std, b_std=b_std)
     readout = (stax.Flatten(), stax.Dense(1, W_std, b_std))
     _, _, kernel_fn = stax.serial(conv, stax.Relu(), conv, stax.Relu(), *readout)
-    return kernel_fn
+    return jax.jit(kernel_fn, static_argnames="get")
 
 
 @pytest.mark.parametrize("b_std", [0.0, 0.6])
@@ -227,7 +227,7 @@ def test_parameterisation_is_that_of_stax(b_std):
     architecture = kk.serial(conv, kk.Relu(), conv, kk.Relu(), kk.Flatten(), dense)
     x1, x2 = np.random.default_rng(0).standard_normal((2, 3, 4, 4, 2))
     with jax.enable_x64(True):
-        raw = stax_relu_net(import_neural_tangents().stax, 1.4, b_std)(x1, x2, BOTH)
+        raw = stax_relu_net(import_neural_tangents().stax, 1.4, b_std)(x1, x2, get=BOTH)
         for name in ("kernas", "neural-tangents"):
             kernel = NeuralKernel(architecture, get=BOTH, backend=cast(Any, name))
             for ours, theirs in zip(kernel(x1, x2), raw, strict=True):
@@ -266,7 +266,10 @@ def test_a_skip_beside_a_pool_is_refused_since_adding_kernels_is_wrong():
         ours = NeuralKernel(architecture, get=BOTH)(x)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="`FanIn` layers")
-            theirs = [np.asarray(part) for part in kernel_fn(x, None, BOTH)]
+            theirs = [
+                np.asarray(part)
+                for part in jax.jit(kernel_fn, static_argnames="get")(x, x, get=BOTH)
+            ]
     exact = oracle(architecture, x)
     added = oracle(architecture, x, branches="independent")
     for i in range(2):
@@ -316,19 +319,19 @@ def network():
 
 @pytest.fixture
 def x():
-    return np.random.default_rng(1).standard_normal((7, 3, 3, 2))
+    return np.random.default_rng(1).standard_normal((5, 3, 3, 2))
 
 
 def test_result_does_not_depend_on_tiles(network, x):
-    """Seven images in tiles of three, as one triangle, and two of them with five."""
+    """Five images in tiles of two, as one triangle, and two of them with three."""
     with jax.enable_x64(True):
         whole = NeuralKernel(network, get=BOTH)
         exact = [whole(x), whole(x[:2], x[2:])]
         per_pair = backend.pair_bytes(network, x.shape[1:], tangent=True)
         small = NeuralKernel(
-            network, get=BOTH, tile_bytes=per_pair * 3**2, backend="neural-tangents"
+            network, get=BOTH, tile_bytes=per_pair * 2**2, backend="neural-tangents"
         )
-        assert small.settings(x.shape[1:])["tile_side"] == 3
+        assert small.settings(x.shape[1:])["tile_side"] == 2
         triangle = small(x)
         for ours, theirs in zip(exact, (triangle, small(x[:2], x[2:])), strict=True):
             np.testing.assert_allclose(theirs, ours, rtol=1e-7)
@@ -414,7 +417,7 @@ def test_a_kernel_fn_is_a_kernel(x):
                 np.testing.assert_allclose(theirs, mine, rtol=1e-7)
         np.testing.assert_array_equal(kernel(x, get="nngp"), kernel(x).nngp)
         assert kernel(x, get=("ntk",)).nngp is None
-        y = np.arange(7) % 2
+        y = np.arange(5) % 2
         score = kk.score_gram(
             kernel(x, get="ntk"), y, ridge=1e-2, metrics=["loo_error"], n_classes=2
         )
