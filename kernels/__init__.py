@@ -3,6 +3,7 @@
 if __name__ == "kernels":
     raise ImportError("import kernas.kernels")
 
+from .adapter import as_kernel as as_kernel
 from .architecture import Architecture as Architecture
 from .architecture import AvgPool as AvgPool
 from .architecture import Conv as Conv
@@ -21,6 +22,7 @@ from .architecture import residual as residual
 from .architecture import serial as serial
 from .data import Dataset as Dataset
 from .data import load as load
+from .kernel import KernelFunction as KernelFunction
 from .kernel import Kernels as Kernels
 from .kernel import NeuralKernel as NeuralKernel
 from .regression import METRICS as METRICS

@@ -6,14 +6,16 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any, Literal, NamedTuple, cast, overload
+from typing import Any, Literal, NamedTuple, Protocol, cast, get_args, overload, runtime_checkable
 
 import jax.numpy as jnp
 import numpy as np
 
 from kernas.errors import ConfigurationError, DataError, UnboundKernelError
 
+from ._compat import import_neural_tangents
 from .architecture import Architecture, Normalize
+from .backends import neural_tangents
 from .engine import (
     DEFAULT_BIND_BYTES,
     DEFAULT_TILE_BYTES,
@@ -29,12 +31,30 @@ from .program import Program, lower
 
 Get = Literal["nngp", "ntk"]
 
+Backend = Literal["kernas", "neural-tangents"]
+
 
 class Kernels(NamedTuple):
     """Both kernels of a network; ``None`` for one that was not asked for."""
 
     nngp: Any
     ntk: Any
+
+
+@runtime_checkable
+class KernelFunction(Protocol):
+    """What a kernel is to those who use one: a function of images, such as `NeuralKernel`.
+
+    ``kernel(x1, x2=None, get=None)`` returns ``(n1, n2)`` for a name, :class:`Kernels` for a tuple
+    of names. :func:`kernas.kernels.as_kernel` makes one of a ``kernel_fn`` of neural-tangents.
+    """
+
+    @property
+    def needs_bind(self) -> bool: ...
+
+    def __call__(
+        self, x1: Any, x2: Any = None, get: Get | tuple[Get, ...] | None = None
+    ) -> Any: ...
 
 
 @lru_cache(maxsize=256)
@@ -55,9 +75,12 @@ class _Bound:
 
 @dataclass(frozen=True, eq=False)
 class PreparedImages:
-    """Images with everything a kernel needs of each by itself; see :meth:`NeuralKernel.prepare`."""
+    """Images with everything a kernel needs of each by itself; see :meth:`NeuralKernel.prepare`.
 
-    images: Images
+    neural-tangents has no such part: for it they are the images as they were given.
+    """
+
+    images: Images | np.ndarray
     _program: Program
     _statistics: Statistics | None
     _tangent: bool
@@ -81,10 +104,15 @@ class NeuralKernel:
     Args:
         architecture: the network; its output must be a vector (``Flatten`` or ``GlobalAvgPool``).
         get: ``"nngp"``, ``"ntk"``, or a tuple of both, for :class:`Kernels`.
-        tile_bytes: bound on the bytes of intermediate results that are held at a time.
+        tile_bytes: bound on the bytes of intermediate results that are held at a time; with
+            neural-tangents an estimate of it.
+        backend: ``"kernas"``, or ``"neural-tangents"``, which refuses networks whose branches are
+            correlated or that normalise over a batch. There the kernel of an image with itself
+            carries the rounding that the singularity (below) makes of it.
 
     Raises:
-        ConfigurationError: ``get`` or ``tile_bytes`` is not usable.
+        ConfigurationError: ``get``, ``tile_bytes`` or ``backend`` is not usable.
+        MissingDependencyError: the backend is not installed.
 
     Computes in float32, or in float64 where JAX's x64 mode is on. Equal images give exactly the
     kernel of the image with itself. Between nearly equal pixels, each nonlinearity may change
@@ -100,6 +128,7 @@ class NeuralKernel:
     architecture: Architecture
     get: Get | tuple[Get, ...] = "ntk"
     tile_bytes: int = DEFAULT_TILE_BYTES
+    backend: Backend = "kernas"
     _bound: _Bound | None = None
 
     def __post_init__(self) -> None:
@@ -108,11 +137,17 @@ class NeuralKernel:
                 f"architecture={self.architecture!r}: expected an Architecture; "
                 "build one with serial(...)"
             )
-        object.__setattr__(self, "get", _checked_get(self.get))
+        object.__setattr__(self, "get", checked_get(self.get))
         if not isinstance(self.tile_bytes, int) or self.tile_bytes < 1:
             raise ConfigurationError(
                 f"tile_bytes={self.tile_bytes!r}: expected a positive number of bytes"
             )
+        if self.backend not in get_args(Backend):
+            raise ConfigurationError(
+                f"backend={self.backend!r}: expected 'kernas' or 'neural-tangents'"
+            )
+        if self.backend == "neural-tangents":
+            import_neural_tangents()
 
     @property
     def needs_bind(self) -> bool:
@@ -155,8 +190,8 @@ class NeuralKernel:
             raise ConfigurationError(
                 f"n_reference={n_reference!r}: expected a positive number of images"
             )
-        x = _checked_images(x_train, "x_train")
-        program = _lower(self.architecture, x.shape[1:])
+        x = checked_images(x_train, "x_train")
+        program = self._program(x.shape[1:])
         chosen = np.random.default_rng(seed).permutation(len(x))[:n_reference]
         reference = x[np.sort(chosen)]
         statistics = None
@@ -181,9 +216,11 @@ class NeuralKernel:
         Raises:
             UnboundKernelError, DataError, ArchitectureError: as for a call.
         """
-        x = _checked_images(x, "x")
-        tangent = "ntk" in _names(self.get if get is None else _checked_get(get))
-        program = _lower(self.architecture, x.shape[1:])
+        x = checked_images(x, "x")
+        tangent = "ntk" in _names(self.get if get is None else checked_get(get))
+        program = self._program(x.shape[1:])
+        if self.backend == "neural-tangents":
+            return PreparedImages(x, program, None, tangent)
         statistics = self._statistics(program, tangent)
         tiles = self._tiles(program, statistics, tangent)
         chunk = _balanced(len(x), tiles.chunk)
@@ -216,9 +253,10 @@ class NeuralKernel:
             UnboundKernelError: the network normalises over a batch and is not bound.
             DataError: the images have NaN, their shapes differ, or they were prepared by another
                 kernel.
-            ArchitectureError: the network does not fit the images.
+            ArchitectureError: the network does not fit the images, or the backend cannot
+                express it.
         """
-        get = self.get if get is None else _checked_get(get)
+        get = self.get if get is None else checked_get(get)
         tangent = "ntk" in _names(get)
         left = x1 if isinstance(x1, PreparedImages) else self.prepare(x1, get)
         right = None
@@ -226,19 +264,34 @@ class NeuralKernel:
             right = x2 if isinstance(x2, PreparedImages) else self.prepare(x2, get)
         self._check_prepared(left, right, tangent)
         program, statistics = left._program, left._statistics
-        tiles = self._tiles(program, statistics, tangent)
-        longest = max(len(left), 0 if right is None else len(right))
-        columns = None if right is None else right.images
-        K, T = gram(
-            program,
-            left.images,
-            columns,
-            statistics,
-            side=_balanced(longest, tiles.side),
-            tangent=tangent,
-        )
-        _fill_equal_images(K, T, left.images, columns or left.images)
+        rows, columns = left.images, None if right is None else right.images
+        longest = max(len(rows), 0 if columns is None else len(columns))
+        if isinstance(rows, np.ndarray):
+            assert not isinstance(columns, Images)
+            most = self._neural_tangents_side(program, tangent)
+            side = _balanced(longest, most)
+            K, T = neural_tangents.gram(
+                self.architecture, rows, columns, side=side, tangent=tangent
+            )
+            return _result(get, K, T)
+        assert not isinstance(columns, np.ndarray)
+        most = self._tiles(program, statistics, tangent).side
+        side = _balanced(longest, most)
+        K, T = gram(program, rows, columns, statistics, side=side, tangent=tangent)
+        _fill_equal_images(K, T, rows, columns or rows)
         return _result(get, K, T)
+
+    def _program(self, image_shape: tuple[int, ...]) -> Program:
+        """The network lowered, once the backend is known to express it."""
+        program = _lower(self.architecture, image_shape)
+        if self.backend == "neural-tangents":
+            neural_tangents.check_expressible(self.architecture, image_shape)
+        return program
+
+    def _neural_tangents_side(self, program: Program, tangent: bool) -> int:
+        return neural_tangents.tile_side(
+            self.architecture, program.image_shape, self.tile_bytes, tangent=tangent
+        )
 
     def _tiles(self, program: Program, statistics: Statistics | None, tangent: bool) -> TileShape:
         n_reference = 0 if statistics is None else len(statistics.reference)
@@ -253,9 +306,10 @@ class NeuralKernel:
                 f"{right._program.image_shape}: expected equal shapes"
             )
         for side in (left, right or left):
-            program = _lower(self.architecture, side._program.image_shape)
+            program = self._program(side._program.image_shape)
             statistics = self._statistics(program, tangent)
-            if side._program != program or side._statistics is not statistics:
+            elsewhere = isinstance(side.images, np.ndarray) != (self.backend != "kernas")
+            if elsewhere or side._program != program or side._statistics is not statistics:
                 raise DataError(
                     "these images were prepared by another kernel; prepare them with this one"
                 )
@@ -272,19 +326,21 @@ class NeuralKernel:
             image_shape: ``(height, width, channels)`` or ``(features,)``.
 
         Returns:
-            ``dtype``; ``tile_bytes``; ``tile_side`` and ``record_chunk``, the most images on each
-            side of a tile and in a chunk of records.
+            ``backend``; ``dtype``; ``tile_bytes``; ``tile_side`` and, of the own engine,
+            ``record_chunk``, the most images on each side of a tile and in a chunk of records.
         """
         tangent = "ntk" in _names(self.get)
-        program = _lower(self.architecture, tuple(image_shape))
-        statistics = None if self._bound is None else self._bound.statistics
-        tiles = self._tiles(program, statistics, tangent)
-        return {
+        program = self._program(tuple(image_shape))
+        common = {
+            "backend": self.backend,
             "dtype": str(jnp.result_type(float)),
             "tile_bytes": self.tile_bytes,
-            "tile_side": tiles.side,
-            "record_chunk": tiles.chunk,
         }
+        if self.backend == "neural-tangents":
+            return {**common, "tile_side": self._neural_tangents_side(program, tangent)}
+        statistics = None if self._bound is None else self._bound.statistics
+        tiles = self._tiles(program, statistics, tangent)
+        return {**common, "tile_side": tiles.side, "record_chunk": tiles.chunk}
 
     def _statistics(self, program: Program, tangent: bool) -> Statistics | None:
         if not program.needs_reference:
@@ -312,7 +368,12 @@ def _names(get: Get | tuple[Get, ...]) -> tuple[Get, ...]:
     return get if isinstance(get, tuple) else (get,)
 
 
-def _checked_get(get: Any) -> Get | tuple[Get, ...]:
+def checked_get(get: Any) -> Get | tuple[Get, ...]:
+    """The names of kernels, a list as a tuple.
+
+    Raises:
+        ConfigurationError: they are not ``"nngp"``, ``"ntk"`` or a tuple of both, each once.
+    """
     names = tuple(get) if isinstance(get, list | tuple) else (get,)
     if not names or len(set(names)) < len(names) or not set(names) <= {"nngp", "ntk"}:
         raise ConfigurationError(
@@ -321,7 +382,12 @@ def _checked_get(get: Any) -> Get | tuple[Get, ...]:
     return cast("tuple[Get, ...]", names) if isinstance(get, list | tuple) else get
 
 
-def _checked_images(x: Any, name: str) -> np.ndarray:
+def checked_images(x: Any, name: str) -> np.ndarray:
+    """Images or vectors as an array.
+
+    Raises:
+        DataError: they have NaN, no real numbers or the wrong number of axes.
+    """
     array = np.asarray(x)
     if array.ndim not in (2, 4) or 0 in array.shape:
         raise DataError(

@@ -3,10 +3,13 @@
 import json
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
+
+from kernas.kernels._compat import INSTALL
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = {"src/kernas": "kernas", "kernels": "kernas/kernels", "search": "kernas/search"}
@@ -80,3 +83,15 @@ def test_every_test_file_is_collected():
     collected = {line.split("::")[0] for line in listed.stdout.splitlines() if "::" in line}
     files = {str(path.relative_to(ROOT)) for path in (ROOT / "tests").rglob("test_*.py")}
     assert files <= collected
+
+
+def test_the_oracle_is_installed_as_everyone_says():
+    """The extra, the tests' requirements, the backend's message and the README agree."""
+    lines = (ROOT / "tests/requirements-oracle.txt").read_text().splitlines()
+    required = [line for line in lines if not line.startswith("#")]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["optional-dependencies"]["neural-tangents"] == required
+    assert f"pip install --no-deps {' '.join(required)}" == INSTALL
+    readme = (ROOT / "README.md").read_text()
+    assert INSTALL in readme
+    assert "pip install -q --no-deps -r tests/requirements-oracle.txt && " in readme

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from kernas.errors import ConfigurationError
 
@@ -19,6 +20,9 @@ DEFAULT_TILE_BYTES = 32 * 2**20
 """Default bound on the bytes that the moments of one tile take at a time."""
 
 Progress = Callable[[int], None]
+
+TilesOfRow = Callable[[np.ndarray], tuple[Array, Array | None]]
+"""``K`` and ``Θ`` of a row of tiles, by the indices of its columns."""
 
 
 @dataclass(frozen=True)
@@ -88,28 +92,60 @@ def gram(
     T = np.zeros(shape, dtype) if tangent else None
     if program.output is None:  # the network is zero everywhere
         return K, T
-    rows, cols = _parts(len(left), side), _parts(len(columns), side)
+    scales = {} if statistics is None else statistics.scales
+    grand_means = {} if statistics is None else statistics.grand_means
+
+    def tiles_of(row: np.ndarray) -> TilesOfRow:
+        left_side = left.take(row)
+
+        def tile(col: np.ndarray) -> Moment:
+            sides = left_side, columns.take(col)
+            return _tile(program, Block(*sides, False, scales, grand_means, tangent))
+
+        return tile
+
+    fill_tiles(K, T, tiles_of, side=side, symmetric=right is None, progress=progress)
+    return K, T
+
+
+def fill_tiles(
+    K: np.ndarray,
+    T: np.ndarray | None,
+    tiles_of: Callable[[np.ndarray], TilesOfRow],
+    *,
+    side: int,
+    symmetric: bool,
+    progress: Progress | None = None,
+) -> None:
+    """Write ``K`` and ``Θ`` of all pairs into two matrices, tile by tile.
+
+    Args:
+        K: ``(n, n')``, to be filled.
+        T: likewise, ``None`` if it is not wanted; left as it is where a tile has no ``Θ``.
+        tiles_of: of ``side`` indices of rows, the function of as many of columns that gives both
+            ``(side, side)``; the last index is repeated where a tile hangs over the edge.
+        side: images on each side of a tile.
+        symmetric: the columns are the rows: one triangle of tiles is computed and mirrored.
+        progress: called with the number of pairs after each tile.
+    """
+    rows, cols = (_parts(length, side) for length in K.shape)
     for i, row in enumerate(rows):
-        left_side = left.take(_filled(row, side))
+        tile = tiles_of(_filled(row, side))
         for j, col in enumerate(cols):
-            if right is None and j < i:
+            if symmetric and j < i:
                 continue
-            right_side = columns.take(_filled(col, side))
-            scales = {} if statistics is None else statistics.scales
-            grand_means = {} if statistics is None else statistics.grand_means
-            tile = _tile(program, Block(left_side, right_side, False, scales, grand_means, tangent))
-            for whole, part in ((K, tile.K), (T, tile.T)):
+            parts = tile(_filled(col, side))
+            for whole, part in zip((K, T), parts, strict=True):
                 if whole is None or part is None:
                     continue
                 block = np.asarray(part)[: len(row), : len(col)]
-                if right is None and i == j:
+                if symmetric and i == j:
                     block = np.triu(block) + np.triu(block, 1).T
                 whole[row[0] : row[-1] + 1, col[0] : col[-1] + 1] = block
-                if right is None and i != j:
+                if symmetric and i != j:
                     whole[col[0] : col[-1] + 1, row[0] : row[-1] + 1] = block.T
             if progress is not None:
-                progress(len(row) * len(col) * (2 if right is None and i != j else 1))
-    return K, T
+                progress(len(row) * len(col) * (2 if symmetric and i != j else 1))
 
 
 def _tile(program: Program, block: Block) -> Moment:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import combinations
 
 from kernas.errors import ArchitectureError
 
@@ -75,6 +76,39 @@ def lower(architecture: Architecture, image_shape: tuple[int, ...]) -> Program:
     if output is not None:
         output = lowering.flat(output)
     return Program(tuple(lowering.ops), output, tuple(image_shape))
+
+
+def correlated_terms(
+    architecture: Architecture, image_shape: tuple[int, ...]
+) -> dict[int, tuple[int, int]]:
+    """The sums whose kernel is not the sum of their terms' kernels.
+
+    Two terms are correlated when their second moment is not zero by the structure of the network:
+    they share a source, or are nonlinearities' outputs, which have a mean.
+
+    Args:
+        architecture: a network that :func:`lower` accepts.
+        image_shape: ``(height, width, channels)`` or ``(features,)``.
+
+    Returns:
+        For each such ``Sum`` node that the kernel reads, two of its inputs that are correlated; one
+        input twice where it stands in the sum twice.
+    """
+    nodes = architecture.nodes
+    lowering = _Lowering(architecture, architecture.shapes(image_shape))
+    read = {architecture.output}
+    found: dict[int, tuple[int, int]] = {}
+    for index in range(architecture.output, 0, -1):
+        if index not in read or lowering.moment(index, index) is None:
+            continue
+        read.update(nodes[index].inputs)
+        if isinstance(nodes[index].layer, Sum):
+            pairs = combinations(nodes[index].inputs, 2)
+            correlated = (pair for pair in pairs if lowering.moment(*pair) is not None)
+            first = next(correlated, None)
+            if first is not None:
+                found[index] = first
+    return dict(sorted(found.items()))
 
 
 @dataclass

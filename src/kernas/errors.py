@@ -26,3 +26,7 @@ class UnboundKernelError(KernasError, RuntimeError):
 
 class RunFolderError(KernasError, RuntimeError):
     """A run folder cannot be written, or belongs to another configuration."""
+
+
+class MissingDependencyError(KernasError, ImportError):
+    """An optional package is not installed, or does not work with the ones that are."""

@@ -1,0 +1,1 @@
+"""Other libraries as the engine of a kernel: the same architecture, the same result."""
