@@ -4,22 +4,37 @@ if __name__ == "kernels":
     raise ImportError("import kernas.kernels")
 
 from .adapter import as_kernel as as_kernel
+from .architecture import Abs as Abs
 from .architecture import Architecture as Architecture
 from .architecture import AvgPool as AvgPool
 from .architecture import Conv as Conv
+from .architecture import Cos as Cos
 from .architecture import Dense as Dense
+from .architecture import Elementwise as Elementwise
+from .architecture import Erf as Erf
+from .architecture import Exp as Exp
 from .architecture import Flatten as Flatten
+from .architecture import Gaussian as Gaussian
+from .architecture import Gelu as Gelu
 from .architecture import GlobalAvgPool as GlobalAvgPool
 from .architecture import GraphBuilder as GraphBuilder
+from .architecture import Hermite as Hermite
 from .architecture import Identity as Identity
 from .architecture import Input as Input
+from .architecture import LeakyRelu as LeakyRelu
+from .architecture import Monomial as Monomial
 from .architecture import Normalize as Normalize
 from .architecture import Relu as Relu
+from .architecture import Sign as Sign
+from .architecture import Sin as Sin
+from .architecture import Sinusoid as Sinusoid
 from .architecture import Sum as Sum
 from .architecture import Zero as Zero
 from .architecture import parallel as parallel
+from .architecture import register_elementwise as register_elementwise
 from .architecture import residual as residual
 from .architecture import serial as serial
+from .covariance.activations import quadrature_error as quadrature_error
 from .data import Dataset as Dataset
 from .data import load as load
 from .kernel import KernelFunction as KernelFunction

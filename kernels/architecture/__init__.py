@@ -1,9 +1,25 @@
 """One description of a network: layers, the graph they form, its canonical form and its JSON."""
 
+from .activations import Abs as Abs
+from .activations import Activation as Activation
+from .activations import Cos as Cos
+from .activations import Elementwise as Elementwise
+from .activations import Erf as Erf
+from .activations import Exp as Exp
+from .activations import Gaussian as Gaussian
+from .activations import Gelu as Gelu
+from .activations import Hermite as Hermite
+from .activations import LeakyRelu as LeakyRelu
+from .activations import Monomial as Monomial
+from .activations import Relu as Relu
+from .activations import Sign as Sign
+from .activations import Sin as Sin
+from .activations import Sinusoid as Sinusoid
 from .combinators import GraphBuilder as GraphBuilder
 from .combinators import parallel as parallel
 from .combinators import residual as residual
 from .combinators import serial as serial
+from .elementwise import register_elementwise as register_elementwise
 from .graph import Architecture as Architecture
 from .layers import AvgPool as AvgPool
 from .layers import Conv as Conv
@@ -15,7 +31,6 @@ from .layers import Input as Input
 from .layers import Layer as Layer
 from .layers import Node as Node
 from .layers import Normalize as Normalize
-from .layers import Relu as Relu
 from .layers import Sum as Sum
 from .layers import WeightLayer as WeightLayer
 from .layers import Zero as Zero

@@ -2,9 +2,9 @@
 
 Two graphs are one network when a sequence of exact rewritings and a renumbering of nodes turns one
 into the other. The rewritings (:func:`simplify`) only use identities that hold for every network
-whatever its weights: a skip is what it skips, zeros stay zeros through layers without bias,
-weight-free layers are linear where they are linear, and one weight-free layer applied twice to one
-input is one layer. Weight layers are never merged.
+whatever its weights: a skip is what it skips, zeros stay zeros through layers without bias and
+nonlinearities with φ(0) = 0, weight-free layers are linear where they are linear, and one
+weight-free layer applied twice to one input is one layer. Weight layers are never merged.
 
 What is left is a labelled multigraph whose nodes are renumbered by canonical labelling: colour
 refinement, then individualisation of one node of a tied class at a time, keeping the smallest
@@ -21,6 +21,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from .activations import Activation
 from .layers import (
     AvgPool,
     Flatten,
@@ -91,6 +92,8 @@ def _keeps_zero(layer: Layer, inputs: Terms) -> bool:
     """Whether the layer's output is zero because its input is."""
     if isinstance(layer, Input) or inputs:
         return False
+    if isinstance(layer, Activation):
+        return layer.keeps_zero
     return not (isinstance(layer, WeightLayer) and layer.b_std > 0)
 
 

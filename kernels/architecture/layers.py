@@ -9,10 +9,15 @@ fan-in ``n`` computes ``W_std / sqrt(n) * W x + b_std * b`` with standard normal
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 from kernas.errors import ArchitectureError
+
+from .activations import ACTIVATIONS
+from .activations import Activation as Activation
+from .activations import Relu as Relu
+from .base import Layer as Layer
 
 Padding = Literal["SAME", "VALID"] | tuple[tuple[int, int], tuple[int, int]]
 
@@ -58,23 +63,6 @@ def _number(value: Any, name: str, *, positive: bool) -> float:
         bound = "> 0" if positive else ">= 0"
         raise ArchitectureError(f"{name}={value!r}: expected a finite number {bound}")
     return number
-
-
-@dataclass(frozen=True)
-class Layer:
-    """What a node computes. Subclasses are frozen dataclasses, hence hashable values.
-
-    Attributes:
-        arity: number of inputs of the node, ``None`` for one or more in any order.
-        flattens: the output has no pixels left, whatever the input.
-    """
-
-    arity: ClassVar[int | None] = 1
-    flattens: ClassVar[bool] = False
-
-    def parameters(self) -> dict[str, Any]:
-        """The layer's fields by name, as JSON values."""
-        return {f.name: getattr(self, f.name) for f in fields(self)}
 
 
 @dataclass(frozen=True)
@@ -201,16 +189,6 @@ class Flatten(Layer):
 
 
 @dataclass(frozen=True)
-class Activation(Layer):
-    """A pointwise nonlinearity; its dual kernels are in ``covariance/activations.py``."""
-
-
-@dataclass(frozen=True)
-class Relu(Activation):
-    """``max(x, 0)``."""
-
-
-@dataclass(frozen=True)
 class Normalize(Layer):
     """Subtract the mean and divide by the standard deviation over images and pixels.
 
@@ -266,7 +244,7 @@ LAYERS: dict[str, type[Layer]] = {
         AvgPool,
         GlobalAvgPool,
         Flatten,
-        Relu,
+        *ACTIVATIONS,
         Normalize,
         Sum,
         Identity,

@@ -17,8 +17,9 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from ..architecture.layers import Activation, AvgPool, GlobalAvgPool, WeightLayer
-from ..covariance.activations import DUALS, MEAN_DERIVATIVES
+from ..architecture.activations import Activation
+from ..architecture.layers import AvgPool, GlobalAvgPool, WeightLayer
+from ..covariance.activations import dual, stein_slopes
 from ..covariance.images import image_moment
 from ..covariance.normalization import center_moment, reference_mean
 from ..covariance.pools import flatten_moment, pool_side
@@ -99,7 +100,7 @@ def execute(op: MomentOp, values: dict[int, Moment], block: Block) -> Moment:
                 values[op.source],
                 left[op.left_variance].K,
                 right[op.right_variance].K,
-                activation=op.activation,
+                activations=(op.left_activation, op.right_activation),
                 paired=block.paired,
             )
         case SteinOp():
@@ -158,10 +159,12 @@ def _weight(x: Moment, *, layer: WeightLayer, tangent: bool) -> Moment:
     return Moment(K, T if tangent else None)
 
 
-@partial(jax.jit, static_argnames=("activation", "paired"))
-def _dual(x: Moment, a: Array, b: Array, *, activation: Activation, paired: bool) -> Moment:
-    dual = DUALS[type(activation)]
-    K, derivative = dual(x.K, _beside(a, 0, paired), _beside(b, 1, paired))
+@partial(jax.jit, static_argnames=("activations", "paired"))
+def _dual(
+    x: Moment, a: Array, b: Array, *, activations: tuple[Activation, Activation], paired: bool
+) -> Moment:
+    formula = dual(*activations)
+    K, derivative = formula(x.K, _beside(a, 0, paired), _beside(b, 1, paired))
     return Moment(K, None if x.T is None else x.T * derivative)
 
 
@@ -169,8 +172,8 @@ def _dual(x: Moment, a: Array, b: Array, *, activation: Activation, paired: bool
 def _stein(
     x: Moment, variance: Array, *, activation: Activation, side: int, paired: bool
 ) -> Moment:
-    slope = _beside(MEAN_DERIVATIVES[type(activation)](variance), side, paired)
-    return x.map(lambda v: v * slope)
+    slopes = [_beside(part, side, paired) for part in stein_slopes(activation, variance)]
+    return Moment(x.K * slopes[0], None if x.T is None else x.T * slopes[1])
 
 
 @partial(jax.jit, static_argnames=("layer", "side"))

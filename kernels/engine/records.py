@@ -18,8 +18,9 @@ from jax import Array
 
 from kernas.errors import ConfigurationError
 
+from ..covariance.activations import check_accuracy, has_closed_form
 from ..covariance.normalization import inverse_variance
-from ..program.ops import MeanOp, MomentOp, Program, ScaleOp, VarianceOp
+from ..program.ops import DualOp, MeanOp, MomentOp, Program, ScaleOp, VarianceOp
 from .instructions import (
     Block,
     Moment,
@@ -104,6 +105,7 @@ def bind(program: Program, reference: np.ndarray, *, max_bytes: int, tangent: bo
 
     Raises:
         ConfigurationError: the block does not fit into ``max_bytes``.
+        ArchitectureError: a nonlinearity's series is not exact enough at these variances.
     """
     per_pair = pair_bytes(program, records=True, tangent=tangent)
     images = len(reference)
@@ -124,6 +126,7 @@ def bind(program: Program, reference: np.ndarray, *, max_bytes: int, tangent: bo
     alone = Block(side, side, True, scales, grand_means, tangent)
     met = Block(side, side, False, scales, grand_means, tangent)
     self_moment = _walk(program, alone, met if program.meets_reference else None, binding=True)
+    _check_series(program, records)
     return Statistics(Images(pixels, records, self_moment), scales, grand_means, tangent)
 
 
@@ -143,6 +146,9 @@ def prepare(
         statistics: of the bound kernel, ``None`` if the program needs none.
         chunk: images at a time.
         tangent: whether the tangent kernel is wanted.
+
+    Raises:
+        ArchitectureError: a nonlinearity's series is not exact enough at these variances.
     """
     pixels = as_pixels(x)
     parts: list[tuple[dict[int, Record], Moment]] = []
@@ -159,7 +165,17 @@ def prepare(
         alone = Block(side, side, True, scales, grand_means, tangent)
         parts.append((records, _walk(program, alone, met, binding=False)))
     records = {i: _join([part[0][i] for part in parts], len(pixels)) for i in parts[0][0]}
+    _check_series(program, records)
     return Images(pixels, records, _join([part[1] for part in parts], len(pixels)))
+
+
+def _check_series(program: Program, records: dict[int, Record]) -> None:
+    """Refuse nonlinearities whose series does not converge at the images' variances."""
+    for op in program.ops:
+        if not isinstance(op, DualOp) or has_closed_form(op.left_activation, op.right_activation):
+            continue
+        largest = max(float(jnp.max(records[value].K)) for value in op.records)
+        check_accuracy(op.left_activation, op.right_activation, largest)
 
 
 def _join(chunks: Sequence[Moment], length: int) -> Moment:

@@ -5,7 +5,8 @@
 
 - sums, pools, skips and normalisations are linear, so they act on one side of the moment;
 - a weight layer has fresh weights: with itself its own rule, with any earlier node zero;
-- φ(b) with a Gaussian node ``u``: Stein, ``C_ub · E[φ'(b)]``; with φ(a): the dual of ``C_ab``.
+- φ(b) with a Gaussian node ``u``: Stein, ``C_ub · E[φ'(b)]``; with ψ(a): the dual of ``C_ab``,
+  which is not zero where ``C_ab`` is if φ and ψ have a mean.
 
 So branches that meet again after sharing an input keep the covariance between them, which adding
 the branches' kernels would lose.
@@ -19,9 +20,9 @@ from itertools import combinations
 
 from kernas.errors import ArchitectureError
 
+from ..architecture.activations import Activation, Elementwise
 from ..architecture.graph import Architecture
 from ..architecture.layers import (
-    Activation,
     AvgPool,
     Dense,
     Flatten,
@@ -34,6 +35,7 @@ from ..architecture.layers import (
     WeightLayer,
     Zero,
 )
+from ..covariance.activations import check_smooth
 from .ops import (
     DualOp,
     FlattenOp,
@@ -137,6 +139,8 @@ class _Lowering:
                 )
             if isinstance(node.layer, Normalize):
                 self._check_normalize(index, node)
+            if isinstance(node.layer, Elementwise):
+                check_smooth(node.layer, self.architecture.describe(index))
 
     def _check_normalize(self, index: int, node: Node) -> None:
         """Refuse what has no channels to take statistics over, or several kinds of them."""
@@ -248,31 +252,28 @@ class _Lowering:
     def _activation(self, a: int, b: int, side: int, layer: Activation) -> int | None:
         nodes = self.architecture.nodes
         inner = nodes[(a, b)[side]].inputs[0]
-        other = nodes[(b, a)[side]].layer
         shape = (self.pixels[a], self.pixels[b])
-        if not isinstance(other, Activation):
+        left, right = nodes[a].layer, nodes[b].layer
+        if not isinstance(left, Activation) or not isinstance(right, Activation):
             source = self._replaced(a, b, side, inner)
-            variance = self._variance(inner)
-            if source is None or variance is None:
+            if source is None:
                 return None
-            return self._emit(SteinOp(*shape, source, layer, variance, side))
-        if other != layer:
-            raise ArchitectureError(
-                f"{self.architecture.describe(a)} and {self.architecture.describe(b)} are "
-                "different nonlinearities that meet; insert Conv(1) or Dense() on one of them"
-            )
-        left, right = nodes[a].inputs[0], nodes[b].inputs[0]
-        first, second = self._variance(left), self._variance(right)
-        if first is None or second is None:
-            return None  # the activation of zero is zero
-        source = self.moment(left, right)
+            return self._emit(SteinOp(*shape, source, layer, self._variance(inner), side))
+        inputs = nodes[a].inputs[0], nodes[b].inputs[0]
+        for node, activation in zip(inputs, (left, right), strict=True):
+            if self.moment(node, node) is None and activation.keeps_zero:
+                return None
+        source = self.moment(*inputs)
         if source is None:
             source = self._emit(ZeroOp(*shape))
-        return self._emit(DualOp(*shape, source, layer, first, second))
+        variances = self._variance(inputs[0]), self._variance(inputs[1])
+        return self._emit(DualOp(*shape, source, left, right, *variances))
 
-    def _variance(self, node: int) -> int | None:
+    def _variance(self, node: int) -> int:
         value = self.moment(node, node)
-        return None if value is None else self._emit(VarianceOp(value))
+        if value is None:
+            value = self._emit(ZeroOp(self.pixels[node], self.pixels[node]))
+        return self._emit(VarianceOp(value))
 
     def _normalize(self, a: int, b: int, side: int) -> int | None:
         nodes = self.architecture.nodes

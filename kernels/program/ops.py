@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..architecture.layers import Activation, AvgPool, GlobalAvgPool, WeightLayer
+from ..architecture.activations import Activation
+from ..architecture.layers import AvgPool, GlobalAvgPool, WeightLayer
 
 Pixels = tuple[int, int]
 
@@ -70,7 +71,8 @@ class WeightOp(ReadOp):
 class DualOp(ReadOp):
     """Two nonlinearities' outputs: the dual of ``source`` and of the variances of both sides."""
 
-    activation: Activation
+    left_activation: Activation
+    right_activation: Activation
     left_variance: int
     right_variance: int
 

@@ -65,9 +65,12 @@ def test_hash_does_not_depend_on_the_order_of_nodes(seed, normalize):
 def test_hash_changes_with_any_parameter(seed):
     rng = np.random.default_rng(seed)
     architecture = random_architecture(rng)
-    weights = [i for i, n in enumerate(architecture.nodes) if isinstance(n.layer, Conv | Dense)]
+    read = {architecture.output}  # what only a Zero reads is no part of the network
+    for i in range(architecture.output, 0, -1):
+        if i in read and not isinstance(architecture.nodes[i].layer, Zero):
+            read.update(architecture.nodes[i].inputs)
     changed = list(architecture.nodes)
-    index = int(rng.choice(weights))
+    index = int(rng.choice([i for i in sorted(read) if isinstance(changed[i].layer, Conv | Dense)]))
     layer = changed[index].layer
     assert isinstance(layer, Conv | Dense)
     parameters = {**layer.parameters(), "W_std": layer.W_std + 0.25}

@@ -20,6 +20,14 @@ from oracles.finite_width import FiniteNetwork, sample_kernels, sample_nngp, sam
 from oracles.numpy_kernel import normalize_scales, oracle
 from scipy.stats import norm
 
+from kernas.kernels.architecture.activations import (
+    Cos,
+    Elementwise,
+    Erf,
+    Gaussian,
+    LeakyRelu,
+    Sign,
+)
 from kernas.kernels.architecture.combinators import GraphBuilder, parallel, residual, serial
 from kernas.kernels.architecture.graph import Architecture
 from kernas.kernels.architecture.layers import (
@@ -116,6 +124,24 @@ def cell() -> Architecture:
     return builder.build(builder.add(serial(Normalize(), Relu(), GlobalAvgPool(), Dense()), d))
 
 
+def relu_beside_erf() -> Architecture:
+    """Two nonlinearities of one convolution and of its pool, added: a cross dual."""
+    branches = parallel(Relu(), serial(SAME_POOL, Erf()))
+    return serial(Conv(3, W_std=HE), branches, Conv(3, W_std=HE), Relu(), GlobalAvgPool(), Dense())
+
+
+def cosine_beside_softplus() -> Architecture:
+    """Independent branches whose nonlinearities have means: C_ab = 0 and E[φ] E[ψ] ≠ 0."""
+    branches = parallel(serial(Dense(W_std=HE), Cos()), serial(Dense(), Elementwise("softplus")))
+    return serial(branches, Dense(W_std=HE), Elementwise("tanh"), Dense())
+
+
+def sign_beside_weights() -> Architecture:
+    """Stein's rule where K has a derivative that gradients do not see, and where φ(0) ≠ 0."""
+    beside = parallel(Identity(), serial(parallel(Sign(), Gaussian(0.8))))
+    return serial(Dense(W_std=HE), beside, Dense(), LeakyRelu(0.3), Dense())
+
+
 CASES: dict[str, Callable[[], Architecture]] = {
     "chain with bias": chain,
     "skip beside pool": skip_beside_pool,
@@ -128,6 +154,9 @@ CASES: dict[str, Callable[[], Architecture]] = {
     "Normalize centred": lambda: normalized(True),
     "Normalize RMS": lambda: normalized(False),
     "cell": cell,
+    "relu beside erf": relu_beside_erf,
+    "cosine beside softplus": cosine_beside_softplus,
+    "sign and bell beside weights": sign_beside_weights,
 }
 QUANTILE = float(norm.isf(FAMILY_ERROR / 2 / (2 * len(CASES) + 1)))
 """Two-sided, for the two kernels of every case and the test of the bias."""
@@ -209,8 +238,8 @@ def test_kernels_are_the_limit_of_finite_networks_more_draws(case: str) -> None:
     check(case, draws=20_000)
 
 
-def test_independent_branches_are_rejected() -> None:
-    case = "skip beside pool"
+@pytest.mark.parametrize("case", ["skip beside pool", "relu beside erf", "cosine beside softplus"])
+def test_independent_branches_are_rejected(case: str) -> None:
     architecture, x, _ = inputs(case)
     wrong = oracle(architecture, x, branches="independent")
     for statistic, kernel in zip(measure(case, 1000), wrong, strict=True):

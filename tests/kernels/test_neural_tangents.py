@@ -149,6 +149,36 @@ def test_random_networks_agree_with_neural_tangents(seed):
     check_agreement(architecture, x1, x2, precisions=precisions)
 
 
+@pytest.mark.parametrize(
+    "activation",
+    [
+        kk.LeakyRelu(0.2),
+        kk.Abs(),
+        kk.Erf(),
+        kk.Gelu(),
+        kk.Sin(),
+        kk.Cos(),
+        kk.Sinusoid(1.3, 0.4),
+        kk.Exp(0.5),
+        kk.Gaussian(1.7),
+        kk.Monomial(3),
+    ],
+    ids=lambda activation: type(activation).__name__,
+)
+def test_activations_agree_with_neural_tangents(activation):
+    hidden = [kk.Dense(W_std=0.8, b_std=0.2), activation, kk.Dense(W_std=0.7), activation]
+    architecture = kk.serial(*hidden, kk.Dense())
+    x1, x2 = np.random.default_rng(0).standard_normal((2, 3, 7)).astype(np.float32)
+    check_agreement(architecture, x1, x2)
+
+
+@pytest.mark.parametrize("activation", [kk.Sign(), kk.Hermite(3), kk.Elementwise("tanh")])
+def test_activations_that_neural_tangents_lacks_or_errs_in_are_refused(activation):
+    architecture = kk.serial(kk.Dense(), activation, kk.Dense())
+    with pytest.raises(ArchitectureError, match="has no counterpart there"):
+        NeuralKernel(architecture, backend="neural-tangents")(np.eye(3))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(1000, 1120))
 def test_many_random_networks_agree_with_neural_tangents(seed):

@@ -19,6 +19,18 @@ import numpy as np
 from oracles.geometry import Grid, node_grids, pool_matrix, window_taps
 from oracles.numpy_kernel import normalize_scales
 
+from kernas.kernels.architecture.activations import (
+    Abs,
+    Activation,
+    Cos,
+    Elementwise,
+    Erf,
+    Gaussian,
+    LeakyRelu,
+    Relu,
+    Sign,
+    Sin,
+)
 from kernas.kernels.architecture.graph import Architecture
 from kernas.kernels.architecture.layers import (
     AvgPool,
@@ -28,7 +40,6 @@ from kernas.kernels.architecture.layers import (
     GlobalAvgPool,
     Input,
     Normalize,
-    Relu,
     Sum,
     WeightLayer,
     Zero,
@@ -127,8 +138,8 @@ class FiniteNetwork:
                 value = inputs[0].mean(1)
             elif isinstance(layer, Flatten):
                 value = inputs[0].reshape(len(inputs[0]), -1)
-            elif isinstance(layer, Relu):
-                value = jax.nn.relu(inputs[0])
+            elif isinstance(layer, Activation):
+                value = _activation(layer, inputs[0])
             elif isinstance(layer, Sum):
                 value = sum(inputs[1:], inputs[0])
             elif isinstance(layer, Zero):
@@ -151,6 +162,31 @@ class FiniteNetwork:
         if self.normalize == "batchnorm":
             return value / jnp.sqrt((reference**2).mean(over) + 1e-5)
         return value / jnp.repeat(jnp.asarray(scale), value.shape[-1] // len(scale))
+
+
+def _activation(layer: Activation, x: jax.Array) -> jax.Array:
+    match layer:
+        case Relu():
+            return jax.nn.relu(x)
+        case LeakyRelu(slope):
+            return jax.nn.leaky_relu(x, slope)
+        case Abs():
+            return jnp.abs(x)
+        case Sign():
+            return jnp.sign(x)
+        case Erf():
+            return jax.lax.erf(x)
+        case Sin():
+            return jnp.sin(x)
+        case Cos():
+            return jnp.cos(x)
+        case Gaussian(scale):
+            return jnp.exp(-(x**2) / (2 * scale**2))
+        case Elementwise("tanh"):
+            return jnp.tanh(x)
+        case Elementwise("softplus"):
+            return jax.nn.softplus(x)
+    raise ValueError(f"no forward pass for {layer}")
 
 
 def _weights(

@@ -12,8 +12,10 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
+from oracles.gaussian_moments import dual_moments, has_kink, mean_slopes
 from oracles.geometry import node_grids, pool_matrix, window_taps
 
+from kernas.kernels.architecture.activations import Activation, Relu
 from kernas.kernels.architecture.graph import Architecture
 from kernas.kernels.architecture.layers import (
     AvgPool,
@@ -23,7 +25,6 @@ from kernas.kernels.architecture.layers import (
     Identity,
     Input,
     Normalize,
-    Relu,
     Sum,
     WeightLayer,
     Zero,
@@ -149,9 +150,9 @@ class Evaluation:
 
     def _expand(self, index: int) -> Expansion:
         layer, inputs = self.nodes[index].layer, self.nodes[index].inputs
-        if isinstance(layer, Relu):
+        if isinstance(layer, Activation):
             self._check_gaussian(index)
-        if isinstance(layer, Input | WeightLayer | Relu):
+        if isinstance(layer, Input | WeightLayer | Activation):
             return {(index, ()): np.eye(len(self.images) * self.grids[index].size)}
         if isinstance(layer, Zero):
             return {}
@@ -227,15 +228,15 @@ class Evaluation:
 
     def _source_moments(self, a: int, b: int) -> Moments | None:
         first, second = self.nodes[a].layer, self.nodes[b].layer
-        if isinstance(first, Relu) and isinstance(second, Relu):
-            return self._relu_relu(a, b)
-        if isinstance(first, Relu):
-            moments = self._stein(b, a)
+        if isinstance(first, Activation) and isinstance(second, Activation):
+            return self._duals(a, b, first, second)
+        if isinstance(first, Activation):
+            moments = self._stein(b, a, first)
             return moments[0].T, moments[1].T
-        if isinstance(second, Relu):
+        if isinstance(second, Activation):
             if isinstance(first, Input):
                 raise ValueError(f"node {b} is summed with the raw input: not Gaussian")
-            return self._stein(a, b)
+            return self._stein(a, b, second)
         if a != b:
             return None
         if isinstance(first, Input):
@@ -276,26 +277,33 @@ class Evaluation:
         size = len(C) // n
         return np.einsum("ipjp->ij", C.reshape(n, size, n, size)) / size
 
-    def _relu_relu(self, a: int, b: int) -> Moments:
-        """Arc-cosine kernels of degree one and zero (Cho and Saul 2009, equations 3 to 6)."""
+    def _duals(self, a: int, b: int, first: Activation, second: Activation) -> Moments:
+        """Arc-cosine kernels of degree one and zero (Cho and Saul 2009, equations 3 to 6) for ReLU,
+        else integrals over the plane."""
         (u,), (w,) = self.nodes[a].inputs, self.nodes[b].inputs
         K, T = self.covariance(u, w)
         variance_u = np.diag(self.covariance(u, u)[0])
         variance_w = np.diag(self.covariance(w, w)[0])
         norm = np.sqrt(np.outer(variance_u.clip(0), variance_w.clip(0)))
         rho = np.clip(K / np.where(norm > 0, norm, 1), -1, 1)
-        distance = 1 - np.abs(rho[norm > 0])
-        self.margin = min(self.margin, distance[distance >= ROUNDING].min(initial=1.0))
+        if has_kink(first) and has_kink(second):
+            distance = 1 - np.abs(rho[norm > 0])
+            self.margin = min(self.margin, distance[distance >= ROUNDING].min(initial=1.0))
+        if not isinstance(first, Relu) or not isinstance(second, Relu):
+            variances = variance_u[:, None], variance_w[None, :]
+            nngp, slopes = dual_moments(first, second, K, *variances)
+            return nngp, T * slopes
         rho = np.where(1 - np.abs(rho) < ROUNDING, np.sign(rho), rho)
         theta = np.arccos(rho)
         nngp = norm * (np.sqrt(1 - rho**2) + (np.pi - theta) * rho) / (2 * np.pi)
         return nngp, np.where(norm > 0, T * (np.pi - theta) / (2 * np.pi), 0)
 
-    def _stein(self, u: int, b: int) -> Moments:
-        """``E[u φ(w)] = C_uw E[φ′(w)]``, one half for ReLU: a weight output and a nonlinearity."""
+    def _stein(self, u: int, b: int, layer: Activation) -> Moments:
+        """``E[u φ(w)] = C_uw E[φ′(w)]``: a weight output and a nonlinearity."""
         (w,) = self.nodes[b].inputs
         K, T = self._combine({(u, ()): self.expansions[u][u, ()]}, u, self.expansions[w], w)
-        return K / 2, T / 2
+        slopes = mean_slopes(layer, np.diag(self.covariance(w, w)[0]))
+        return K * slopes[0], T * slopes[1]
 
 
 def sandwich(L: np.ndarray, K: np.ndarray, R: np.ndarray) -> np.ndarray:

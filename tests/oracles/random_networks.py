@@ -7,6 +7,7 @@ the raw input with features.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -40,6 +41,7 @@ def random_architecture(
     flat: bool = False,
     blocks: int | None = None,
     remeet: bool = False,
+    activations: Sequence[Layer] = (Relu(),),
 ) -> Architecture:
     """Draw a network.
 
@@ -53,10 +55,12 @@ def random_architecture(
         blocks: number of blocks, one to three if not given.
         remeet: also let a node meet its own normalised form without a weight layer between.
 
+        activations: the nonlinearities to choose from, each anew.
+
     Returns:
         A network that ends in ``Dense``.
     """
-    draw = _Draw(rng, normalize, () if flat else image[:2])
+    draw = _Draw(rng, normalize, () if flat else image[:2], activations)
     h = draw.stem()
     for _ in range(int(rng.integers(1, 4)) if blocks is None else blocks):
         h = draw.block(h, remeet and normalize is not None)
@@ -67,11 +71,16 @@ class _Draw:
     """A network being drawn; ``size`` is the height and width where it stands, or ``()``."""
 
     def __init__(
-        self, rng: np.random.Generator, normalize: Form | None, size: tuple[int, ...]
+        self,
+        rng: np.random.Generator,
+        normalize: Form | None,
+        size: tuple[int, ...],
+        activations: Sequence[Layer],
     ) -> None:
         self.rng = rng
         self.normalize = normalize
         self.size = size
+        self.activations = activations
         self.builder = GraphBuilder()
         self.trained = False
         self.add = self.builder.add
@@ -116,7 +125,9 @@ class _Draw:
         return self.add(Normalize(center=center), node)
 
     def relu(self, node: int) -> int:
-        return self.add(Relu(), node)
+        """A nonlinearity of the node: ReLU, unless others were given to choose from."""
+        one = len(self.activations) == 1
+        return self.add(self.activations[0] if one else self.choose(*self.activations), node)
 
     def relu_conv_norm(self, node: int) -> int:
         return self.norm(self.add(self.keeping(), self.relu(node)), 0.7)

@@ -1,22 +1,12 @@
-r"""Dual activations: second moments of nonlinearities of Gaussian variables.
-
-For ``(u, v)`` centred Gaussian with variances ``a, b`` and covariance ``k``, the dual of φ is
-``E[φ(u) φ(v)]`` and its derivative ``E[φ'(u) φ'(v)]`` multiplies the tangent kernel
-(Jacot et al. 2018, theorem 1; Daniely et al. 2016 for the name).
-"""
+"""Correlations of two Gaussian variables, and their angles, in either precision."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-
-from ..architecture.layers import Activation, Relu
-
-Dual = Callable[[Array, Array, Array], tuple[Array, Array]]
 
 # Minimax-like fits on [0, 1], used in float32 only: one square root serves both functions.
 # arccos(r) = sqrt(1 - r) p(r), Abramowitz & Stegun 4.4.46, error 2e-8;
@@ -71,39 +61,18 @@ def correlation(k: Array, a: Array, b: Array) -> tuple[Array, Array]:
     and there the derivative of arccos turns a rounding of ε in ρ into an angle of ``sqrt(2 ε)``.
     So correlations within ``8 ε`` of ±1 are taken for ±1: equal pixels are exact, and nearly equal
     ones err by an angle of at most ``sqrt(16 ε)``, 1.4e-3 in float32.
+
+    Args:
+        k: covariance of the two variables.
+        a: variance of the left one, broadcast against ``k``; what rounding left below 0 is 0.
+        b: variance of the right one, likewise.
     """
-    s = jnp.sqrt(a * b)
+    s = jnp.sqrt(jnp.maximum(a, 0) * jnp.maximum(b, 0))
     rho = jnp.where(s > 0, k / jnp.where(s > 0, s, 1), 0)
     size = jnp.abs(rho)
     return s, jnp.where(size > 1 - EQUAL * jnp.finfo(k.dtype).eps, jnp.sign(rho), rho)
 
 
-def relu_dual(k: Array, a: Array, b: Array) -> tuple[Array, Array]:
-    """ReLU: ``s (sin θ + (π − θ) cos θ) / 2π`` and ``(π − θ) / 2π``, with ``cos θ = k / s``.
-
-    Cho & Saul 2009, equations (3) and (6) at n = 1 and n = 0, halved twice.
-
-    Args:
-        k: covariance of the two preactivations.
-        a: variance of the left one, broadcast against ``k``.
-        b: variance of the right one, broadcast against ``k``.
-
-    Returns:
-        ``E[φ(u) φ(v)]`` and ``E[φ'(u) φ'(v)]``.
-    """
-    s, rho = correlation(k, a, b)
-    theta, sine = angle_and_sine(rho)
-    turn = (math.pi - theta) / (2 * math.pi)
-    return s * (sine / (2 * math.pi) + turn * rho), turn
-
-
-def relu_mean_derivative(b: Array) -> Array:
-    """``E[φ'(v)] = 1/2`` for ReLU, whatever the variance ``b`` of ``v``."""
-    return jnp.full_like(b, 0.5)
-
-
-MEAN_DERIVATIVES: dict[type[Activation], Callable[[Array], Array]] = {Relu: relu_mean_derivative}
-"""``E[φ'(v)]`` of each activation, by which Stein's lemma gives ``E[u φ(v)] = E[u v] E[φ'(v)]``."""
-
-DUALS: dict[type[Activation], Dual] = {Relu: relu_dual}
-"""Dual and derivative of each activation; both sides go through the same one."""
+def determinant(s: Array, rho: Array) -> Array:
+    """``a b − k² = s² (1 − ρ²)``, without the cancellation near ``ρ = ±1``."""
+    return s**2 * (1 - rho) * (1 + rho)
