@@ -133,7 +133,7 @@ def random_case(seed: int, flat: bool) -> None:
         activations=TAME,
     )
     try:
-        # Normalize leaves variances up to twenty, where the oracle's integrals err by some 1e-9.
+        # Where variances are large the oracle's integrals err by more than rounding.
         check(network, (5,) if flat else (3, 3, 2), images=3, seed=seed, double=1e-8)
     except ArchitectureError as refusal:
         if "at variances up to" not in str(refusal):
