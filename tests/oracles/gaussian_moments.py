@@ -126,8 +126,10 @@ def dual_moments(
     K, a, b = K.ravel(), a.ravel().clip(0), b.ravel().clip(0)
     s = np.sqrt(a * b)
     theta = np.arccos(np.clip(np.divide(K, s, out=np.zeros_like(K), where=s > 0), -1, 1))
-    node, weight = _legendre(RAYS)
-    radius, radial = _legendre(RADII)
+    # Large variances make functions steep: more points.
+    finer = max(1, math.ceil(math.sqrt(max(a.max(initial=0), b.max(initial=0))) / 4))
+    node, weight = _legendre(finer * RAYS)
+    radius, radial = _legendre(finer * RADII)
     radius = reach * radius
     radial = reach * radial * radius * np.exp(-(radius**2) / 2) / (2 * math.pi)
     functions = [pointwise(left), pointwise(right)]
