@@ -40,6 +40,8 @@ from .data import load as load
 from .kernel import KernelFunction as KernelFunction
 from .kernel import Kernels as Kernels
 from .kernel import NeuralKernel as NeuralKernel
+from .program import Explanation as Explanation
+from .program import explain as explain
 from .regression import METRICS as METRICS
 from .regression import ScoreValue as ScoreValue
 from .regression import score_gram as score_gram

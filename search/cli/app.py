@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from kernas import __version__
@@ -18,7 +18,7 @@ from kernas.errors import (
     RunFolderError,
 )
 
-from .options import RankOptions
+from .options import ExplainOptions, RankOptions
 
 BAD_INPUT = (ArchitectureError, ConfigurationError, DataError, RunFolderError)
 
@@ -30,6 +30,7 @@ Examples:
   kernas rank --dataset cifar10 --truth nasbench201 --sample 100 --output runs/cifar
   kernas rank --dataset cifar10 --truth nasbench201 --sample 100 --output runs/cifar --resume
   kernas rank --architectures cells.txt network.json --json
+  kernas explain network.json --image-size 32
   kernas rank --help
   kernas --version"""
 
@@ -50,6 +51,10 @@ def run(arguments: list[str]) -> int:
         return 0
     try:
         options = parse(arguments)
+        if isinstance(options, ExplainOptions):
+            from .explain_command import run_explain
+
+            return run_explain(options)
         from .rank_command import run_rank
 
         return run_rank(options)
@@ -61,11 +66,14 @@ def run(arguments: list[str]) -> int:
         return 130
 
 
-def parse(arguments: list[str]) -> RankOptions:
+def parse(arguments: list[str]) -> RankOptions | ExplainOptions:
     """The options of the subcommand that the arguments name."""
     from tyro.extras import subcommand_cli_from_dict
 
-    commands = {"rank": RankOptions}
+    commands: dict[str, Callable[..., RankOptions | ExplainOptions]] = {
+        "rank": RankOptions,
+        "explain": ExplainOptions,
+    }
     return subcommand_cli_from_dict(
         commands, prog="kernas", description=DESCRIPTION, args=arguments or ["--help"]
     )

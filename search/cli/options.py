@@ -114,3 +114,34 @@ class RankOptions:
 
     quiet: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """No progress bar."""
+
+
+@dataclass(frozen=True)
+class ExplainOptions:
+    """Show what the kernel of a network is made of, node by node, and why one is refused.
+
+    Typical calls:
+      kernas explain "|nor_conv_3x3~0|+|skip_connect~0|avg_pool_3x3~1|+|none~0|none~1|none~2|"
+      kernas explain network.json --image-size 32 --channels 3
+    """
+
+    architecture: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="CELL|FILE")]
+    """A cell string, or a .json file written with Architecture.to_json()."""
+
+    space: Literal["nasbench201"] = "nasbench201"
+    """The search space that cell strings belong to."""
+
+    image_size: int = 8
+    """Side of the images in pixels; 0 for vectors."""
+
+    channels: int = 3
+    """Channels of an image, or features of a vector."""
+
+    cells: int = 1
+    """Cells in each of the three stages of the skeleton (published: 5)."""
+
+    center: bool = True
+    """Whether normalisation subtracts the mean, as batch normalisation does."""
+
+    reduction: Literal["residual", "pool"] = "residual"
+    """What halves the image between stages."""

@@ -264,6 +264,24 @@ def test_bad_input_has_no_traceback(tmp_path):
     assert result.stderr.count("\n") == 1
 
 
+def test_explain_names_every_node_and_the_reason_of_a_refusal(tmp_path, capsys):
+    assert run(["explain", CELL]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == CELL
+    assert lines[1].split()[:2] == ["node", "layer"]
+    assert lines[-1] == "exact"
+    refused = tmp_path / "refused.json"
+    refused.write_text(kk.serial(kk.Flatten(), kk.Relu(), kk.Dense()).to_json())
+    assert run(["explain", str(refused), "--image-size", "0", "--channels", "5"]) == 0
+    assert "refused: node 2 (Relu" in capsys.readouterr().out
+    assert run(["explain", CELL, "--image-size", "6"]) == 2
+    assert run(["explain", CELL, "--channels", "0"]) == 2
+    errors = capsys.readouterr().err.splitlines()
+    assert len(errors) == 2
+    assert "different sizes" in errors[0]
+    assert "--channels 0" in errors[1]
+
+
 def test_an_interrupt_keeps_what_was_finished(networks, tmp_path):
     output = tmp_path / "run"
     command = [sys.executable, "-m", "kernas", *small(networks, output)]
