@@ -6,3 +6,4 @@ from .preprocessing import Standardization as Standardization
 from .preprocessing import area_resize as area_resize
 from .preprocessing import fit_standardization as fit_standardization
 from .readers import DATASETS as DATASETS
+from .readers import data_folders as data_folders

@@ -91,20 +91,24 @@ def cache_folder() -> Path:
     return (Path(root) if root else Path.home() / ".cache") / "kernas"
 
 
+def data_folders() -> list[Path]:
+    """Where files are looked for: the folder that ``KERNAS_DATA`` names, then the cache folder."""
+    data = os.environ.get("KERNAS_DATA")
+    return [*([Path(data).expanduser()] if data else []), cache_folder()]
+
+
 def find_file(filename: str, dataset: str) -> Path:
-    """The file in the folder that ``KERNAS_DATA`` names, else in the cache folder.
+    """The first file of this name in :func:`data_folders`.
 
     Raises:
-        DataError: it is in neither.
+        DataError: it is in none.
     """
-    data = os.environ.get("KERNAS_DATA")
-    folders = [Path(data).expanduser()] if data else []
-    folders.append(cache_folder())
+    folders = data_folders()
     for folder in folders:
         if (folder / filename).is_file():
             return folder / filename
     looked = " and ".join(str(folder) for folder in folders)
-    unset = "" if data else " (KERNAS_DATA is not set)"
+    unset = "" if os.environ.get("KERNAS_DATA") else " (KERNAS_DATA is not set)"
     raise DataError(
         f"data set {dataset!r} needs {filename}, which is not in {looked}{unset}; set KERNAS_DATA "
         f"to the folder that holds it, or put it into {folders[-1]}"

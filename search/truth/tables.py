@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,6 +14,7 @@ from types import MappingProxyType
 import numpy as np
 
 from kernas.errors import DataError
+from kernas.kernels.data import data_folders
 
 NAME_KEY = "arch_str"
 MISSING = -1e8
@@ -134,9 +134,7 @@ def _find(path_or_name: str | Path) -> Path:
     """The first existing file among the places where the table may be."""
     given = Path(path_or_name).expanduser()
     filename = KNOWN.get(str(path_or_name), given)
-    data = os.environ.get("KERNAS_DATA")
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kernas"
-    places = [given, *([Path(data) / filename] if data else []), cache / filename]
+    places = [given, *(folder / filename for folder in data_folders())]
     for place in places:
         if place.is_file():
             return place

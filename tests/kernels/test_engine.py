@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from oracles.numpy_kernel import Evaluation, oracle
 from oracles.random_networks import random_architecture
+from oracles.rounding import with_rounding
 
 import kernas.kernels as kk
 from kernas.errors import ArchitectureError, ConfigurationError, DataError, UnboundKernelError
@@ -53,16 +54,6 @@ def margin(architecture, *parts):
     return evaluation.margin
 
 
-def bound(tolerance, epsilon, closest):
-    """The stated tolerance, or what rounding does to arccos at ``1 − |ρ| = closest``.
-
-    The correlation carries an error of some ε, which arccos multiplies by
-    ``1 / sqrt(2 closest)``, and by no more than ``sqrt(2 / ε)``.
-    """
-    rounding = 32 * epsilon
-    return max(tolerance, rounding / np.sqrt(2 * max(closest, rounding)))
-
-
 def check_against_oracle(architecture, rng, shape):
     x1, x2, reference = (images(rng, 3, shape) for _ in range(3))
     closest = margin(architecture, x1, x2, reference)
@@ -74,9 +65,9 @@ def check_against_oracle(architecture, rng, shape):
     )
     epsilon = float(np.finfo(np.float32).eps)
     assert exact["nngp"] <= FLOAT64["nngp"]
-    assert exact["ntk"] <= bound(FLOAT64["ntk"], float(np.finfo(float).eps), closest)
+    assert exact["ntk"] <= with_rounding(FLOAT64["ntk"], float(np.finfo(float).eps), closest)
     assert single["nngp"] <= FLOAT32["nngp"]
-    assert single["ntk"] <= bound(FLOAT32["ntk"], epsilon, closest)
+    assert single["ntk"] <= with_rounding(FLOAT32["ntk"], epsilon, closest)
 
 
 def random_case(seed, sides):

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from oracles.numpy_kernel import Evaluation, oracle
 from oracles.random_networks import random_architecture
+from oracles.rounding import with_rounding
 
 import kernas.kernels as kk
 from kernas.errors import (
@@ -113,12 +114,6 @@ def random_case(seed, sides, blocks=None):
     return architecture, x1, x2
 
 
-def bound(tolerance, epsilon, closest):
-    """The stated tolerance, or what rounding does to arccos at ``1 − |ρ| = closest``."""
-    rounding = 32 * epsilon
-    return max(tolerance, rounding / np.sqrt(2 * max(closest, rounding)))
-
-
 def check_agreement(architecture, x1, x2, *, precisions=(True, False)):
     """Engine and backend differ by the stated share of ``sqrt(K(x, x) K(x', x'))`` at most.
 
@@ -134,7 +129,7 @@ def check_agreement(architecture, x1, x2, *, precisions=(True, False)):
             theirs = NeuralKernel(architecture, get=BOTH, backend="neural-tangents")(x1, x2)
         assert theirs.nngp.dtype == ours.nngp.dtype == (np.float64 if x64 else np.float32)
         epsilon = float(np.finfo(ours.nngp.dtype).eps)
-        allowed = tolerance | {"ntk": bound(tolerance["ntk"], epsilon, numpy.margin)}
+        allowed = tolerance | {"ntk": with_rounding(tolerance["ntk"], epsilon, numpy.margin)}
         for name, scale in zip(BOTH, scales, strict=True):
             difference = np.abs(getattr(ours, name) - getattr(theirs, name))
             error = np.max(difference / np.where(scale > 0, scale, 1.0))
