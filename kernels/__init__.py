@@ -7,9 +7,11 @@ from .adapter import as_kernel as as_kernel
 from .architecture import Abs as Abs
 from .architecture import Architecture as Architecture
 from .architecture import AvgPool as AvgPool
+from .architecture import Concat as Concat
 from .architecture import Conv as Conv
 from .architecture import Cos as Cos
 from .architecture import Dense as Dense
+from .architecture import DepthwiseConv as DepthwiseConv
 from .architecture import Elementwise as Elementwise
 from .architecture import Erf as Erf
 from .architecture import Exp as Exp
@@ -21,7 +23,10 @@ from .architecture import GraphBuilder as GraphBuilder
 from .architecture import Hermite as Hermite
 from .architecture import Identity as Identity
 from .architecture import Input as Input
+from .architecture import LayerNorm as LayerNorm
 from .architecture import LeakyRelu as LeakyRelu
+from .architecture import LocalAvgPool as LocalAvgPool
+from .architecture import MaxPool as MaxPool
 from .architecture import Monomial as Monomial
 from .architecture import Normalize as Normalize
 from .architecture import Relu as Relu

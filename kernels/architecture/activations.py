@@ -5,36 +5,17 @@ Their second moments for Gaussian inputs are in ``covariance/activations``, a fi
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import jax.numpy as jnp
 
-from kernas.errors import ArchitectureError
-
-from .base import Layer
+from .base import Layer, finite_number, integer_in
 from .elementwise import function_named
 
 
-def _real(value: Any, name: str, *, nonzero: bool = False) -> float:
-    """A finite float, perhaps one that is not zero."""
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = math.nan
-    if not math.isfinite(number) or (nonzero and number == 0):
-        raise ArchitectureError(
-            f"{name}={value!r}: expected a finite number{' other than 0' if nonzero else ''}"
-        )
-    return number
-
-
-def _degree(value: Any) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 30:
-        raise ArchitectureError(
-            f"degree={value!r}: expected an integer from 1 to 30; for a constant use b_std"
-        )
+def _check_degree(value: Any) -> None:
+    integer_in(value, "degree", 1, 30, "; for a constant use b_std")
 
 
 @dataclass(frozen=True)
@@ -69,7 +50,7 @@ class LeakyRelu(Activation):
     slope: float = 0.01
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "slope", _real(self.slope, "slope"))
+        object.__setattr__(self, "slope", finite_number(self.slope, "slope"))
 
 
 @dataclass(frozen=True)
@@ -124,9 +105,9 @@ class Sinusoid(Activation):
     phase: float = 0.0
 
     def __post_init__(self) -> None:
-        frequency = _real(self.frequency, "frequency", nonzero=True)
+        frequency = finite_number(self.frequency, "frequency", zero=False)
         object.__setattr__(self, "frequency", frequency)
-        object.__setattr__(self, "phase", _real(self.phase, "phase"))
+        object.__setattr__(self, "phase", finite_number(self.phase, "phase"))
 
     @property
     def keeps_zero(self) -> bool:
@@ -144,7 +125,7 @@ class Exp(Activation):
     rate: float = 1.0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "rate", _real(self.rate, "rate", nonzero=True))
+        object.__setattr__(self, "rate", finite_number(self.rate, "rate", zero=False))
 
     @property
     def keeps_zero(self) -> bool:
@@ -162,9 +143,7 @@ class Gaussian(Activation):
     scale: float = 1.0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "scale", _real(self.scale, "scale", nonzero=True))
-        if self.scale < 0:
-            raise ArchitectureError(f"scale={self.scale!r}: expected a number > 0")
+        object.__setattr__(self, "scale", finite_number(self.scale, "scale", positive=True))
 
     @property
     def keeps_zero(self) -> bool:
@@ -182,7 +161,7 @@ class Monomial(Activation):
     degree: int
 
     def __post_init__(self) -> None:
-        _degree(self.degree)
+        _check_degree(self.degree)
 
 
 @dataclass(frozen=True)
@@ -198,7 +177,7 @@ class Hermite(Activation):
     degree: int
 
     def __post_init__(self) -> None:
-        _degree(self.degree)
+        _check_degree(self.degree)
 
     @property
     def keeps_zero(self) -> bool:

@@ -22,13 +22,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from .activations import Activation
+from .channels import split
 from .layers import (
     AvgPool,
     Flatten,
+    FullWeightLayer,
     GlobalAvgPool,
     Identity,
     Input,
     Layer,
+    LayerNorm,
+    LocalAvgPool,
     Node,
     Sum,
     WeightLayer,
@@ -45,21 +49,34 @@ LINEAR = (AvgPool, GlobalAvgPool, Flatten)
 
 @dataclass(frozen=True)
 class Term:
-    """A node of the simplified graph: a layer applied to an integer combination of nodes."""
+    """A node of the simplified graph: a layer applied to an integer combination of nodes.
+
+    Where a layer mixes the channels of a concatenation it reads a ``_Share`` of each part.
+    """
 
     layer: Layer
     inputs: Terms
 
 
+@dataclass(frozen=True)
+class _Share(Layer):
+    """Part of a concatenation where a layer mixes its channels with the others'."""
+
+    share: float
+
+
 def simplify(graph: Sequence[Node]) -> tuple[tuple[Term, ...], Terms]:
     """Rewrite a graph into nodes that read integer combinations of nodes.
 
-    ``Sum`` and ``Identity`` disappear into the combinations, ``Zero`` into the empty one. Pools are
-    distributed over sums, so that cells which differ only in where they add are equal. Nodes that
-    the output does not read are dropped.
+    ``Sum`` and ``Identity`` disappear into the combinations, ``Zero`` into the empty one and
+    ``Concat`` into its parts. Pools are distributed over sums, so that cells which differ only in
+    where they add are equal. Nodes that the output does not read are dropped.
 
     Returns:
         The nodes in topological order, and the combination that is the output.
+
+    Raises:
+        ArchitectureError: the inputs of a sum do not align.
     """
     nodes: list[Term] = []
     known: dict[Term, int] = {}
@@ -72,20 +89,41 @@ def simplify(graph: Sequence[Node]) -> tuple[tuple[Term, ...], Terms]:
             known[term] = len(nodes) - 1
         return ((known[term], 1),)
 
+    def linear(layer: Layer, inputs: Terms) -> Terms:
+        return _combine([(add(Term(layer, ((source, 1),))), times) for source, times in inputs])
+
+    def mixed(read: tuple[int, ...]) -> Terms:
+        shares: dict[Terms, float] = {}
+        for part in read:
+            shares[values[part]] = shares.get(values[part], 0.0) + parts.parts[part].width
+        if len(shares) == 1:
+            return next(iter(shares))
+        whole = sum(shares.values())
+        terms = [add(Term(_Share(round(w / whole, 12)), inputs)) for inputs, w in shares.items()]
+        return _combine([(term, 1) for term in terms])
+
+    parts = split(graph)
     values: list[Terms] = []
-    for node in graph:
-        layer = node.layer
-        inputs = _combine([(values[i], 1) for i in node.inputs])
+    for part in parts.parts:
+        layer = part.layer
+        if isinstance(layer, FullWeightLayer):
+            inputs = mixed(part.inputs)
+        else:
+            inputs = _combine([(values[i], 1) for i in part.inputs])
         if isinstance(layer, Sum | Identity):
             values.append(inputs)
         elif isinstance(layer, Zero) or _keeps_zero(layer, inputs):
             values.append(())
         elif isinstance(layer, LINEAR):
-            parts = [(add(Term(layer, ((source, 1),))), times) for source, times in inputs]
-            values.append(_combine(parts))
+            values.append(linear(layer, inputs))
+        elif isinstance(layer, LocalAvgPool):
+            pooled = linear(layer.pool, inputs) if layer.c else inputs
+            values.append(linear(Flatten(), pooled))
+        elif isinstance(layer, LayerNorm) and (whole := mixed(part.statistics)) != inputs:
+            values.append(add(Term(layer, _combine([(inputs, 1), (whole, 1)]))))
         else:
             values.append(add(Term(layer, inputs)))
-    return _drop_unread(nodes, values[-1])
+    return _drop_unread(nodes, mixed(parts.of[-1]))
 
 
 def _keeps_zero(layer: Layer, inputs: Terms) -> bool:

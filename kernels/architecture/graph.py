@@ -9,13 +9,20 @@ from functools import cached_property
 from kernas.errors import ArchitectureError
 
 from .canonical import content_hash
-from .layers import AvgPool, Conv, Dense, Flatten, Input, Layer, Node, WeightLayer
+from .channels import layouts
+from .layers import (
+    Dense,
+    Input,
+    Layer,
+    LocalAvgPool,
+    Node,
+    WeightLayer,
+    WindowLayer,
+)
 from .serialization import from_json, to_json
 from .windows import output_size
 
 Shape = tuple[int, ...]
-
-RAW = "those of the raw input"
 
 
 @dataclass(frozen=True)
@@ -43,7 +50,7 @@ class Architecture:
         _check_edges(self.nodes)
         _check_reachable(self.nodes)
         _check_flatness(self.nodes)
-        _check_channels(self.nodes, part=True)
+        layouts(self.nodes, part=True)
 
     def __len__(self) -> int:
         return len(self.nodes)
@@ -102,7 +109,7 @@ class Architecture:
                 f"input shape {shape}: expected (height, width, channels) or (features,), "
                 "without the batch axis"
             )
-        _check_channels(self.nodes, part=False)
+        layouts(self.nodes, part=False)
         pixels: list[Shape] = []
         for index, node in enumerate(self.nodes):
             parents = [pixels[i] for i in node.inputs]
@@ -119,9 +126,11 @@ class Architecture:
                 f"{', '.join(map(str, parents))} for images of {image}; choose an image size that "
                 "every stride divides, or paddings that give equal sizes"
             )
+        if isinstance(layer, LocalAvgPool):
+            self._check_circular(index, layer, parents[0])
         if layer.flattens:
             return ()
-        if isinstance(layer, Conv | AvgPool):
+        if isinstance(layer, WindowLayer):
             if not parents[0]:
                 raise ArchitectureError(
                     f"{self.describe(index)} needs an image but gets a vector; give "
@@ -136,6 +145,15 @@ class Architecture:
                 "GlobalAvgPool() before it"
             )
         return parents[0]
+
+    def _check_circular(self, index: int, layer: LocalAvgPool, pixels: Shape) -> None:
+        window = 2 * layer.c + 1
+        if layer.edges == "circular" and pixels and window > min(pixels):
+            raise ArchitectureError(
+                f"{self.describe(index)} averages {window}×{window} pixels around each of an image "
+                f"of {pixels}, some of them twice; use GlobalAvgPool() for the mean over all, or "
+                f"c <= {(min(pixels) - 1) // 2}"
+            )
 
 
 def _check_edges(nodes: tuple[Node, ...]) -> None:
@@ -161,7 +179,8 @@ def _check_edges(nodes: tuple[Node, ...]) -> None:
         if (arity is None and not node.inputs) or (arity is not None and len(node.inputs) != arity):
             wanted = "one or more inputs" if arity is None else f"{arity} input(s)"
             raise ArchitectureError(
-                f"{name} reads {len(node.inputs)} nodes, expected {wanted}; join several with Sum()"
+                f"{name} reads {len(node.inputs)} nodes, expected {wanted}; join several with "
+                "Sum() or Concat()"
             )
 
 
@@ -185,36 +204,10 @@ def _check_flatness(nodes: tuple[Node, ...]) -> None:
     for index, node in enumerate(nodes):
         parents = {flat[i] for i in node.inputs}
         name = f"node {index} ({type(node.layer).__name__})"
-        if isinstance(node.layer, Conv | AvgPool) and parents == {True}:
+        if isinstance(node.layer, WindowLayer) and parents == {True}:
             raise ArchitectureError(
                 f"{name} follows a layer that left no pixels; move it before Flatten() or "
                 "GlobalAvgPool(), or use Dense()"
             )
         # A dense layer's input must be a vector, so whatever reads one is known to be one.
         flat.append(node.layer.flattens or isinstance(node.layer, Dense) or (parents == {True}))
-
-
-def _check_channels(nodes: tuple[Node, ...], *, part: bool) -> None:
-    """Refuse sums whose inputs have different channels: no finite network could add them.
-
-    What reads the input of a ``part`` may have any channels once the part stands in a network.
-    """
-    channels: list[tuple[str, ...]] = []
-    for index, node in enumerate(nodes):
-        parents = {channels[i] for i in node.inputs}
-        if part:
-            parents = {p for p in parents if p[0] != RAW} or parents
-        if len(parents) > 1:
-            raise ArchitectureError(
-                f"node {index} ({type(node.layer).__name__}) adds inputs with different channels: "
-                f"{' and '.join(sorted(', '.join(p) for p in parents))}; insert Conv(1) or "
-                "Dense() with the width of the others before the sum"
-            )
-        if isinstance(node.layer, Input):
-            channels.append((RAW,))
-        elif isinstance(node.layer, WeightLayer):
-            channels.append((f"width {node.layer.width:g}",))
-        elif isinstance(node.layer, Flatten):
-            channels.append((*min(parents), "flattened"))
-        else:
-            channels.append(min(parents))

@@ -1,65 +1,139 @@
-"""Window geometry: how a stride, a window and a padding map an axis of pixels to another."""
+"""Layers with a window, and its geometry: how it maps an axis of pixels to another."""
 
 from __future__ import annotations
 
-from typing import cast
-
-import numpy as np
+from dataclasses import dataclass
+from typing import Any, Literal, cast
 
 from kernas.errors import ArchitectureError
 
-from .layers import AvgPool, Conv
+from .base import Layer
 
 Pair = tuple[int, int]
+Padding = Literal["SAME", "VALID", "CIRCULAR"] | tuple[Pair, Pair]
 
 
-def window_of(layer: Conv | AvgPool) -> Pair:
+@dataclass(frozen=True)
+class WindowLayer(Layer):
+    """A layer that moves a window over an image.
+
+    Args:
+        window: height and width, one integer for both.
+        stride: step in pixels, one integer for both axes.
+        padding: ``"SAME"``, ``"VALID"``, ``"CIRCULAR"`` or ``((top, bottom), (left, right))`` rows
+            and columns of zeros, negative ones cropped. ``"SAME"`` pads as XLA does: at stride 2
+            and window 3 an even side gets (0, 1), where PyTorch's ``padding=1`` is
+            ``((1, 1), (1, 1))``. ``"CIRCULAR"`` puts the opposite edge's pixels where ``"SAME"``
+            puts zeros.
+
+    Raises:
+        ArchitectureError: a parameter is out of its range.
+    """
+
+    window: int | Pair
+    stride: int | Pair = 1
+    padding: Padding = "SAME"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "window", pair(self.window, "window"))
+        object.__setattr__(self, "stride", pair(self.stride, "stride"))
+        object.__setattr__(self, "padding", _padding(self.padding))
+        for axis in (0, 1):
+            edges = self.padding[axis] if isinstance(self.padding, tuple) else (0, 0)
+            if max(edges) >= extent(self, axis):
+                raise ArchitectureError(
+                    f"padding={self.padding} with a window of {extent(self, axis)} pixels: a "
+                    "window would lie entirely in the padding; every edge must be smaller"
+                )
+
+    @property
+    def dilations(self) -> Pair:
+        """Pixels from one tap of the window to the next, for both axes."""
+        return 1, 1
+
+
+def pair(value: Any, name: str) -> Pair:
+    """``3`` or ``(3, 5)`` as a pair of positive integers.
+
+    Raises:
+        ArchitectureError: it is none.
+    """
+    both = tuple(value) if isinstance(value, list | tuple) else (value, value)
+    if len(both) != 2 or not all(
+        isinstance(v, int) and not isinstance(v, bool) and v >= 1 for v in both
+    ):
+        raise ArchitectureError(
+            f"{name}={value!r}: expected an integer >= 1 or a pair (height, width) of them"
+        )
+    return both[0], both[1]
+
+
+def _padding(value: Any) -> Padding:
+    """Check a padding and return it in its hashable form."""
+    if value in ("SAME", "VALID", "CIRCULAR"):
+        return value
+    try:
+        (top, bottom), (left, right) = value
+    except (TypeError, ValueError):
+        top = bottom = left = right = None
+    edges = (top, bottom, left, right)
+    if not all(isinstance(v, int) and not isinstance(v, bool) for v in edges):
+        raise ArchitectureError(
+            f"padding={value!r}: expected 'SAME', 'VALID', 'CIRCULAR' or rows and columns "
+            "((top, bottom), (left, right)), negative ones to crop"
+        )
+    return cast(Padding, ((top, bottom), (left, right)))
+
+
+def window_of(layer: WindowLayer) -> Pair:
     """The layer's window as the pair it was normalised to."""
     return cast(Pair, layer.window)
 
 
-def stride_of(layer: Conv | AvgPool) -> Pair:
+def stride_of(layer: WindowLayer) -> Pair:
     """The layer's stride as the pair it was normalised to."""
     return cast(Pair, layer.stride)
 
 
-def axis_padding(layer: Conv | AvgPool, axis: int, size: int) -> Pair:
-    """Rows of zeros before and after an axis of ``size`` pixels.
+def extent(layer: WindowLayer, axis: int) -> int:
+    """Pixels from the first to the last tap of the window, both included."""
+    return (window_of(layer)[axis] - 1) * layer.dilations[axis] + 1
 
-    ``"SAME"`` is XLA's: ``ceil(size / stride)`` outputs, the odd row of padding at the end.
+
+def axis_padding(layer: WindowLayer, axis: int, size: int) -> Pair:
+    """Rows of padding before and after an axis of ``size`` pixels; negative ones are cropped.
+
+    ``"SAME"`` is XLA's: ``ceil(size / stride)`` outputs, the odd row of padding at the end;
+    ``"CIRCULAR"`` is as wide.
     """
     if isinstance(layer.padding, tuple):
         return layer.padding[axis]
     if layer.padding == "VALID":
         return 0, 0
-    window, stride = window_of(layer)[axis], stride_of(layer)[axis]
-    total = max((-(-size // stride) - 1) * stride + window - size, 0)
+    stride = stride_of(layer)[axis]
+    total = max((-(-size // stride) - 1) * stride + extent(layer, axis) - size, 0)
     return total // 2, total - total // 2
 
 
-def output_size(name: str, layer: Conv | AvgPool, axis: int, size: int) -> int:
+def output_size(name: str, layer: WindowLayer, axis: int, size: int) -> int:
     """Pixels that an axis of ``size`` pixels becomes.
 
     Raises:
         ArchitectureError: the window is larger than the padded axis.
     """
-    window, stride = window_of(layer)[axis], stride_of(layer)[axis]
     padded = size + sum(axis_padding(layer, axis, size))
-    if padded < window:
+    if padded < extent(layer, axis):
         raise ArchitectureError(
-            f"{name} has a window of {window} pixels on an axis of {padded} (padding included); "
-            "use larger images, a smaller window, or padding='SAME'"
+            f"{name} has a window of {extent(layer, axis)} pixels on an axis of {padded} (padding "
+            "included); use larger images, a smaller window, or padding='SAME'"
         )
-    return (padded - window) // stride + 1
+    return (padded - extent(layer, axis)) // stride_of(layer)[axis] + 1
 
 
-def pooling_matrix(layer: AvgPool, axis: int, size: int) -> np.ndarray:
-    """``L`` of one axis: shape ``(output_size, size)``, rows that average a window."""
-    window, stride = window_of(layer)[axis], stride_of(layer)[axis]
+def tap_offsets(layer: WindowLayer, axis: int, size: int) -> range:
+    """Where the taps of output 0 lie; those of output ``p`` lie ``stride · p`` further.
+
+    Pixels outside ``range(size)`` are zero, or taken modulo ``size`` if the padding is circular.
+    """
     low, _ = axis_padding(layer, axis, size)
-    rows = output_size("AvgPool", layer, axis, size)
-    starts = np.arange(rows)[:, None] * stride - low
-    columns = np.arange(size)[None, :]
-    inside = (columns >= starts) & (columns < starts + window)
-    divisor = window if layer.divisor == "window" else inside.sum(axis=1, keepdims=True)
-    return inside / divisor
+    return range(-low, extent(layer, axis) - low, layer.dilations[axis])

@@ -51,7 +51,8 @@ from ..architecture.layers import (
     WeightLayer,
     Zero,
 )
-from ..architecture.windows import pooling_matrix, window_of
+from ..architecture.pools import pooling_matrix
+from ..architecture.windows import window_of
 from ..engine.tiles import TilesOfRow, fill_tiles
 from ..program import correlated_terms
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+from functools import reduce
+
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import Array
 
 from ..architecture.layers import AvgPool, GlobalAvgPool
-from ..architecture.windows import (
-    axis_padding,
-    output_size,
-    pooling_matrix,
-    stride_of,
-    window_of,
-)
+from ..architecture.pools import pooling_matrix
+from ..architecture.windows import output_size, stride_of, tap_offsets
+from .shifts import shifted
 
 
 def pool_side(layer: AvgPool | GlobalAvgPool, x: Array, side: int) -> Array:
@@ -35,14 +33,12 @@ def pool_side(layer: AvgPool | GlobalAvgPool, x: Array, side: int) -> Array:
 
 def _pool_axis(layer: AvgPool, x: Array, image_axis: int, axis: int) -> Array:
     size, stride = x.shape[axis], stride_of(layer)[image_axis]
-    low, _ = axis_padding(layer, image_axis, size)
-    length = (output_size("AvgPool", layer, image_axis, size) - 1) * stride + 1
-    total = jnp.zeros((), x.dtype)
-    for tap in range(window_of(layer)[image_axis]):
-        edges = [(0, 0, 0)] * x.ndim
-        edges[axis] = (low - tap, length - size - (low - tap), 0)
-        padded = lax.pad(x, jnp.zeros((), x.dtype), edges)
-        total = total + lax.slice_in_dim(padded, 0, length, stride, axis)
+    rows = output_size("AvgPool", layer, image_axis, size)
+    circular = layer.padding == "CIRCULAR"
+    taps = tap_offsets(layer, image_axis, size)
+    total = reduce(
+        jnp.add, [shifted(x, (axis,), tap, stride, rows, circular=circular) for tap in taps]
+    )
     weights = pooling_matrix(layer, image_axis, size).max(axis=1)
     shape = [1] * x.ndim
     shape[axis] = len(weights)

@@ -1,35 +1,27 @@
-"""Weight layers: convolutions and dense layers with fresh weights."""
+"""Weight layers: convolutions, full and depthwise, and dense layers with fresh weights."""
 
 from __future__ import annotations
 
 from functools import reduce
 
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import Array
 
-from ..architecture.layers import Conv, WeightLayer
-from ..architecture.windows import axis_padding, output_size, stride_of, window_of
-
-
-def _shifted(x: Array, layer: Conv, axis: int, tap: int) -> Array:
-    """``x[s p + tap − low, s q + tap − low]`` along one image axis, zero outside."""
-    size, stride = x.shape[axis], stride_of(layer)[axis]
-    low, _ = axis_padding(layer, axis, size)
-    length = (output_size("Conv", layer, axis, size) - 1) * stride + 1
-    edges = [(0, 0, 0)] * x.ndim
-    edges[axis] = edges[axis + 2] = (low - tap, length - size - (low - tap), 0)
-    steps = [1] * x.ndim
-    steps[axis] = steps[axis + 2] = stride
-    padded = lax.pad(x, jnp.zeros((), x.dtype), edges)
-    return padded if stride == 1 else lax.slice(padded, [0] * x.ndim, padded.shape, steps)
+from ..architecture.layers import ConvLayer, WeightLayer
+from ..architecture.windows import output_size, stride_of, tap_offsets, window_of
+from .shifts import shifted
 
 
 def tap_mean(layer: WeightLayer, x: Array) -> Array:
     """``(1 / q_h q_w) Σ_k x[p + k, q + k]``: the taps of a window move both pixels together."""
-    if not isinstance(layer, Conv):
+    if not isinstance(layer, ConvLayer):
         return x
+    circular = layer.padding == "CIRCULAR"
     for axis in (0, 1):
-        taps = [_shifted(x, layer, axis, tap) for tap in range(window_of(layer)[axis])]
+        size, stride = x.shape[axis], stride_of(layer)[axis]
+        rows = output_size("Conv", layer, axis, size)
+        offsets = tap_offsets(layer, axis, size)
+        taps = [shifted(x, (axis, axis + 2), t, stride, rows, circular=circular) for t in offsets]
         x = reduce(jnp.add, taps)
     window = window_of(layer)
     return x if window == (1, 1) else x / (window[0] * window[1])
@@ -43,7 +35,7 @@ def weight_moment(layer: WeightLayer, K: Array, T: Array | None) -> tuple[Array,
     gradients).
 
     Args:
-        layer: a dense layer or a convolution.
+        layer: a dense layer or a convolution, full or depthwise.
         K: covariance of the layer's input with itself, ``[h, w, h', w', *pairs]``.
         T: its tangent kernel, or ``None`` for zero.
 

@@ -1,0 +1,117 @@
+"""Pools and readouts: layers without weights that take pixels together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from kernas.errors import ArchitectureError
+
+from .base import Layer, flag, integer_in
+from .windows import Padding, WindowLayer, output_size, stride_of, tap_offsets, window_of
+
+LARGEST_RADIUS = 2**15
+
+
+@dataclass(frozen=True)
+class AvgPool(WindowLayer):
+    """Mean over a window; ``K ← L K Lᵀ`` and likewise ``Θ``, with ``L`` separable per axis.
+
+    Args:
+        divisor: what the sum is divided by where the window hangs over the edge: the number of
+            ``"valid"`` pixels (NAS-Bench-201; PyTorch's ``count_include_pad=False``) or the full
+            ``"window"`` (the default of neural-tangents).
+
+    The other arguments are those of :class:`WindowLayer`; the padding is ``"VALID"`` by default.
+    """
+
+    padding: Padding = "VALID"
+    divisor: Literal["valid", "window"] = "valid"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.divisor not in ("valid", "window"):
+            raise ArchitectureError(f"divisor={self.divisor!r}: expected 'valid' or 'window'")
+
+
+@dataclass(frozen=True)
+class MaxPool(WindowLayer):
+    """Maximum over a window, for finite networks: it has no exact kernel and is refused one.
+
+    Args:
+        as_average: let the kernel take the average over the valid pixels of the window instead. It
+            is then the kernel of another network, with ``AvgPool`` in this place.
+
+    The other arguments are those of :class:`WindowLayer`; the padding is ``"VALID"`` by default.
+    """
+
+    padding: Padding = "VALID"
+    as_average: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        flag(self.as_average, "as_average")
+
+    @property
+    def average(self) -> AvgPool:
+        """The average pool of the same windows."""
+        return AvgPool(self.window, self.stride, self.padding)
+
+
+@dataclass(frozen=True)
+class GlobalAvgPool(Layer):
+    """Mean over all pixels: ``K ← (1/P²) Σ_{p,q} K[p, q]``."""
+
+    flattens: ClassVar[bool] = True
+
+
+@dataclass(frozen=True)
+class LocalAvgPool(Layer):
+    """Mean over the ``(2c + 1)²`` pixels around every pixel, then all pixels side by side.
+
+    ``K ← (1/P) Σ_p (L K Lᵀ)[p, p]``, which reads displacements up to ``2c`` only. With ``c = 0`` it
+    is ``Flatten``; with zero edges and ``c >= side − 1`` it is ``GlobalAvgPool`` up to a factor
+    (Li et al. 2019, Enhanced convolutional neural tangent kernels, section 4.2).
+
+    Args:
+        c: radius in pixels, >= 0.
+        edges: what lies outside the image, ``"zero"`` or ``"circular"``; a circular window must
+            not be larger than the image.
+    """
+
+    flattens: ClassVar[bool] = True
+
+    c: int
+    edges: Literal["zero", "circular"] = "zero"
+
+    def __post_init__(self) -> None:
+        integer_in(self.c, "c", 0, LARGEST_RADIUS)
+        if self.edges not in ("zero", "circular"):
+            raise ArchitectureError(f"edges={self.edges!r}: expected 'zero' or 'circular'")
+
+    @property
+    def pool(self) -> AvgPool:
+        """The average pool before the flattening."""
+        around = (self.c, self.c)
+        padding = (around, around) if self.edges == "zero" else "CIRCULAR"
+        return AvgPool(2 * self.c + 1, padding=padding, divisor="window")
+
+
+@dataclass(frozen=True)
+class Flatten(Layer):
+    """All pixels side by side as one vector: ``K ← (1/P) Σ_p K[p, p]``."""
+
+    flattens: ClassVar[bool] = True
+
+
+def pooling_matrix(layer: AvgPool, axis: int, size: int) -> np.ndarray:
+    """``L`` of one axis: shape ``(output_size, size)``, rows that average a window."""
+    rows = np.arange(output_size("AvgPool", layer, axis, size))
+    taps = stride_of(layer)[axis] * rows[:, None] + np.array(tap_offsets(layer, axis, size))
+    if layer.padding == "CIRCULAR":
+        taps = taps % size
+    hits = (taps[..., None] == np.arange(size)).sum(axis=1)
+    window = window_of(layer)[axis]
+    return hits / (window if layer.divisor == "window" else hits.sum(axis=1, keepdims=True))
