@@ -281,6 +281,30 @@ class NeuralKernel:
         _fill_equal_images(K, T, rows, columns or rows)
         return _result(get, K, T)
 
+    def normalization_scales(self) -> dict[int, tuple[float, ...]]:
+        """What each ``Normalize`` of the bound network divides by: ``√(v − m)``, or ``√v``.
+
+        Returns:
+            For each such node a number for each block of its channels (one, but for
+            concatenations); infinity for a block that is constant, or that the kernel does not
+            read.
+
+        Raises:
+            UnboundKernelError: the kernel is not bound.
+        """
+        if self._bound is None:
+            raise UnboundKernelError(
+                "the scales are those of reference images; call kernel.bind(x_train)"
+            )
+        program = self._program(self._bound.image_shape)
+        known = {} if self._bound.statistics is None else self._bound.statistics.scales
+
+        def deviation(record: int | None) -> float:
+            inverse = 0.0 if record is None else float(known[record])
+            return float("inf") if inverse == 0 else inverse**-0.5
+
+        return {node: tuple(map(deviation, records)) for node, records in program.scales}
+
     def _program(self, image_shape: tuple[int, ...]) -> Program:
         """The network lowered, once the backend is known to express it."""
         program = _lower(self.architecture, image_shape)

@@ -17,6 +17,7 @@ from .layers import (
     Concat,
     Flatten,
     FullWeightLayer,
+    GlobalAvgPool,
     Input,
     Layer,
     LayerNorm,
@@ -143,6 +144,26 @@ class Parts:
 
     parts: tuple[Part, ...]
     of: tuple[tuple[int, ...], ...]
+
+    def pixels(self, shapes: Sequence[tuple[int, ...]]) -> tuple[tuple[int, int], ...]:
+        """Pixels of each part; those of a flattened image stay apart until channels are mixed.
+
+        Args:
+            shapes: the pixels of each node, see :meth:`Architecture.shapes`.
+        """
+        found: list[tuple[int, int]] = []
+        for part in self.parts:
+            pools_image = (
+                isinstance(part.layer, GlobalAvgPool) and shapes[self.parts[part.inputs[0]].node]
+            )
+            if shapes[part.node]:
+                height, width = shapes[part.node]
+                found.append((height, width))
+            elif pools_image or isinstance(part.layer, Input | FullWeightLayer):
+                found.append((1, 1))
+            else:
+                found.append(found[part.inputs[0]])
+        return tuple(found)
 
 
 def split(nodes: Sequence[Node]) -> Parts:

@@ -1,9 +1,10 @@
-"""Normalisation by the statistics of reference images: the wide limit of batch normalisation.
+"""Normalisation over a batch by the statistics of reference images, and over channels.
 
-With ``ā`` the mean of a channel over reference images and pixels, ``v`` its mean second moment
-and ``m`` that of ``ā``, the layer computes ``(a − ā) / sqrt(v − m)`` (centred) or ``a / sqrt(v)``.
-Given
-these numbers it is linear, so it acts on each side of a moment by itself.
+The wide limit of batch normalisation: with ``ā`` the mean of a channel over reference images and
+pixels, ``v`` its mean second moment and ``m`` that of ``ā``, the layer computes
+``(a − ā) / sqrt(v − m)`` (centred) or ``a / sqrt(v)``. Layer normalisation divides by
+``sqrt(K(x, x) + eps)``. Given these numbers both are linear, so they act on each side of a moment
+by itself.
 """
 
 from __future__ import annotations
@@ -46,3 +47,12 @@ def center_moment(
     if right_mean is not None:
         x = x - right_mean
     return x if grand_mean is None else x + grand_mean
+
+
+def layer_scale(variance: Array, eps: float) -> Array:
+    """``1 / sqrt(v + eps)`` of each pixel, by which layer normalisation multiplies its side.
+
+    The mean over channels and the derivative of the variance both vanish with the width, so ``K``
+    and ``Θ`` are scaled alike.
+    """
+    return 1 / jnp.sqrt(variance + jnp.asarray(eps, variance.dtype))

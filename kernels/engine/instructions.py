@@ -21,13 +21,14 @@ from ..architecture.activations import Activation
 from ..architecture.layers import AvgPool, GlobalAvgPool, WeightLayer
 from ..covariance.activations import dual, stein_slopes
 from ..covariance.images import image_moment
-from ..covariance.normalization import center_moment, reference_mean
+from ..covariance.normalization import center_moment, layer_scale, reference_mean
 from ..covariance.pools import flatten_moment, pool_side
 from ..covariance.weights import weight_moment
 from ..program.ops import (
     DualOp,
     FlattenOp,
     ImageOp,
+    LayerNormOp,
     MomentOp,
     NormalizeOp,
     PoolOp,
@@ -112,6 +113,11 @@ def execute(op: MomentOp, values: dict[int, Moment], block: Block) -> Moment:
                 side=op.side,
                 paired=block.paired,
             )
+        case LayerNormOp():
+            variance = (left, right)[op.side][op.variance].K
+            return _layer_norm(
+                values[op.source], variance, op.eps, side=op.side, paired=block.paired
+            )
         case PoolOp():
             return _pool(values[op.source], layer=op.layer, side=op.side)
         case FlattenOp():
@@ -176,6 +182,12 @@ def _stein(
     return Moment(x.K * slopes[0], None if x.T is None else x.T * slopes[1])
 
 
+@partial(jax.jit, static_argnames=("side", "paired"))
+def _layer_norm(x: Moment, variance: Array, eps: float, *, side: int, paired: bool) -> Moment:
+    scale = _beside(layer_scale(variance, eps), side, paired)
+    return x.map(lambda v: v * scale)
+
+
 @partial(jax.jit, static_argnames=("layer", "side"))
 def _pool(x: Moment, *, layer: AvgPool | GlobalAvgPool, side: int) -> Moment:
     return x.map(lambda v: pool_side(layer, v, side))
@@ -187,8 +199,8 @@ def _flatten(x: Moment) -> Moment:
 
 
 @partial(jax.jit, static_argnames=("times",))
-def _sum(terms: list[Moment], *, times: tuple[int, ...]) -> Moment:
-    def total(parts: list[tuple[Array, int]]) -> Array:
+def _sum(terms: list[Moment], *, times: tuple[float, ...]) -> Moment:
+    def total(parts: list[tuple[Array, float]]) -> Array:
         scaled = [part if t == 1 else t * part for part, t in parts]
         return sum(scaled[1:], scaled[0])
 

@@ -7,16 +7,21 @@ from dataclasses import dataclass
 from kernas.errors import ArchitectureError
 
 from ..architecture.activations import Activation
+from ..architecture.channels import split
 from ..architecture.graph import Architecture
 from ..architecture.layers import (
     AvgPool,
-    Conv,
+    Concat,
     Dense,
+    DepthwiseConv,
     Flatten,
     GlobalAvgPool,
     Identity,
     Input,
     Layer,
+    LayerNorm,
+    LocalAvgPool,
+    MaxPool,
     Normalize,
     Sum,
     WeightLayer,
@@ -24,6 +29,7 @@ from ..architecture.layers import (
 )
 from ..covariance.activations import has_closed_form
 from .lowering import correlated_terms, lower
+from .rules import sources
 
 
 @dataclass(frozen=True)
@@ -90,22 +96,17 @@ def explain(architecture: Architecture, image_shape: tuple[int, ...]) -> Explana
         refusal = str(error)
     else:
         correlated = correlated_terms(architecture, image_shape)
-    sources: list[tuple[int, ...]] = []
+    parts = split(architecture.nodes)
+    made_of = sources(parts)
     nodes: list[NodeExplanation] = []
     for index, node in enumerate(architecture.nodes):
-        if isinstance(node.layer, Input | WeightLayer | Activation):
-            sources.append((index,))
-        elif isinstance(node.layer, Zero):
-            sources.append(())
-        else:
-            sources.append(tuple(sorted({s for i in node.inputs for s in sources[i]})))
+        of = sorted({parts.parts[s].node for part in parts.of[index] for s in made_of[part]})
         rule = _rule(node.layer)
         if index in correlated:
             first, second = correlated[index]
             rule += f"; nodes {first} and {second} are correlated, their moments are in it"
-        nodes.append(
-            NodeExplanation(index, type(node.layer).__name__, pixels[index], sources[-1], rule)
-        )
+        name = type(node.layer).__name__
+        nodes.append(NodeExplanation(index, name, pixels[index], tuple(of), rule))
     return Explanation(tuple(nodes), refusal)
 
 
@@ -114,19 +115,27 @@ def _rule(layer: Layer) -> str:
         case Input():
             return "K = x·x'/C, Θ = 0"
         case WeightLayer():
-            mean = {
-                Conv: "mean over the window of K[p+k, q+k]",
-                Dense: "mean over pixels of K[p, p]",
-            }
+            where = "pixels of K[p, p]" if isinstance(layer, Dense) else "the window of K[p+k, q+k]"
             new = "the new K" if layer.trainable else "nothing: not trained"
             bias = f" + {layer.b_std**2:.4g}" if layer.b_std else ""
-            what = mean[type(layer)]
-            return f"K ← {layer.W_std**2:.4g} · {what}{bias}; Θ alike without bias, plus {new}"
+            depthwise = "; not Gaussian" if isinstance(layer, DepthwiseConv) else ""
+            what = f"K ← {layer.W_std**2:.4g} · mean over {where}{bias}"
+            return f"{what}; Θ alike without bias, plus {new}{depthwise}"
         case Activation():
             how = "closed form" if has_closed_form(layer, layer) else "Hermite series"
             return f"K ← E[φ(u)φ(v)], Θ ← Θ · E[φ'(u)φ'(v)]: {how}"
         case AvgPool() | GlobalAvgPool():
             return "K ← L K Lᵀ, Θ alike"
+        case LocalAvgPool():
+            return "K ← L K Lᵀ, Θ alike, then all pixels side by side"
+        case MaxPool(as_average=True):
+            return "K ← L K Lᵀ, Θ alike: the average in place of the maximum"
+        case MaxPool():
+            return "no exact rule"
+        case LayerNorm():
+            return "K ← K / sqrt((v + eps)(v' + eps)), Θ alike"
+        case Concat():
+            return "its parts by themselves; their mean over channels where channels are mixed"
         case Normalize(center=True):
             return "K ← (K − u − u' + m)/(v − m), Θ alike with means of its own"
         case Normalize():

@@ -103,15 +103,31 @@ class PoolOp(ReadOp):
 
 
 @dataclass(frozen=True)
+class LayerNormOp(ReadOp):
+    """``source`` over ``sqrt(variance + eps)`` of the left (``side`` 0) or right (1) image."""
+
+    eps: float
+    variance: int
+    side: int
+
+    @property
+    def records(self) -> tuple[int, ...]:
+        return (self.variance,)
+
+
+@dataclass(frozen=True)
 class FlattenOp(ReadOp):
     """Two flattened images: the mean over equal pixels of ``source``."""
 
 
 @dataclass(frozen=True)
 class SumOp(MomentOp):
-    """``Σ times · value`` over ``terms``, pairs ``(value, times)``."""
+    """``Σ times · value`` over ``terms``, pairs ``(value, times)``.
 
-    terms: tuple[tuple[int, int], ...]
+    Of a sum ``times`` are integers, of a concatenation shares of the channels.
+    """
+
+    terms: tuple[tuple[int, float], ...]
 
     @property
     def reads(self) -> tuple[int, ...]:
@@ -184,11 +200,14 @@ class Program:
         ops: the instructions.
         output: the moment that is the kernel, ``None`` if the network is zero everywhere.
         image_shape: ``(height, width, channels)`` or ``(features,)``.
+        scales: for each ``Normalize`` node, the records of its scales, one for each block of its
+            channels; ``None`` for a block that is zero or that the kernel does not read.
     """
 
     ops: tuple[Op, ...]
     output: int | None
     image_shape: tuple[int, ...]
+    scales: tuple[tuple[int, tuple[int | None, ...]], ...]
 
     @property
     def needs_reference(self) -> bool:

@@ -1,0 +1,105 @@
+"""Which networks have an exact kernel: what each node is made of, and refusals by name."""
+
+from __future__ import annotations
+
+from kernas.errors import ArchitectureError
+
+from ..architecture.activations import Activation, Elementwise
+from ..architecture.channels import Parts
+from ..architecture.graph import Architecture
+from ..architecture.layers import (
+    DepthwiseConv,
+    FullWeightLayer,
+    Input,
+    Layer,
+    LayerNorm,
+    MaxPool,
+    Normalize,
+    WeightLayer,
+    Zero,
+)
+from ..covariance.activations import check_smooth
+
+
+def sources(parts: Parts) -> tuple[frozenset[int], ...]:
+    """For each part, the parts whose linear combination it is.
+
+    A source is the input, or the output of a weight layer or of a nonlinearity; zeros have none.
+    """
+    found: list[frozenset[int]] = []
+    for index, part in enumerate(parts.parts):
+        if isinstance(part.layer, Input | WeightLayer | Activation):
+            found.append(frozenset([index]))
+        elif isinstance(part.layer, Zero):
+            found.append(frozenset())
+        else:
+            found.append(frozenset().union(*(found[i] for i in part.inputs)))
+    return tuple(found)
+
+
+def check_rules(
+    architecture: Architecture, parts: Parts, shapes: tuple[tuple[int, ...], ...]
+) -> None:
+    """Refuse a network with a node for which no exact rule exists.
+
+    Args:
+        architecture: the network.
+        parts: the same without concatenations.
+        shapes: the pixels of its nodes.
+
+    Raises:
+        ArchitectureError: the message names the node, and the layer to insert.
+    """
+    made_of, pixels = sources(parts), parts.pixels(shapes)
+    for part in parts.parts:
+        layers = [parts.parts[s].layer for i in part.inputs for s in made_of[i]]
+        name = architecture.describe(part.node)
+        reads = architecture.nodes[part.node].inputs
+        match part.layer:
+            case Activation():
+                _check_gaussian(name, reads[0], layers)
+                if isinstance(part.layer, Elementwise):
+                    check_smooth(part.layer, name)
+            case Normalize():
+                if not shapes[part.node] and pixels[part.inputs[0]] != (1, 1):
+                    raise ArchitectureError(
+                        f"{name} normalises a flattened image, every pixel by itself; put it "
+                        "before Flatten(), or insert Dense() between"
+                    )
+                _check_features(name, "normalises", layers, "standardise the data instead, or ")
+            case LayerNorm():
+                _check_features(name, "normalises", layers, "standardise the data instead, or ")
+                _check_zero_mean(name, reads[0], layers)
+            case DepthwiseConv():
+                _check_features(name, "convolves each channel of", layers)
+            case MaxPool(as_average=False):
+                raise ArchitectureError(
+                    f"{name} takes a maximum, which has no exact kernel; use AvgPool(), or "
+                    "MaxPool(..., as_average=True) for the kernel with the average in its place"
+                )
+
+
+def _check_gaussian(name: str, read: int, layers: list[Layer]) -> None:
+    if all(isinstance(layer, FullWeightLayer) for layer in layers):
+        return
+    raise ArchitectureError(
+        f"{name} acts on node {read}, which is not Gaussian in the infinite-width limit (it reads "
+        "the raw input, or the output of a nonlinearity or a depthwise convolution, without a "
+        "weight layer between that mixes channels); insert Conv(1) or Dense() before it"
+    )
+
+
+def _check_features(name: str, does: str, layers: list[Layer], instead: str = "") -> None:
+    if any(isinstance(layer, Input) for layer in layers):
+        raise ArchitectureError(
+            f"{name} {does} the raw input, whose few channels have no limit; {instead}insert "
+            "Conv(1) or Dense() before"
+        )
+
+
+def _check_zero_mean(name: str, read: int, layers: list[Layer]) -> None:
+    if any(isinstance(layer, Activation) for layer in layers):
+        raise ArchitectureError(
+            f"{name} subtracts the mean over the channels of node {read}, which has one since it "
+            "reads a nonlinearity's output; insert Conv(1) or Dense() before it"
+        )
