@@ -10,13 +10,18 @@ from kernas.errors import ArchitectureError
 from kernas.kernels import (
     Architecture,
     AvgPool,
+    Concat,
     Conv,
     Dense,
+    DepthwiseConv,
     Flatten,
     GlobalAvgPool,
     GraphBuilder,
     Identity,
     Input,
+    LayerNorm,
+    LocalAvgPool,
+    MaxPool,
     Normalize,
     Relu,
     Sum,
@@ -44,7 +49,11 @@ EVERY_LAYER = serial(
         serial(Conv(1), Zero()),
     ),
     Normalize(),
-    parallel(Flatten(), Flatten(), join=Sum()),
+    DepthwiseConv(3, padding="CIRCULAR", dilation=(1, 2), b_std=0.2),
+    parallel(Conv(1, width=2), Conv((2, 3), padding=((1, 0), (2, 0))), join=Concat()),
+    LayerNorm("channels and pixels", eps=1e-5),
+    MaxPool(3, padding="SAME", as_average=True),
+    parallel(LocalAvgPool(1, "circular"), Flatten(), join=Sum()),
     Dense(b_std=0.2),
     Relu(),
     Dense(),
@@ -85,6 +94,19 @@ def test_shapes_follow_strides_and_paddings():
     assert serial(Dense()).shapes((7,)) == ((), ())
 
 
+def test_shapes_follow_dilation_circular_edges_and_crops():
+    chain = serial(
+        Conv(3, padding="CIRCULAR", dilation=2),
+        DepthwiseConv((3, 2), padding="VALID", dilation=(2, 1)),
+        MaxPool(3, stride=2, padding="CIRCULAR"),
+        Conv(1, padding=((-1, 0), (0, -2))),
+        LocalAvgPool(1),
+    )
+    assert chain.shapes((12, 9, 3))[1:] == ((12, 9), (8, 8), (4, 4), (3, 2), ())
+    assert LocalAvgPool(2).pool == AvgPool(5, padding=((2, 2), (2, 2)), divisor="window")
+    assert LocalAvgPool(1, edges="circular").pool.padding == "CIRCULAR"
+
+
 @pytest.mark.parametrize(
     ("build", "message"),
     [
@@ -97,7 +119,32 @@ def test_shapes_follow_strides_and_paddings():
         (lambda: Dense(width=0), "width=0"),
         (lambda: Dense(trainable=wrong(1)), "trainable=1"),
         (lambda: AvgPool(3, divisor=wrong("half")), "divisor='half'"),
-        (lambda: Normalize(over=wrong("layer")), "over='layer'"),
+        (lambda: Normalize(over=wrong("layer")), r"over='layer'.*LayerNorm\(\)"),
+        (lambda: LayerNorm(over=wrong("batch")), r"over='batch'.*Normalize\(\)"),
+        (lambda: LayerNorm(eps=0), "eps=0: expected a finite number > 0"),
+        (lambda: Conv(3, dilation=0), "dilation=0"),
+        (lambda: Conv(3, padding=((5, 0), (0, 0)), dilation=2), "window of 5 pixels"),
+        (lambda: DepthwiseConv(3, b_std=-1), "b_std=-1: expected a finite number >= 0"),
+        (lambda: LocalAvgPool(-1), "c=-1: expected an integer from 0"),
+        (lambda: LocalAvgPool(1, wrong("wrap")), "edges='wrap'"),
+        (lambda: MaxPool(3, as_average=wrong(1)), "as_average=1"),
+        (lambda: serial(LocalAvgPool(1), Conv(3)), "move it before Flatten"),
+        (
+            lambda: serial(
+                Conv(1),
+                parallel(
+                    parallel(Conv(1), Conv(1, width=2), join=Concat()),
+                    parallel(Conv(1, width=2), Conv(1), join=Concat()),
+                ),
+            ),
+            r"do not align: width 1 \| width 2 and width 2 \| width 1; insert Conv",
+        ),
+        (
+            lambda: serial(
+                Conv(1), parallel(Conv(1, width=2), parallel(Conv(1), Conv(1), join=Concat()))
+            ),
+            "do not align",
+        ),
         (lambda: Normalize(center=wrong(0)), "center=0"),
         (lambda: serial(), "at least one"),
         (lambda: serial(wrong("conv")), "cannot add 'conv'"),
@@ -148,6 +195,17 @@ def test_what_cannot_be_built_names_the_node_and_the_fix(build, message):
         ),
         (serial(Dense()), (4, 4), "without the batch axis"),
         (serial(residual(Conv(3)), Flatten()), (4, 4, 3), "raw input"),
+        (
+            serial(parallel(Identity(), Conv(3), join=Concat()), Flatten()),
+            (4, 4, 3),
+            "concatenates the raw input.*insert Conv",
+        ),
+        (
+            serial(Conv(1), LocalAvgPool(2, "circular"), Dense()),
+            (4, 6, 1),
+            r"5×5 pixels .* use GlobalAvgPool\(\).*or c <= 1",
+        ),
+        (serial(Conv(1, padding=((-3, 0), (-3, -2))), Flatten()), (4, 4, 1), "axis of -1"),
     ],
 )
 def test_what_does_not_fit_the_images_names_the_node_and_the_fix(architecture, shape, message):

@@ -12,12 +12,16 @@ from oracles.random_networks import random_architecture
 from kernas.kernels import (
     Architecture,
     AvgPool,
+    Concat,
     Conv,
     Dense,
+    DepthwiseConv,
     Flatten,
     GlobalAvgPool,
     GraphBuilder,
     Identity,
+    LayerNorm,
+    LocalAvgPool,
     Relu,
     Sum,
     Zero,
@@ -172,3 +176,70 @@ def test_hash_is_pinned():
 
 
 PINNED = "efa5ff0104176ce47a7c69a2c2176f627cb80b8c480d0dc04bc595ebb05d23e7"
+
+
+def concatenated(*parts):
+    return parallel(*parts, join=Concat())
+
+
+def around(*parts):
+    """The parts between weights and a readout."""
+    return serial(Conv(3), *parts, Conv(1), Relu(), GlobalAvgPool(), Dense())
+
+
+WIDE = Conv(1, width=2.0)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (concatenated(Conv(1), WIDE), concatenated(WIDE, Conv(1))),
+        (
+            serial(concatenated(Conv(1), WIDE), Relu()),
+            concatenated(*(serial(c, Relu()) for c in (WIDE, Conv(1)))),
+        ),
+        (concatenated(concatenated(Relu(), POOL), Conv(1)), concatenated(Conv(1), POOL, Relu())),
+        (concatenated(Relu(), Relu()), Relu()),
+        (
+            serial(concatenated(Relu(), Conv(1)), DepthwiseConv(3)),
+            concatenated(serial(Conv(1), DepthwiseConv(3)), serial(Relu(), DepthwiseConv(3))),
+        ),
+        (
+            serial(concatenated(Conv(1), WIDE), LayerNorm()),
+            serial(concatenated(WIDE, Conv(1)), LayerNorm()),
+        ),
+    ],
+)
+def test_concatenations_are_equal_whatever_the_order_of_their_parts(one, other):
+    assert around(one).hash == around(other).hash
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (concatenated(Conv(1), WIDE), concatenated(Conv(1), Conv(1))),
+        (concatenated(Conv(1), POOL), concatenated(Conv(1), Relu())),
+        (
+            serial(concatenated(Conv(1), WIDE), LayerNorm()),
+            concatenated(serial(Conv(1), LayerNorm()), serial(WIDE, LayerNorm())),
+        ),
+        (
+            parallel(concatenated(Relu(), POOL), concatenated(POOL, Relu())),
+            parallel(concatenated(Relu(), POOL), concatenated(Relu(), POOL)),
+        ),
+        (DepthwiseConv(3), Conv(3)),
+        (serial(Conv(1), LayerNorm()), serial(Conv(1), LayerNorm("channels and pixels"))),
+        (Conv(3, padding="CIRCULAR"), Conv(3)),
+        (Conv(3, dilation=2), Conv(3)),
+    ],
+)
+def test_different_networks_of_new_layers_differ(one, other):
+    assert around(one).hash != around(other).hash
+
+
+def test_a_local_pool_is_an_average_pool_and_a_flattening():
+    local = serial(Conv(3), Relu(), LocalAvgPool(2), Dense())
+    pool = AvgPool(5, padding=((2, 2), (2, 2)), divisor="window")
+    assert local.hash == serial(Conv(3), Relu(), pool, Flatten(), Dense()).hash
+    assert serial(Conv(3), LocalAvgPool(0)).hash == serial(Conv(3), Flatten()).hash
+    assert local.hash != serial(Conv(3), Relu(), LocalAvgPool(2, "circular"), Dense()).hash

@@ -293,6 +293,11 @@ def conv_net(*layers):
         (kk.serial(kk.Conv(3), kk.Flatten(), kk.Normalize(), kk.Dense()), "before Flatten"),
         (conv_net(kk.AvgPool(2), kk.Normalize(), kk.Conv(3)), "normalises the raw input"),
         (kk.serial(kk.Conv(3), kk.Relu()), "end with GlobalAvgPool"),
+        (conv_net(kk.Conv(3), kk.DepthwiseConv(3), kk.Relu()), r"node 3 .* depthwise .*Conv\(1\)"),
+        (conv_net(kk.DepthwiseConv(3), kk.Conv(1)), "convolves each channel of the raw input"),
+        (conv_net(kk.Conv(3), kk.MaxPool(2)), r"node 2 \(MaxPool .* as_average=True\)"),
+        (conv_net(kk.Conv(3), kk.Relu(), kk.LayerNorm()), "mean over the channels of node 2"),
+        (conv_net(kk.LayerNorm(), kk.Conv(1)), "normalises the raw input"),
     ],
 )
 def test_networks_without_an_exact_kernel_are_refused_by_name(architecture, message, x):
