@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import jax
 import numpy as np
 import pytest
-from oracles.numpy_kernel import oracle
+from oracles.agreement import check_engine
 from oracles.random_networks import Form, random_architecture
 
 import kernas.kernels as kk
 from kernas.errors import ArchitectureError
-from kernas.kernels import NeuralKernel
 from kernas.kernels.architecture.graph import Architecture
 from kernas.kernels.architecture.layers import Layer
 
-BOTH = ("nngp", "ntk")
 TANH = kk.Elementwise("tanh")
 SOFTPLUS = kk.Elementwise("softplus")
 TAME = (
@@ -41,23 +38,11 @@ def check(
     single: bool = True,
     double: float = 1e-10,
 ) -> None:
-    """Both kernels, relative to ``sqrt(K(x, x) K(x', x'))``; ``single``: in float32 too.
-
-    ``double`` is the tolerance in float64.
-    """
+    """Both kernels of random images, ``double`` the tolerance in float64; ``single``: float32."""
     rng = np.random.default_rng(seed)
-    x, reference = (
-        rng.standard_normal((images, *shape)).astype(np.float32).astype(float) for _ in range(2)
-    )
-    exact = oracle(architecture, x, reference=reference)
-    precisions = {True: (double, double), False: (1e-5, 1e-4)}
-    for x64, tolerances in list(precisions.items())[: 1 + single]:
-        with jax.enable_x64(x64):
-            kernel = NeuralKernel(architecture, get=BOTH)
-            ours = (kernel.bind(reference) if kernel.needs_bind else kernel)(x)
-        for theirs, mine, tolerance in zip(exact, ours, tolerances, strict=True):
-            size = np.sqrt(np.outer(np.diag(theirs), np.diag(theirs)))
-            assert np.max(np.abs(mine - theirs) / np.where(size > 0, size, 1)) < tolerance
+    x, reference = (rng.standard_normal((images, *shape)) for _ in range(2))
+    precisions = (np.float64, np.float32) if single else (np.float64,)
+    check_engine(architecture, x, None, reference, precisions=precisions, double=double)
 
 
 def dense(*parts: Layer | Architecture) -> Architecture:

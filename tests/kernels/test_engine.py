@@ -5,9 +5,8 @@ from typing import Any, cast
 import jax
 import numpy as np
 import pytest
-from oracles.numpy_kernel import Evaluation, oracle
+from oracles.agreement import BOTH, check_engine
 from oracles.random_networks import random_architecture
-from oracles.rounding import with_rounding
 
 import kernas.kernels as kk
 from kernas.errors import ArchitectureError, ConfigurationError, DataError, UnboundKernelError
@@ -16,9 +15,6 @@ from kernas.kernels.engine import tile_shape
 from kernas.kernels.program import lower
 from kernas.search import NasBench201
 
-BOTH = ("nngp", "ntk")
-FLOAT64 = {"nngp": 1e-10, "ntk": 1e-10}
-FLOAT32 = {"nngp": 1e-5, "ntk": 1e-4}
 FORMS = (None, "center", "rms", "any")
 
 
@@ -26,48 +22,9 @@ def images(rng, n, shape):
     return rng.standard_normal((n, *shape))
 
 
-def relative_errors(architecture, x1, x2, reference, *, x64):
-    """``|engine − oracle| / sqrt(K(x,x) K(x',x'))`` of both kernels, and the oracle's margin."""
-    evaluation = {}
-    for name, (a, b) in {"cross": (x1, x2), "left": (x1, x1), "right": (x2, x2)}.items():
-        evaluation[name] = oracle(architecture, a, b, reference=reference)
-    with jax.enable_x64(x64):
-        kernel = NeuralKernel(architecture, get=BOTH).bind(reference, len(reference))
-        ours = kernel(x1, x2)
-    errors = {}
-    for i, name in enumerate(BOTH):
-        left, right = (np.diag(evaluation[side][i]) for side in ("left", "right"))
-        scale = np.sqrt(np.outer(left, right))
-        scale = np.where(scale > 0, scale, 1.0)
-        errors[name] = float(np.max(np.abs(ours[i] - evaluation["cross"][i]) / scale))
-    return errors
-
-
-def margin(architecture, *parts):
-    """How far the closest correlation of two different variables is from ±1."""
-    *rest, reference = parts
-    evaluated = np.unique(np.concatenate([*rest, reference]), axis=0, return_inverse=True)
-    unique, index = evaluated
-    weights = np.bincount(index.reshape(-1)[-len(reference) :], minlength=len(unique))
-    evaluation = Evaluation(architecture, unique, weights / len(reference))
-    evaluation.output()
-    return evaluation.margin
-
-
 def check_against_oracle(architecture, rng, shape):
     x1, x2, reference = (images(rng, 3, shape) for _ in range(3))
-    closest = margin(architecture, x1, x2, reference)
-    exact = relative_errors(architecture, x1, x2, reference, x64=True)
-    single = relative_errors(
-        architecture,
-        *(part.astype(np.float32).astype(float) for part in (x1, x2, reference)),
-        x64=False,
-    )
-    epsilon = float(np.finfo(np.float32).eps)
-    assert exact["nngp"] <= FLOAT64["nngp"]
-    assert exact["ntk"] <= with_rounding(FLOAT64["ntk"], float(np.finfo(float).eps), closest)
-    assert single["nngp"] <= FLOAT32["nngp"]
-    assert single["ntk"] <= with_rounding(FLOAT32["ntk"], epsilon, closest)
+    check_engine(architecture, x1, x2, reference)
 
 
 def random_case(seed, sides):

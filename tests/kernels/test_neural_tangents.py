@@ -4,15 +4,16 @@ import os
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from oracles.numpy_kernel import Evaluation, oracle
+from oracles.agreement import BOTH, check_kernels, expected_kernels
+from oracles.numpy_kernel import oracle
 from oracles.random_networks import random_architecture
-from oracles.rounding import with_rounding
 
 import kernas.kernels as kk
 from kernas.errors import (
@@ -25,11 +26,6 @@ from kernas.errors import (
 from kernas.kernels import NeuralKernel
 from kernas.kernels._compat import INSTALL, import_neural_tangents
 from kernas.kernels.backends import neural_tangents as backend
-
-BOTH = ("nngp", "ntk")
-FLOAT64 = {"nngp": 1e-10, "ntk": 1e-10}
-FLOAT32 = {"nngp": 1e-5, "ntk": 1e-4}
-
 
 # --- the import ----------------------------------------------------------------------------------
 
@@ -114,33 +110,22 @@ def random_case(seed, sides, blocks=None):
     return architecture, x1, x2
 
 
-def check_agreement(architecture, x1, x2, *, precisions=(True, False)):
-    """Engine and backend differ by the stated share of ``sqrt(K(x, x) K(x', x'))`` at most.
-
-    Only the tangent kernel of networks with nearly equal pixels has a wider bound.
-    """
-    numpy = Evaluation(architecture, np.concatenate([x1, x2]).astype(float))
-    own = [np.sqrt(np.diag(part)) for part in numpy.output()]
-    scales = [np.outer(d[: len(x1)], d[len(x1) :]) for d in own]
-    for x64 in precisions:
-        tolerance = FLOAT64 if x64 else FLOAT32
-        with jax.enable_x64(x64):
+def check_agreement(architecture, x1, x2, *, precisions=(np.float64, np.float32)):
+    """Engine and backend differ by the stated share of ``sqrt(K(x, x) K(x', x'))`` at most."""
+    expected = expected_kernels(architecture, x1, x2)
+    for precision in precisions:
+        with jax.enable_x64(precision is np.float64):
             ours = NeuralKernel(architecture, get=BOTH)(x1, x2)
             theirs = NeuralKernel(architecture, get=BOTH, backend="neural-tangents")(x1, x2)
-        assert theirs.nngp.dtype == ours.nngp.dtype == (np.float64 if x64 else np.float32)
-        epsilon = float(np.finfo(ours.nngp.dtype).eps)
-        allowed = tolerance | {"ntk": with_rounding(tolerance["ntk"], epsilon, numpy.margin)}
-        for name, scale in zip(BOTH, scales, strict=True):
-            difference = np.abs(getattr(ours, name) - getattr(theirs, name))
-            error = np.max(difference / np.where(scale > 0, scale, 1.0))
-            assert error <= allowed[name], (name, x64, numpy.margin)
+        assert theirs.nngp.dtype == ours.nngp.dtype == precision
+        check_kernels(theirs, replace(expected, kernels=ours))
 
 
 @pytest.mark.parametrize("seed", range(30))
 def test_random_networks_agree_with_neural_tangents(seed):
     """One block each, and float32 for every fifth: compiling is what takes long."""
     architecture, x1, x2 = random_case(seed, sides=[4], blocks=1)
-    precisions = (True, False) if seed % 5 == 0 else (True,)
+    precisions = (np.float64, np.float32) if seed % 5 == 0 else (np.float64,)
     check_agreement(architecture, x1, x2, precisions=precisions)
 
 

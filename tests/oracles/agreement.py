@@ -1,0 +1,132 @@
+"""How near a kernel must be to the NumPy reference: the stated tolerances, for each precision.
+
+A difference is taken relative to ``sqrt(K(x, x) K(x', x'))``, of ``Θ`` likewise. The derivative of
+arccos is singular at ±1, so the tangent kernel of networks with nearly equal pixels has a wider
+bound, computed from the reference's distance of the closest correlation from ±1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import jax
+import numpy as np
+from oracles.numpy_kernel import Evaluation
+
+from kernas.kernels import Kernels, NeuralKernel
+from kernas.kernels.architecture.graph import Architecture
+from kernas.kernels.kernel import Backend
+
+BOTH = ("nngp", "ntk")
+FLOAT64 = Kernels(1e-10, 1e-10)
+FLOAT32 = Kernels(1e-5, 1e-4)
+
+
+@dataclass(frozen=True)
+class Expected:
+    """Reference kernels between two sets of images.
+
+    Attributes:
+        kernels: both, ``(n1, n2)``.
+        sizes: ``sqrt(K(x, x) K(x', x'))`` of both.
+        margin: distance from ±1 of the closest correlation of two different variables.
+    """
+
+    kernels: Kernels
+    sizes: Kernels
+    margin: float
+
+
+def expected_kernels(
+    architecture: Architecture,
+    x1: np.ndarray,
+    x2: np.ndarray | None = None,
+    reference: np.ndarray | None = None,
+) -> Expected:
+    """The kernels by the NumPy oracle.
+
+    Args:
+        architecture: the network.
+        x1: images ``(n1, …)``.
+        x2: images ``(n2, …)``; ``x1`` if not given.
+        reference: images whose statistics ``Normalize`` uses.
+    """
+    parts = [np.asarray(x, np.float64) for x in (x1, x1 if x2 is None else x2)]
+    if reference is not None:
+        parts.append(np.asarray(reference, np.float64))
+    images, index = np.unique(np.concatenate(parts), axis=0, return_inverse=True)
+    left, right, *rest = np.split(index.reshape(-1), np.cumsum([len(p) for p in parts])[:-1])
+    weights = np.bincount(rest[0], minlength=len(images)) / len(rest[0]) if rest else None
+    evaluation = Evaluation(architecture, images, weights)
+    whole = evaluation.output()
+    deviations = [np.sqrt(np.diag(part)) for part in whole]
+    return Expected(
+        Kernels(*(part[np.ix_(left, right)] for part in whole)),
+        Kernels(*(np.outer(d[left], d[right]) for d in deviations)),
+        evaluation.margin,
+    )
+
+
+def with_rounding(tolerance: float, epsilon: float, closest: float) -> float:
+    """The stated tolerance, or what rounding does to arccos at ``1 − |ρ| = closest``.
+
+    The correlation carries an error of some ε, which arccos multiplies by
+    ``1 / sqrt(2 closest)``, and by no more than ``sqrt(2 / ε)``.
+    """
+    rounding = 32 * epsilon
+    return max(tolerance, rounding / np.sqrt(2 * max(closest, rounding)))
+
+
+def check_kernels(kernels: Kernels, expected: Expected, tolerance: Kernels | None = None) -> None:
+    """Assert that kernels are within tolerance of the expected ones.
+
+    Args:
+        kernels: both, of any precision.
+        expected: what they should be.
+        tolerance: of both; that of the kernels' precision if not given.
+    """
+    epsilon = float(np.finfo(kernels.nngp.dtype).eps)
+    tolerance = tolerance or (FLOAT64 if epsilon < 1e-10 else FLOAT32)
+    allowed = Kernels(tolerance.nngp, with_rounding(tolerance.ntk, epsilon, expected.margin))
+    for name, ours, theirs, size, most in zip(
+        BOTH, kernels, expected.kernels, expected.sizes, allowed, strict=True
+    ):
+        error = np.max(np.abs(ours - theirs) / np.where(size > 0, size, 1.0))
+        assert error <= most, f"{name} in {kernels.nngp.dtype}: {error:.2e} of its size"
+
+
+def check_engine(
+    architecture: Architecture,
+    x1: np.ndarray,
+    x2: np.ndarray | None = None,
+    reference: np.ndarray | None = None,
+    *,
+    backend: Backend = "kernas",
+    precisions: tuple[type, ...] = (np.float64, np.float32),
+    double: float = FLOAT64.nngp,
+) -> None:
+    """Assert that ``NeuralKernel`` agrees with the NumPy oracle in each precision.
+
+    Args:
+        architecture: the network.
+        x1: images ``(n1, …)``, rounded to float32 for both precisions.
+        x2: images ``(n2, …)``; ``x1`` if not given.
+        reference: images to bind to.
+        backend: of the kernel.
+        precisions: ``float64``, ``float32`` or both.
+        double: tolerance in float64.
+    """
+    x1, x2, reference = (
+        None if x is None else x.astype(np.float32).astype(float) for x in (x1, x2, reference)
+    )
+    assert x1 is not None
+    expected = expected_kernels(architecture, x1, x2, reference)
+    for precision in precisions:
+        with jax.enable_x64(precision is np.float64):
+            kernel = NeuralKernel(architecture, get=BOTH, backend=backend)
+            if reference is not None:
+                kernel = kernel.bind(reference, len(reference))
+            kernels = kernel(x1, x2)
+        assert kernels.nngp.dtype == precision
+        tolerance = Kernels(double, double) if precision is np.float64 else FLOAT32
+        check_kernels(kernels, expected, tolerance)
