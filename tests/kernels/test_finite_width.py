@@ -9,7 +9,6 @@ together (Bonferroni) times the standard error of ``r``.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
@@ -17,147 +16,26 @@ import jax
 import numpy as np
 import pytest
 from oracles.finite_width import FiniteNetwork, sample_kernels, sample_nngp, sample_ntk
+from oracles.limit_networks import CASES, HE
 from oracles.numpy_kernel import normalize_scales, oracle
 from scipy.stats import norm
 
-from kernas.kernels.architecture.activations import (
-    Cos,
-    Elementwise,
-    Erf,
-    Gaussian,
-    LeakyRelu,
-    Sign,
-)
-from kernas.kernels.architecture.combinators import GraphBuilder, parallel, residual, serial
+from kernas.kernels.architecture.combinators import parallel, serial
 from kernas.kernels.architecture.graph import Architecture
 from kernas.kernels.architecture.layers import (
-    AvgPool,
     Conv,
     Dense,
     Flatten,
-    GlobalAvgPool,
-    Identity,
+    Layer,
+    LayerNorm,
+    LocalAvgPool,
+    MaxPool,
     Normalize,
     Relu,
-    Sum,
-    Zero,
 )
 
 WIDTH = 16
 FAMILY_ERROR = 1e-3
-HE = 2**0.5
-SAME_POOL = AvgPool(3, padding="SAME")
-AROUND = ((1, 1), (1, 1))
-
-
-def chain() -> Architecture:
-    conv = Conv(3, W_std=HE, b_std=0.3)
-    return serial(conv, Relu(), conv, Relu(), GlobalAvgPool(), Dense(b_std=0.5))
-
-
-def skip_beside_pool() -> Architecture:
-    both = parallel(Identity(), SAME_POOL)
-    return serial(Conv(3, W_std=HE), both, Relu(), GlobalAvgPool(), Dense())
-
-
-def strided_residual() -> Architecture:
-    branch = serial(Conv(3, 2, AROUND, W_std=HE), Relu(), Conv(3, padding=AROUND, W_std=HE))
-    block = residual(branch, serial(AvgPool(2, 2), Conv(1)))
-    return serial(Conv(3, W_std=HE), Relu(), block, Relu(), GlobalAvgPool(), Dense())
-
-
-def conv_and_its_pool(convs: int) -> Architecture:
-    """``conv(r) + pool(conv(r))``, with one convolution or with two."""
-    builder = GraphBuilder()
-    r = builder.add(Relu(), builder.add(Conv(3, W_std=HE), builder.input))
-    ends = [builder.add(Conv(3, W_std=HE), r) for _ in range(convs)]
-    total = builder.add(Sum(), ends[0], builder.add(AvgPool(3, padding=AROUND), ends[-1]))
-    return builder.build(builder.add(serial(Relu(), GlobalAvgPool(), Dense()), total))
-
-
-def branches_of_relus() -> Architecture:
-    branch = serial(Dense(W_std=HE), Relu())
-    return serial(parallel(branch, branch), Dense(W_std=HE), Relu(), Dense())
-
-
-def weights_beside_relu() -> Architecture:
-    return serial(
-        Conv(3, W_std=HE, b_std=0.5),
-        parallel(Identity(), serial(SAME_POOL, Relu())),
-        Conv(3, W_std=HE),
-        Relu(),
-        GlobalAvgPool(),
-        Dense(),
-    )
-
-
-def frozen_ends() -> Architecture:
-    return serial(
-        Conv((3, 1), W_std=HE, trainable=False),
-        AvgPool(2, padding="SAME", divisor="window"),
-        Relu(),
-        Conv(3, padding="VALID", W_std=HE, b_std=0.2),
-        Relu(),
-        Flatten(),
-        Dense(trainable=False),
-    )
-
-
-def normalized(center: bool) -> Architecture:
-    norm = Normalize(center=center)
-    layers = (Conv(3, W_std=HE), norm, Relu(), Conv(3, W_std=HE, b_std=0.2), norm, Relu())
-    return serial(*layers, norm, GlobalAvgPool(), Dense())
-
-
-def cell() -> Architecture:
-    """A cell as in NAS-Bench-201, between a stem and a readout."""
-    builder = GraphBuilder()
-
-    def conv(window: int) -> Architecture:
-        return serial(Relu(), Conv(window, W_std=HE), Normalize())
-
-    a = builder.add(serial(Conv(3), Normalize()), builder.input)
-    b = builder.add(conv(3), a)
-    c = builder.add(Sum(), builder.add(Identity(), a), builder.add(SAME_POOL, b))
-    last = (builder.add(Zero(), a), builder.add(conv(1), b), builder.add(Identity(), c))
-    d = builder.add(Sum(), *last, builder.add(SAME_POOL, a))
-    return builder.build(builder.add(serial(Normalize(), Relu(), GlobalAvgPool(), Dense()), d))
-
-
-def relu_beside_erf() -> Architecture:
-    """Two nonlinearities of one convolution and of its pool, added: a cross dual."""
-    branches = parallel(Relu(), serial(SAME_POOL, Erf()))
-    return serial(Conv(3, W_std=HE), branches, Conv(3, W_std=HE), Relu(), GlobalAvgPool(), Dense())
-
-
-def cosine_beside_softplus() -> Architecture:
-    """Independent branches whose nonlinearities have means: C_ab = 0 and E[φ] E[ψ] ≠ 0."""
-    branches = parallel(serial(Dense(W_std=HE), Cos()), serial(Dense(), Elementwise("softplus")))
-    return serial(branches, Dense(W_std=HE), Elementwise("tanh"), Dense())
-
-
-def sign_beside_weights() -> Architecture:
-    """Stein's rule where K has a derivative that gradients do not see, and where φ(0) ≠ 0."""
-    beside = parallel(Identity(), serial(parallel(Sign(), Gaussian(0.8))))
-    return serial(Dense(W_std=HE), beside, Dense(), LeakyRelu(0.3), Dense())
-
-
-CASES: dict[str, Callable[[], Architecture]] = {
-    "chain with bias": chain,
-    "skip beside pool": skip_beside_pool,
-    "strided residual": strided_residual,
-    "one convolution twice": lambda: conv_and_its_pool(1),
-    "two convolutions": lambda: conv_and_its_pool(2),
-    "relus of two branches": branches_of_relus,
-    "weights beside relu": weights_beside_relu,
-    "untrained ends": frozen_ends,
-    "Normalize centred": lambda: normalized(True),
-    "Normalize RMS": lambda: normalized(False),
-    "cell": cell,
-    "relu beside erf": relu_beside_erf,
-    "cosine beside softplus": cosine_beside_softplus,
-    "sign and bell beside weights": sign_beside_weights,
-}
 QUANTILE = float(norm.isf(FAMILY_ERROR / 2 / (2 * len(CASES) + 1)))
 """Two-sided, for the two kernels of every case and the test of the bias."""
 
@@ -238,12 +116,45 @@ def test_kernels_are_the_limit_of_finite_networks_more_draws(case: str) -> None:
     check(case, draws=20_000)
 
 
-@pytest.mark.parametrize("case", ["skip beside pool", "relu beside erf", "cosine beside softplus"])
+@pytest.mark.parametrize(
+    "case",
+    [
+        "skip beside pool",
+        "one convolution twice",
+        "relus of two branches",
+        "weights beside relu",
+        "relu beside erf",
+        "cosine beside softplus",
+        "sign and bell beside weights",
+        "LayerNorm beside its input",
+        "Concat that meets again",
+    ],
+)
 def test_independent_branches_are_rejected(case: str) -> None:
     architecture, x, _ = inputs(case)
     wrong = oracle(architecture, x, branches="independent")
     for statistic, kernel in zip(measure(case, 1000), wrong, strict=True):
         assert abs(statistic.deviation(kernel)) > QUANTILE
+
+
+def test_relus_of_independent_branches_at_a_correlation_of_three_tenths() -> None:
+    """``E[(φ(n₁) + φ(n₂)) (φ(n₁′) + φ(n₂′))]``, n₁ and n₂ independent, unit variances."""
+    x = 2**0.5 * np.array([[1, 0], [0.3, 0.91**0.5]])
+    branch = serial(Dense(), Relu())
+    architecture = serial(parallel(branch, branch), Dense())
+    (exact, _), (wrong, _) = (
+        oracle(architecture, x),
+        oracle(architecture, x, branches="independent"),
+    )
+    assert (exact[0, 1], wrong[0, 1]) == (
+        pytest.approx(0.8011, abs=1e-4),
+        pytest.approx(0.4827, abs=1e-4),
+    )
+    assert exact[0, 1] - wrong[0, 1] == pytest.approx(1 / np.pi, rel=1e-12)
+    sampled = sample_nngp(FiniteNetwork(architecture, x, WIDTH), 4000, seed=0)[:, 0, 1]
+    error = sampled.std(ddof=1) / len(sampled) ** 0.5
+    assert abs(sampled.mean() - exact[0, 1]) < QUANTILE * error
+    assert abs(sampled.mean() - wrong[0, 1]) > QUANTILE * error
 
 
 def test_bias_is_seen_and_halves_with_width() -> None:
@@ -256,6 +167,30 @@ def test_bias_is_seen_and_halves_with_width() -> None:
     statistic = Statistic.of(narrow, wide)
     assert np.all(np.abs(statistic.bias(ntk)) > QUANTILE)
     assert abs(statistic.deviation(ntk)) < QUANTILE
+
+
+def forward(row: np.ndarray, *layers: Layer) -> list[np.ndarray]:
+    """What the layers make of one image of one row of pixels, one after the other."""
+    network = FiniteNetwork(serial(*layers, Flatten(), Dense()), row[None, None], WIDTH)
+    values = network.forward(network.draw(jax.random.key(0)), {})
+    return [np.asarray(value[0]) for value in values[1 : 1 + len(layers)]]
+
+
+def test_layers_of_finite_networks_on_given_numbers() -> None:
+    row = np.array([[-1.0, -5.0], [-2.0, -3.0], [-4.0, -6.0]])
+    largest = np.array([[-1, -5], [-1, -3], [-2, -3]])
+    padded = MaxPool((1, 2), padding=((0, 0), (1, 0)))
+    pooled, own = forward(row, padded, LayerNorm(eps=3.0))
+    np.testing.assert_array_equal(pooled, largest)
+    deviations = np.array([2, 1, 0.5])
+    normed = deviations / np.sqrt(deviations**2 + 3)
+    np.testing.assert_allclose(own, np.stack([normed, -normed], 1), rtol=1e-6)
+    _, both = forward(row, padded, LayerNorm("channels and pixels", eps=3.0))
+    expected = (largest - largest.mean()) / np.sqrt(largest.var() + 3)
+    np.testing.assert_allclose(both, expected, rtol=1e-6)
+    around, side_by_side = forward(row, MaxPool((1, 3), padding="CIRCULAR"), LocalAvgPool(1))
+    np.testing.assert_array_equal(around, [[-1, -3]] * 3)
+    np.testing.assert_allclose(side_by_side, np.outer([2, 3, 2], [-1, -3]).ravel() / 9, rtol=1e-6)
 
 
 @pytest.mark.parametrize("center", [True, False])

@@ -1,7 +1,8 @@
 """Finite networks drawn at random, straight from the architecture: the Monte-Carlo reference.
 
 A draw gives every weight layer standard normal weights in the NTK parameterisation and runs the
-network on images; nothing is known here of how covariances propagate. ``Normalize`` comes in two
+network on images; nothing is known here of how covariances propagate. A ``MaxPool``
+takes the maximum here, whatever its kernel does. ``Normalize`` comes in two
 kinds. "limit" subtracts each channel's mean over the reference images and divides by the *kernel's*
 standard deviation: the finite network whose limit the kernel is. "batchnorm" divides by the
 channel's own one, as real networks do, 1e-5 added to the variance; its limit is not the kernel.
@@ -11,12 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from oracles.geometry import Grid, node_grids, pool_matrix, window_taps
+from oracles.geometry import Grid, local_pool_matrix, node_grids, pool_matrix, window_taps
 from oracles.numpy_kernel import normalize_scales
 
 from kernas.kernels.architecture.activations import (
@@ -34,14 +36,20 @@ from kernas.kernels.architecture.activations import (
 from kernas.kernels.architecture.graph import Architecture
 from kernas.kernels.architecture.layers import (
     AvgPool,
-    Conv,
+    Concat,
+    ConvLayer,
     Dense,
+    DepthwiseConv,
     Flatten,
     GlobalAvgPool,
     Input,
+    LayerNorm,
+    LocalAvgPool,
+    MaxPool,
     Normalize,
     Sum,
     WeightLayer,
+    WindowLayer,
     Zero,
 )
 
@@ -82,36 +90,35 @@ class FiniteNetwork:
         """Reference images, then ``x``."""
         return self.x if self.reference is None else np.concatenate([self.reference, self.x])
 
-    @property
+    @cached_property
     def grids(self) -> list[Grid]:
-        """The pixels of every node."""
+        """The pixels and blocks of channels of every node."""
         return node_grids(self.architecture, self.x.shape[1:])
+
+    def blocks(self, node: int) -> list[int]:
+        """Channels of every block of a node: those of a ``Concat``'s parts, of every pixel."""
+        if node == self.architecture.output:
+            return [1]
+        grid = self.grids[node]
+        return [self.x.shape[-1] if grid.raw else round(self.width * w) for w in grid.channels]
 
     def channels(self) -> list[int]:
         """Channels of every node's output; all pixels' of a flattened one."""
-        channels: list[int] = []
-        for index, node in enumerate(self.architecture.nodes):
-            layer = node.layer
-            if isinstance(layer, Input):
-                channels.append(self.x.shape[-1])
-            elif index == self.architecture.output:
-                channels.append(1)
-            elif isinstance(layer, WeightLayer):
-                channels.append(round(self.width * layer.width))
-            elif isinstance(layer, Flatten) and not self.grids[node.inputs[0]].flat:
-                channels.append(self.grids[index].size * channels[node.inputs[0]])
-            else:
-                channels.append(channels[node.inputs[0]])
-        return channels
+        return [sum(self.blocks(node)) for node in range(len(self.architecture))]
 
     def draw(self, key: jax.Array) -> Parameters:
-        """Standard normal weights ``(taps, channels in, channels out)`` and biases."""
+        """Standard normal weights and biases.
+
+        Weights are ``(taps, channels in, channels out)``, and ``(taps, 1, channels)`` of a
+        ``DepthwiseConv``.
+        """
         channels, shapes = self.channels(), {}
         for index, node in enumerate(self.architecture.nodes):
             layer = node.layer
             if isinstance(layer, WeightLayer):
-                taps = int(np.prod(layer.window)) if isinstance(layer, Conv) else 1
-                shapes[index] = (taps, channels[node.inputs[0]], channels[index])
+                taps = int(np.prod(layer.window)) if isinstance(layer, ConvLayer) else 1
+                read = 1 if isinstance(layer, DepthwiseConv) else channels[node.inputs[0]]
+                shapes[index] = (taps, read, channels[index])
         # One draw for all layers: a generator for each would take most of the compilation's time.
         sizes = [size for shape in shapes.values() for size in (int(np.prod(shape)), shape[2])]
         normal = jnp.split(jax.random.normal(key, (sum(sizes),)), np.cumsum(sizes)[:-1])
@@ -131,28 +138,36 @@ class FiniteNetwork:
                 value = images if flat else images.reshape(len(images), -1, images.shape[-1])
             elif isinstance(layer, WeightLayer):
                 value = _weights(layer, grids[node.inputs[0]], parameters[index], inputs[0])
+            elif isinstance(layer, MaxPool):
+                value = _max_pool(layer, grids[node.inputs[0]], inputs[0])
             elif isinstance(layer, AvgPool):
-                L = jnp.asarray(pool_matrix(layer, grids[node.inputs[0]]))
-                value = jnp.einsum("op,npc->noc", L, inputs[0])
+                value = _pixels(pool_matrix(layer, grids[node.inputs[0]]), inputs[0])
             elif isinstance(layer, GlobalAvgPool) and inputs[0].ndim == 3:
                 value = inputs[0].mean(1)
+            elif isinstance(layer, LocalAvgPool) and inputs[0].ndim == 3:
+                pooled = _pixels(local_pool_matrix(layer, grids[node.inputs[0]]), inputs[0])
+                value = pooled.reshape(len(pooled), -1)
             elif isinstance(layer, Flatten):
                 value = inputs[0].reshape(len(inputs[0]), -1)
             elif isinstance(layer, Activation):
                 value = _activation(layer, inputs[0])
             elif isinstance(layer, Sum):
                 value = sum(inputs[1:], inputs[0])
+            elif isinstance(layer, Concat):
+                value = jnp.concatenate(inputs, axis=-1)
             elif isinstance(layer, Zero):
                 value = jnp.zeros_like(inputs[0])
+            elif isinstance(layer, LayerNorm):
+                value = _layer_norm(layer, inputs[0])
             elif isinstance(layer, Normalize):
-                value = self._normalize(layer, inputs[0], scales.get(index))
+                value = self._normalize(index, layer, inputs[0], scales.get(index))
             else:
                 value = inputs[0]
             values.append(value)
         first = 0 if self.reference is None else len(self.reference)
         return [value[first:] for value in values]
 
-    def _normalize(self, layer: Normalize, value: jax.Array, scale: Any) -> jax.Array:
+    def _normalize(self, index: int, layer: Normalize, value: jax.Array, scale: Any) -> jax.Array:
         assert self.reference is not None
         over = tuple(range(value.ndim - 1))
         reference = value[: len(self.reference)]
@@ -161,7 +176,7 @@ class FiniteNetwork:
             reference = reference - reference.mean(over)
         if self.normalize == "batchnorm":
             return value / jnp.sqrt((reference**2).mean(over) + 1e-5)
-        return value / jnp.repeat(jnp.asarray(scale), value.shape[-1] // len(scale))
+        return value / np.repeat(scale, self.blocks(index))
 
 
 def _activation(layer: Activation, x: jax.Array) -> jax.Array:
@@ -189,12 +204,27 @@ def _activation(layer: Activation, x: jax.Array) -> jax.Array:
     raise ValueError(f"no forward pass for {layer}")
 
 
+def _pixels(L: np.ndarray, value: jax.Array) -> jax.Array:
+    return jnp.einsum("op,npc->noc", jnp.asarray(L), value)
+
+
+def _max_pool(layer: MaxPool, grid: Grid, value: jax.Array) -> jax.Array:
+    inside = [[k for k in at_p if k is not None] for at_p in window_taps(layer, grid)]
+    return jnp.stack([value[:, np.array(at_p)].max(1) for at_p in inside], axis=1)
+
+
+def _layer_norm(layer: LayerNorm, value: jax.Array) -> jax.Array:
+    axes = (1, 2) if layer.over == "channels and pixels" and value.ndim == 3 else (-1,)
+    mean, variance = value.mean(axes, keepdims=True), value.var(axes, keepdims=True)
+    return (value - mean) / jnp.sqrt(variance + layer.eps)
+
+
 def _weights(
     layer: WeightLayer, grid: Grid, parameters: dict[str, jax.Array], value: jax.Array
 ) -> jax.Array:
     W, b = parameters["W"], parameters["b"]
     scale = layer.W_std / np.sqrt(W.shape[0] * W.shape[1])
-    if isinstance(layer, Conv):
+    if isinstance(layer, WindowLayer):
         taps = window_taps(layer, grid)
         select = np.zeros((W.shape[0], len(taps), grid.size))
         for p, at_p in enumerate(taps):
@@ -202,6 +232,8 @@ def _weights(
                 if source is not None:
                     select[k, p, source] = 1
         patches = jnp.einsum("kop,npc->nokc", jnp.asarray(select), value)
+        if isinstance(layer, DepthwiseConv):
+            return scale * jnp.einsum("nokc,kc->noc", patches, W[:, 0]) + layer.b_std * b
         return scale * jnp.einsum("nokc,kcd->nod", patches, W) + layer.b_std * b
     return scale * value @ W[0] + layer.b_std * b
 

@@ -8,29 +8,14 @@ the raw input with features.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
+from oracles.random_blocks import Draw, Form
+from oracles.random_layers import DrawAll
 
-from kernas.kernels.architecture.combinators import GraphBuilder
 from kernas.kernels.architecture.graph import Architecture
-from kernas.kernels.architecture.layers import (
-    AvgPool,
-    Conv,
-    Dense,
-    Flatten,
-    GlobalAvgPool,
-    Identity,
-    Layer,
-    Normalize,
-    Padding,
-    Relu,
-    Sum,
-    Zero,
-)
-
-Form = Literal["center", "rms", "any"]
-AROUND: Padding = ((1, 1), (1, 1))
+from kernas.kernels.architecture.layers import Layer, Relu
 
 
 def random_architecture(
@@ -42,6 +27,7 @@ def random_architecture(
     blocks: int | None = None,
     remeet: bool = False,
     activations: Sequence[Layer] = (Relu(),),
+    layers: Literal["basic", "all"] = "basic",
 ) -> Architecture:
     """Draw a network.
 
@@ -54,226 +40,17 @@ def random_architecture(
         flat: a fully-connected network on vectors; ``image`` is ignored.
         blocks: number of blocks, one to three if not given.
         remeet: also let a node meet its own normalised form without a weight layer between.
-
         activations: the nonlinearities to choose from, each anew.
+        layers: "basic" or "all": also ``DepthwiseConv``, ``LayerNorm``, ``Concat``,
+            ``LocalAvgPool``, ``MaxPool`` taken as an average, and windows that are dilated,
+            circular or cropped.
 
     Returns:
         A network that ends in ``Dense``.
     """
-    draw = _Draw(rng, normalize, () if flat else image[:2], activations)
+    kind = Draw if layers == "basic" else DrawAll
+    draw = kind(rng, normalize, () if flat else image[:2], activations)
     h = draw.stem()
     for _ in range(int(rng.integers(1, 4)) if blocks is None else blocks):
         h = draw.block(h, remeet and normalize is not None)
     return draw.builder.build(draw.readout(h))
-
-
-class _Draw:
-    """A network being drawn; ``size`` is the height and width where it stands, or ``()``."""
-
-    def __init__(
-        self,
-        rng: np.random.Generator,
-        normalize: Form | None,
-        size: tuple[int, ...],
-        activations: Sequence[Layer],
-    ) -> None:
-        self.rng = rng
-        self.normalize = normalize
-        self.size = size
-        self.activations = activations
-        self.builder = GraphBuilder()
-        self.trained = False
-        self.add = self.builder.add
-
-    def chance(self, probability: float) -> bool:
-        return bool(self.rng.random() < probability)
-
-    def choose(self, *options: Any) -> Any:
-        return options[int(self.rng.integers(len(options)))]
-
-    # --- layers ----------------------------------------------------------------------------------
-
-    def weights(self, window: int = 1, padding: Padding = "SAME", stride: int = 1) -> Layer:
-        """A weight layer with these window, padding and stride; a dense one on vectors."""
-        common: dict[str, Any] = {
-            "W_std": float(self.choose(0.8, 1.0, 2**0.5, 1.6)),
-            "b_std": float(self.choose(0.0, 0.0, 0.1, 0.3)),
-            "trainable": not self.chance(0.2),
-        }
-        self.trained = self.trained or common["trainable"]
-        if not self.size:
-            return Dense(**common)
-        return Conv(window, stride=stride, padding=padding, **common)
-
-    def keeping(self) -> Layer:
-        """A weight layer that keeps the size."""
-        window = self.choose(1, 3, 3)
-        return self.weights(window, self.choose("SAME", AROUND) if window == 3 else "SAME")
-
-    def smoothing(self) -> Layer:
-        """A pool that keeps the size; the identity where it would make pixels equal."""
-        if not self.size or min(self.size) < 3:
-            return Identity()
-        divisor = self.choose("valid", "window")
-        return AvgPool(3, padding=self.choose("SAME", AROUND), divisor=divisor)
-
-    def norm(self, node: int, probability: float = 0.5) -> int:
-        """The node, or a Normalize of it."""
-        if self.normalize is None or not self.chance(probability):
-            return node
-        center = self.chance(0.5) if self.normalize == "any" else self.normalize == "center"
-        return self.add(Normalize(center=center), node)
-
-    def relu(self, node: int) -> int:
-        """A nonlinearity of the node: ReLU, unless others were given to choose from."""
-        one = len(self.activations) == 1
-        return self.add(self.activations[0] if one else self.choose(*self.activations), node)
-
-    def relu_conv_norm(self, node: int) -> int:
-        return self.norm(self.add(self.keeping(), self.relu(node)), 0.7)
-
-    # --- parts of a network ----------------------------------------------------------------------
-
-    def stem(self) -> int:
-        x = self.builder.input
-        if self.size and self.chance(0.2):
-            x = self.add(Sum(), x, self.add(self.smoothing(), x))
-        return self.norm(self.add(self.keeping(), x), 1.0)
-
-    def block(self, h: int, remeet: bool) -> int:
-        kinds = [
-            self.chain,
-            self.skip_beside_pool,
-            self.two_weights,
-            self.one_weight_twice,
-            self.residual,
-            self.branches_of_relus,
-            self.weight_beside_relu,
-            self.cell,
-        ]
-        if self.size and min(self.size) >= 3:
-            kinds += [self.strided_residual, self.windows]
-        if remeet:
-            kinds += [self.remeeting] * 4
-        return self.choose(*kinds)(h)
-
-    def chain(self, h: int) -> int:
-        """ReLU, perhaps normalised, then weights, perhaps normalised."""
-        return self.norm(self.add(self.keeping(), self.norm(self.relu(h))))
-
-    def windows(self, h: int) -> int:
-        """A convolution or pool of any window, stride and padding."""
-        window = (self.choose(1, 2, 3), self.choose(1, 2, 3))
-        stride = (self.choose(1, 1, 2), self.choose(1, 1, 2))
-        explicit = tuple(
-            (int(self.rng.integers(w)), int(self.rng.integers(w))) if w > 1 else (0, 0)
-            for w in window
-        )
-        padding = self.choose("SAME", "VALID", explicit)
-        if self.chance(0.5):
-            conv = Conv(window, stride, padding, W_std=2**0.5, b_std=self.choose(0.0, 0.2))
-            h = self.add(conv, self.relu(h))
-        else:
-            pool = AvgPool(window, stride, padding, self.choose("valid", "window"))
-            h = self.add(pool, self.add(self.keeping(), self.relu(h)))
-        self._resize(window, stride, padding)
-        return h
-
-    def _resize(self, window: tuple[int, int], stride: tuple[int, int], padding: Any) -> None:
-        def length(size: int, w: int, s: int, axis: int) -> int:
-            if padding == "SAME":
-                return -(-size // s)
-            edges = 0 if padding == "VALID" else sum(padding[axis])
-            return (size + edges - w) // s + 1
-
-        sizes = zip(self.size, window, stride, (0, 1), strict=True)
-        self.size = tuple(length(*axis) for axis in sizes)
-
-    def skip_beside_pool(self, h: int) -> int:
-        """A node and its pool, one of them perhaps twice."""
-        terms = [h, self.add(self.smoothing(), h)]
-        if self.chance(0.3):
-            terms.append(self.choose(*terms))
-        if self.chance(0.2):
-            terms.append(self.add(Zero(), h))
-        return self.norm(self.add(Sum(), *terms), 0.3)
-
-    def two_weights(self, h: int) -> int:
-        """Two weight layers that read one node."""
-        r = self.relu(h)
-        return self.norm(self.add(Sum(), self.add(self.keeping(), r), self.add(self.keeping(), r)))
-
-    def one_weight_twice(self, h: int) -> int:
-        """One weight layer that is read on two paths."""
-        w = self.add(self.keeping(), self.relu(h))
-        other = self.choose(Identity(), self.smoothing(), None)
-        second = self.add(self.keeping(), self.relu(w)) if other is None else self.add(other, w)
-        return self.add(Sum(), w, second)
-
-    def residual(self, h: int) -> int:
-        branch = self.relu_conv_norm(self.norm(h))
-        if self.chance(0.3):
-            branch = self.relu_conv_norm(branch)
-        return self.add(Sum(), branch, self.add(Identity(), h) if self.chance(0.5) else h)
-
-    def strided_residual(self, h: int) -> int:
-        """Stride 2 with padding (1, 1); the shortcut pools, then 1×1 weights."""
-        r = self.relu(self.norm(h))
-        odd = any(n % 2 for n in self.size)
-        pool = self.add(AvgPool(2, 2, "SAME" if odd else "VALID"), r)
-        down = self.norm(self.add(self.weights(3, AROUND, 2), r))
-        self._resize((3, 3), (2, 2), AROUND)
-        branch = self.norm(self.add(self.weights(3, AROUND), self.relu(down)))
-        return self.add(Sum(), branch, self.add(self.weights(1), pool))
-
-    def branches_of_relus(self, h: int) -> int:
-        """Sum of nonlinearities of different nodes, which have a mean, then weights."""
-        first = self.relu(h)
-        second = self.relu(self.add(self.keeping(), self.choose(first, self.relu(h))))
-        if self.chance(0.4):
-            second = self.add(self.smoothing(), second)
-        return self.add(self.keeping(), self.add(Sum(), first, second))
-
-    def weight_beside_relu(self, h: int) -> int:
-        """Sum of a weight output and a nonlinearity of it, then weights."""
-        second = self.relu(self.choose(h, self.add(self.smoothing(), h)))
-        return self.add(self.keeping(), self.add(Sum(), h, second))
-
-    def cell(self, h: int) -> int:
-        """Four nodes, each the sum of an operation on every earlier one (as NAS-Bench-201)."""
-        nodes = [h]
-        for target in range(1, 4):
-            terms = []
-            for source in range(target):
-                kinds = ["skip", "pool", "weights", "zero"]
-                if source == 0 and target == 3:
-                    kinds.remove("zero")
-                kind = self.choose(*kinds)
-                if kind == "weights":
-                    terms.append(self.relu_conv_norm(nodes[source]))
-                else:
-                    layer = {"skip": Identity(), "pool": self.smoothing(), "zero": Zero()}[kind]
-                    terms.append(self.add(layer, nodes[source]))
-            nodes.append(self.add(Sum(), *terms))
-        return nodes[3]
-
-    def remeeting(self, h: int) -> int:
-        """A node and its normalised form on two branches, joined before or after ReLU."""
-        other = self.norm(h, 1.0)
-        if self.chance(0.5):
-            return self.add(Sum(), h, other)
-        return self.add(self.keeping(), self.add(Sum(), self.relu(h), self.relu(other)))
-
-    def readout(self, h: int) -> int:
-        """Pool or flatten, then a dense layer or two; features may be sums and pools of ReLUs."""
-        if self.chance(0.8):
-            h = self.relu(h)
-            if self.chance(0.3):
-                h = self.add(Sum(), h, self.add(self.smoothing(), h))
-        if self.size or self.chance(0.3):
-            h = self.add(self.choose(Flatten(), GlobalAvgPool()), h)
-        self.size = ()
-        if self.chance(0.3):
-            h = self.relu(self.norm(self.add(self.weights(), h), 0.3))
-        last = self.weights()
-        return self.add(last if self.trained else Dense(), h)
