@@ -37,36 +37,43 @@ def random_case(seed, sides):
     return architecture, rng, (5,) if flat else image
 
 
+@pytest.mark.oracle("NumPy loops", networks=lambda seed: random_case(seed, sides=[4])[0])
 @pytest.mark.parametrize("seed", range(30))
 def test_random_networks_agree_with_numpy(seed):
     check_against_oracle(*random_case(seed, sides=[4]))
 
 
 @pytest.mark.slow
+@pytest.mark.oracle("NumPy loops", networks=lambda seed: random_case(seed, sides=[3, 4, 5])[0])
 @pytest.mark.parametrize("seed", range(1000, 1200))
 def test_many_random_networks_agree_with_numpy(seed):
     check_against_oracle(*random_case(seed, sides=[3, 4, 5]))
 
 
+def random_cell(seed, center):
+    (candidate,) = NasBench201(cells_per_stage=1, center=center).sample(1, seed=seed)
+    return candidate.architecture
+
+
 def check_cell(seed, center):
-    rng = np.random.default_rng(seed)
-    space = NasBench201(cells_per_stage=1, center=center)
-    (candidate,) = space.sample(1, seed=seed)
-    check_against_oracle(candidate.architecture, rng, (4, 4, 3))
+    check_against_oracle(random_cell(seed, center), np.random.default_rng(seed), (4, 4, 3))
 
 
+@pytest.mark.oracle("NumPy loops", networks=lambda center: random_cell(7, center))
 @pytest.mark.parametrize("center", [True, False])
 def test_a_random_cell_agrees_with_numpy(center):
     check_cell(7, center)
 
 
 @pytest.mark.slow
+@pytest.mark.oracle("NumPy loops", networks=random_cell)
 @pytest.mark.parametrize("center", [True, False])
 @pytest.mark.parametrize("seed", range(20))
 def test_many_random_cells_agree_with_numpy(seed, center):
     check_cell(seed, center)
 
 
+@pytest.mark.oracle("NumPy loops", networks=lambda architecture: architecture)
 @pytest.mark.parametrize(
     "architecture",
     [

@@ -37,7 +37,8 @@ def expressible(case: str) -> bool:
     return True
 
 
-EXPRESSIBLE = [case for case in CASES if expressible(case)]
+EXPRESSIBLE = [case for case in CASES if expressible(case) and "zero weights" not in case]
+"""Without weights all images are equal, which it knows to the root of rounding only."""
 
 
 def images(case: str, n: int, seed: int = 0) -> np.ndarray:

@@ -121,6 +121,9 @@ def check_agreement(architecture, x1, x2, *, precisions=(np.float64, np.float32)
         check_kernels(theirs, replace(expected, kernels=ours))
 
 
+@pytest.mark.oracle(
+    "neural-tangents", networks=lambda seed: random_case(seed, sides=[4], blocks=1)[0]
+)
 @pytest.mark.parametrize("seed", range(30))
 def test_random_networks_agree_with_neural_tangents(seed):
     """One block each, and float32 for every fifth: compiling is what takes long."""
@@ -129,6 +132,12 @@ def test_random_networks_agree_with_neural_tangents(seed):
     check_agreement(architecture, x1, x2, precisions=precisions)
 
 
+def two_layers_of(activation):
+    hidden = [kk.Dense(W_std=0.8, b_std=0.2), activation, kk.Dense(W_std=0.7), activation]
+    return kk.serial(*hidden, kk.Dense())
+
+
+@pytest.mark.oracle("neural-tangents", networks=two_layers_of)
 @pytest.mark.parametrize(
     "activation",
     [
@@ -146,8 +155,7 @@ def test_random_networks_agree_with_neural_tangents(seed):
     ids=lambda activation: type(activation).__name__,
 )
 def test_activations_agree_with_neural_tangents(activation):
-    hidden = [kk.Dense(W_std=0.8, b_std=0.2), activation, kk.Dense(W_std=0.7), activation]
-    architecture = kk.serial(*hidden, kk.Dense())
+    architecture = two_layers_of(activation)
     x1, x2 = np.random.default_rng(0).standard_normal((2, 3, 7)).astype(np.float32)
     check_agreement(architecture, x1, x2)
 
@@ -160,6 +168,7 @@ def test_activations_that_neural_tangents_lacks_or_errs_in_are_refused(activatio
 
 
 @pytest.mark.slow
+@pytest.mark.oracle("neural-tangents", networks=lambda seed: random_case(seed, [3, 4, 5])[0])
 @pytest.mark.parametrize("seed", range(1000, 1120))
 def test_many_random_networks_agree_with_neural_tangents(seed):
     check_agreement(*random_case(seed, sides=[3, 4, 5]))
@@ -194,6 +203,7 @@ def head(*layers, readout=None):
 EXPLICIT = ((1, 0), (2, 1))
 
 
+@pytest.mark.oracle("neural-tangents", networks=lambda architecture: architecture)
 @pytest.mark.parametrize(
     "architecture",
     [
@@ -242,6 +252,26 @@ def test_parameterisation_is_that_of_stax(b_std):
             kernel = NeuralKernel(architecture, get=BOTH, backend=cast(Any, name))
             for ours, theirs in zip(kernel(x1, x2), raw, strict=True):
                 np.testing.assert_allclose(ours, theirs, rtol=1e-10)
+
+
+def test_a_concatenation_is_that_of_stax():
+    """``FanInConcat`` weighs by channels."""
+    stax = import_neural_tangents().stax
+    wide, narrow = stax.Conv(24, (3, 3), padding="SAME"), stax.Conv(8, (3, 3), padding="SAME")
+    channels = (stax.FanOut(2), stax.parallel(wide, narrow), stax.FanInConcat(-1))
+    end = (stax.GlobalAvgPool(), stax.Dense(1))
+    _, _, kernel_fn = stax.serial(narrow, stax.Relu(), *channels, narrow, stax.Relu(), *end)
+    branches = kk.parallel(kk.Conv(3, width=3), kk.Conv(3), join=kk.Concat())
+    network = kk.serial(kk.Conv(3), kk.Relu(), branches, kk.Conv(3), kk.Relu(), kk.GlobalAvgPool())
+    x1, x2 = np.random.default_rng(0).standard_normal((2, 3, 4, 3, 2))
+    with jax.enable_x64(True):
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="`FanIn` layers")
+            theirs = jax.jit(kernel_fn, static_argnames="get")(x1, x2, get=BOTH)
+        for name in ("kernas", "neural-tangents"):
+            kernel = NeuralKernel(kk.serial(network, kk.Dense()), get=BOTH, backend=cast(Any, name))
+            for ours, value in zip(kernel(x1, x2), theirs, strict=True):
+                np.testing.assert_allclose(ours, value, rtol=1e-10)
 
 
 # --- branches ------------------------------------------------------------------------------------
@@ -301,6 +331,11 @@ W, RELU = kk.Conv(1), kk.Relu()
         (head(kk.residual(RELU), W), "correlated"),  # Stein
         (kk.serial(kk.residual(kk.AvgPool(3, padding="SAME")), W, kk.Flatten()), "correlated"),
         (head(kk.Normalize(), kk.residual(kk.Identity())), r"node 2 .*batch; node 5 .*correlated"),
+        (head(RELU, kk.Conv(3, dilation=2)), r"node 3 \(Conv reading 2\) is dilated"),
+        (
+            head(kk.parallel(W, kk.Conv(3), join=kk.Concat()), kk.LayerNorm()),
+            r"node 5 \(LayerNorm reading 4\) takes statistics over a concatenation",
+        ),
     ],
 )
 def test_what_it_cannot_express_is_refused_by_name(architecture, message):

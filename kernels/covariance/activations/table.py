@@ -63,6 +63,11 @@ def dual(left: Activation, right: Activation) -> Dual:
     return partial(_formula(left, right), left, right)
 
 
+def formula_of(layer: type[Activation]) -> PairDual:
+    """The formula of the dual of a nonlinearity with itself."""
+    return next(formula for members, formula, _ in FAMILIES if issubclass(layer, members))
+
+
 def _formula(left: Activation, right: Activation) -> PairDual:
     for members, formula, _ in FAMILIES:
         if isinstance(left, members) and isinstance(right, members):
