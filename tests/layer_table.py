@@ -45,7 +45,7 @@ Written by `python tests/layer_table.py docs/layers.md` from the tests; a test f
 of date. For each oracle, in how many of the ordinary tests' networks the layer stands, and after
 the plus sign in how many of the slow ones'. The oracles are float64 loops
 ([`tests/oracles/numpy_kernel.py`](../tests/oracles/numpy_kernel.py)), neural-tangents for the
-networks that it gets right, and random networks of finite width
+networks that it gets right, and networks of finite width drawn at random
 ([`tests/oracles/finite_width.py`](../tests/oracles/finite_width.py)).
 
 | layer | kernel | formula | {" | ".join(ORACLES)} | tests |

@@ -34,16 +34,20 @@ class Block:
     Attributes:
         width: their number relative to the other blocks of the network.
         raw: they are the images' own, few and not alike.
-        flattened: all pixels stand side by side in it.
+        flattened: all pixels stand side by side, channels of these widths alternating; empty if
+            they do not.
     """
 
     width: float
     raw: bool = False
-    flattened: bool = False
+    flattened: tuple[float, ...] = ()
 
     def __str__(self) -> str:
         name = "those of the raw input" if self.raw else f"width {self.width:g}"
-        return f"{name}, flattened" if self.flattened else name
+        if not self.flattened:
+            return name
+        others = " and ".join(f"{width:g}" for width in self.flattened)
+        return f"{name}, flattened" + (f" within {others}" if len(self.flattened) > 1 else "")
 
 
 Layout = tuple[Block, ...]
@@ -75,10 +79,17 @@ def layouts(nodes: Sequence[Node], *, part: bool) -> tuple[Layout | None, ...]:
         elif isinstance(layer, Sum):
             found.append(_summed(name, inputs))
         elif isinstance(layer, Flatten | LocalAvgPool) and inputs[0] is not None:
-            found.append(tuple(Block(b.width, b.raw, flattened=True) for b in inputs[0]))
+            found.append(_flattened(inputs[0]))
         else:
             found.append(inputs[0])
     return tuple(found)
+
+
+def _flattened(layout: Layout) -> Layout:
+    if any(block.flattened for block in layout):  # a vector already
+        return layout
+    widths = tuple(block.width for block in layout)
+    return tuple(Block(block.width, block.raw, widths) for block in layout)
 
 
 def _concatenated(name: str, inputs: list[Layout | None]) -> Layout | None:

@@ -9,13 +9,14 @@ from functools import cached_property
 from kernas.errors import ArchitectureError
 
 from .canonical import content_hash
-from .channels import layouts
+from .channels import layouts, split
 from .layers import (
     Dense,
     Input,
     Layer,
     LocalAvgPool,
     Node,
+    Sum,
     WeightLayer,
     WindowLayer,
 )
@@ -114,6 +115,7 @@ class Architecture:
         for index, node in enumerate(self.nodes):
             parents = [pixels[i] for i in node.inputs]
             pixels.append(self._output_pixels(index, parents, shape[:-1]))
+        self._check_flattened(tuple(pixels))
         return tuple(pixels)
 
     def _output_pixels(self, index: int, parents: list[Shape], image: Shape) -> Shape:
@@ -145,6 +147,18 @@ class Architecture:
                 "GlobalAvgPool() before it"
             )
         return parents[0]
+
+    def _check_flattened(self, shapes: tuple[Shape, ...]) -> None:
+        parts = split(self.nodes)
+        pixels = parts.pixels(shapes)
+        for part in parts.parts:
+            sizes = {pixels[i] for i in part.inputs}
+            if isinstance(part.layer, Sum) and len(sizes) > 1:
+                raise ArchitectureError(
+                    f"{self.describe(part.node)} adds vectors that were flattened from images of "
+                    f"{' and '.join(map(str, sorted(sizes)))}; insert Dense() before the sum, or "
+                    "pool to equal sizes"
+                )
 
     def _check_circular(self, index: int, layer: LocalAvgPool, pixels: Shape) -> None:
         window = 2 * layer.c + 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from kernas.errors import ArchitectureError
 
 from ..architecture.activations import Activation, Elementwise
-from ..architecture.channels import Parts
+from ..architecture.channels import Parts, layouts
 from ..architecture.graph import Architecture
 from ..architecture.layers import (
     DepthwiseConv,
@@ -51,6 +51,7 @@ def check_rules(
         ArchitectureError: the message names the node, and the layer to insert.
     """
     made_of, pixels = sources(parts), parts.pixels(shapes)
+    channels = layouts(architecture.nodes, part=False)
     for part in parts.parts:
         layers = [parts.parts[s].layer for i in part.inputs for s in made_of[i]]
         name = architecture.describe(part.node)
@@ -66,12 +67,16 @@ def check_rules(
                         f"{name} normalises a flattened image, every pixel by itself; put it "
                         "before Flatten(), or insert Dense() between"
                     )
-                _check_features(name, "normalises", layers, "standardise the data instead, or ")
+                _check_features(name, layers)
             case LayerNorm():
-                _check_features(name, "normalises", layers, "standardise the data instead, or ")
+                _check_features(name, layers)
                 _check_zero_mean(name, reads[0], layers)
             case DepthwiseConv():
-                _check_features(name, "convolves each channel of", layers)
+                if any(block.raw for block in channels[part.node] or ()):
+                    raise ArchitectureError(
+                        f"{name} convolves each channel of the raw input, whose few channels have "
+                        "no limit; insert Conv(1) before"
+                    )
             case MaxPool(as_average=False):
                 raise ArchitectureError(
                     f"{name} takes a maximum, which has no exact kernel; use AvgPool(), or "
@@ -89,11 +94,11 @@ def _check_gaussian(name: str, read: int, layers: list[Layer]) -> None:
     )
 
 
-def _check_features(name: str, does: str, layers: list[Layer], instead: str = "") -> None:
+def _check_features(name: str, layers: list[Layer]) -> None:
     if any(isinstance(layer, Input) for layer in layers):
         raise ArchitectureError(
-            f"{name} {does} the raw input, whose few channels have no limit; {instead}insert "
-            "Conv(1) or Dense() before"
+            f"{name} normalises the raw input, whose few channels have no limit; standardise the "
+            "data instead, or insert Conv(1) or Dense() before"
         )
 
 

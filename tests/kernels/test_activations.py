@@ -101,6 +101,7 @@ def errors(pair: tuple[Activation, Activation], dtype: type) -> tuple[float, flo
     return result[0], result[1]
 
 
+@pytest.mark.oracle("NumPy loops", networks=lambda pair: kk.serial(kk.Dense(), *pair))
 @pytest.mark.parametrize("pair", SELF_PAIRS + CLOSED_PAIRS + SERIES_PAIRS, ids=name)
 def test_duals_are_the_integrals(pair: tuple[Activation, Activation]) -> None:
     assert has_closed_form(*pair) == (

@@ -145,6 +145,17 @@ def test_shapes_follow_dilation_circular_edges_and_crops():
             ),
             "do not align",
         ),
+        (
+            # All pixels side by side alternate between a and b, or are first those of a.
+            lambda: serial(
+                Conv(1),
+                parallel(
+                    serial(parallel(Conv(1), Conv(1), join=Concat()), Flatten()),
+                    parallel(serial(Conv(1), Flatten()), serial(Conv(1), Flatten()), join=Concat()),
+                ),
+            ),
+            "width 1, flattened within 1 and 1",
+        ),
         (lambda: Normalize(center=wrong(0)), "center=0"),
         (lambda: serial(), "at least one"),
         (lambda: serial(wrong("conv")), "cannot add 'conv'"),
@@ -206,6 +217,11 @@ def test_what_cannot_be_built_names_the_node_and_the_fix(build, message):
             r"5×5 pixels .* use GlobalAvgPool\(\).*or c <= 1",
         ),
         (serial(Conv(1, padding=((-3, 0), (-3, -2))), Flatten()), (4, 4, 1), "axis of -1"),
+        (
+            serial(Conv(1), parallel(Flatten(), serial(AvgPool(2, 2), Flatten())), Dense()),
+            (4, 4, 1),
+            r"flattened from images of \(2, 2\) and \(4, 4\); insert Dense",
+        ),
     ],
 )
 def test_what_does_not_fit_the_images_names_the_node_and_the_fix(architecture, shape, message):

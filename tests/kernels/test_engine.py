@@ -32,7 +32,12 @@ def random_case(seed, sides):
     flat = seed % 7 == 6
     image = (int(rng.choice(sides)), int(rng.choice(sides)), 2)
     architecture = random_architecture(
-        rng, image=image, normalize=FORMS[seed % 4], flat=flat, remeet=seed % 5 == 0
+        rng,
+        image=image,
+        normalize=FORMS[seed % 4],
+        flat=flat,
+        remeet=seed % 5 == 0,
+        layers="all" if seed % 2 else "basic",
     )
     return architecture, rng, (5,) if flat else image
 

@@ -105,12 +105,14 @@ def check(case: str, draws: int) -> None:
         assert abs(deviation) < QUANTILE, f"{name}: {deviation:.1f} standard errors"
 
 
+@pytest.mark.oracle("finite networks", networks=lambda case: CASES[case]())
 @pytest.mark.parametrize("case", CASES)
 def test_kernels_are_the_limit_of_finite_networks(case: str) -> None:
     check(case, draws=1000)
 
 
 @pytest.mark.slow
+@pytest.mark.oracle("finite networks", networks=lambda case: CASES[case]())
 @pytest.mark.parametrize("case", CASES)
 def test_kernels_are_the_limit_of_finite_networks_more_draws(case: str) -> None:
     check(case, draws=20_000)

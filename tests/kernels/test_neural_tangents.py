@@ -102,7 +102,10 @@ def random_case(seed, sides, blocks=None):
     shape = (5,) if flat else (int(rng.choice(sides)), int(rng.choice(sides)), 2)
     image = (4, 4, 2) if flat else cast(tuple[int, int, int], shape)
     while True:
-        architecture = random_architecture(rng, image=image, flat=flat, blocks=blocks)
+        layers = "all" if seed % 2 else "basic"
+        architecture = random_architecture(
+            rng, image=image, flat=flat, blocks=blocks, layers=layers
+        )
         if expressible(architecture, shape):
             break
     # float32 values, so that both precisions see the same images.

@@ -27,11 +27,16 @@ from kernas.kernels.architecture.activations import (
     Cos,
     Elementwise,
     Erf,
+    Exp,
     Gaussian,
+    Gelu,
+    Hermite,
     LeakyRelu,
+    Monomial,
     Relu,
     Sign,
     Sin,
+    Sinusoid,
 )
 from kernas.kernels.architecture.graph import Architecture
 from kernas.kernels.architecture.layers import (
@@ -195,8 +200,18 @@ def _activation(layer: Activation, x: jax.Array) -> jax.Array:
             return jnp.sin(x)
         case Cos():
             return jnp.cos(x)
+        case Gelu():
+            return x * jax.scipy.stats.norm.cdf(x)
+        case Sinusoid(frequency, phase):
+            return jnp.sin(frequency * x + phase)
+        case Exp(rate):
+            return jnp.exp(rate * x)
         case Gaussian(scale):
             return jnp.exp(-(x**2) / (2 * scale**2))
+        case Monomial(degree):
+            return x**degree
+        case Hermite(3):
+            return (x**3 - 3 * x) / 6**0.5
         case Elementwise("tanh"):
             return jnp.tanh(x)
         case Elementwise("softplus"):

@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from kernas.kernels.architecture.activations import (
+    Abs,
     Cos,
     Elementwise,
     Erf,
+    Exp,
     Gaussian,
+    Gelu,
+    Hermite,
     LeakyRelu,
+    Monomial,
     Sign,
+    Sin,
+    Sinusoid,
 )
 from kernas.kernels.architecture.combinators import GraphBuilder, parallel, residual, serial
 from kernas.kernels.architecture.graph import Architecture
@@ -217,6 +224,12 @@ def normalized_concat() -> Architecture:
     return serial(two_widths(), *norms, Dense(W_std=HE), Relu(), Dense())
 
 
+def other_nonlinearities() -> Architecture:
+    """Those that no other case has, on channels side by side."""
+    kinds = (Abs(), Gelu(), Sin(), Sinusoid(0.7, 0.4), Exp(0.4), Monomial(2), Hermite(3))
+    return serial(Dense(), parallel(*kinds, join=Concat()), Dense(W_std=HE), Relu(), Dense())
+
+
 CASES: dict[str, Callable[[], Architecture]] = {
     "chain with bias": chain,
     "skip beside pool": skip_beside_pool,
@@ -249,4 +262,5 @@ CASES: dict[str, Callable[[], Architecture]] = {
     "flattened beside pooled": flattened_beside_pooled,
     "LayerNorm of Concat": lambda: readout(two_widths(), LayerNorm(), Relu(), Conv(1, W_std=HE)),
     "Normalize of Concat": normalized_concat,
+    "other nonlinearities": other_nonlinearities,
 }

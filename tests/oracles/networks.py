@@ -48,6 +48,7 @@ from kernas.kernels.architecture.layers import (
 IMAGE = (5, 4, 2)
 VECTOR = (6,)
 CONV = Conv(3, W_std=1.4, b_std=0.1)
+OTHER = Conv((2, 1), b_std=0.3)
 
 ACTIVATIONS: tuple[Layer, ...] = (
     Relu(),
@@ -123,15 +124,14 @@ POOL_WINDOWS = _windows(
 
 
 def _weight_layers() -> dict[str, Architecture]:
-    found = {
-        f"Conv: {name}": _read(Conv(**own), Relu(), CONV) for name, own in WEIGHT_WINDOWS.items()
-    }
-    found["Conv: width"] = _read(Conv(1, width=2))
+    found: dict[str, Architecture] = {}
+    for name, own in WEIGHT_WINDOWS.items():
+        found[f"Conv: {name}"] = _read(Conv(**own), Relu(), CONV)
+        found[f"DepthwiseConv: {name}"] = _read(CONV, Relu(), DepthwiseConv(**own), Conv(1))
+    found["Conv: width"] = _read(Conv(2, width=2))
     for name, own in {"default": {}, **WEIGHTS, "width": {"width": 0.5}}.items():
         found[f"Dense: vector, {name}"] = serial(Dense(**own), Relu(), Dense())
     found["Dense: image"] = serial(Flatten(), Dense(b_std=0.2), Relu(), Dense())
-    for name, own in WEIGHT_WINDOWS.items():
-        found[f"DepthwiseConv: {name}"] = _read(CONV, Relu(), DepthwiseConv(**own), Conv(1))
     beside = parallel(Identity(), DepthwiseConv(3))
     found["DepthwiseConv: beside a skip"] = _read(CONV, beside, Conv(1))
     found["DepthwiseConv: of itself"] = _read(CONV, DepthwiseConv(3), DepthwiseConv(2), Conv(1))
@@ -147,10 +147,10 @@ def _pools() -> dict[str, Architecture]:
     found["AvgPool: of the input"] = _read(AvgPool(2), CONV)
     for name, own in _windows().items():
         found[f"MaxPool: {name}"] = _read(CONV, Relu(), MaxPool(**own, as_average=True), CONV)
-    for c, edges in ((0, "zero"), (1, "zero"), (4, "zero"), (0, "circular"), (1, "circular")):
-        for last, head in (("", (Dense(),)), (", then ReLU", (Dense(), Relu(), Dense()))):
-            pool = LocalAvgPool(c, edges)
-            found[f"LocalAvgPool: {edges}, {c}{last}"] = serial(CONV, Relu(), pool, *head)
+    for pool in (*map(LocalAvgPool, (0, 1, 4)), *(LocalAvgPool(c, "circular") for c in (0, 1))):
+        found[f"LocalAvgPool: {pool.edges}, {pool.c}"] = serial(CONV, Relu(), pool, Dense())
+    then_dense = (LocalAvgPool(1), Dense(), Relu(), Dense())
+    found["LocalAvgPool: then dense layers"] = serial(CONV, Relu(), *then_dense)
     found["LocalAvgPool: of weights"] = serial(CONV, LocalAvgPool(1), Relu(), Dense())
     found["LocalAvgPool: vector"] = serial(Dense(), LocalAvgPool(2), Relu(), Dense())
     found["GlobalAvgPool: image"] = serial(CONV, Relu(), GlobalAvgPool(), Dense())
@@ -167,7 +167,6 @@ def _normalisations() -> dict[str, Architecture]:
     for center in (True, False):
         norm, name = Normalize(center=center), "centred" if center else "root mean square"
         found[f"Normalize: {name}"] = _read(CONV, norm, Relu(), norm, CONV)
-        found[f"Normalize: {name}, flattened"] = serial(CONV, Flatten(), norm, Relu(), Dense())
         found[f"Normalize: {name}, vector"] = serial(Dense(), norm, Relu(), Dense())
         found[f"Normalize: {name}, Concat"] = _read(_two_widths(), norm)
     for over in ("channels", "channels and pixels"):
@@ -185,7 +184,7 @@ def _normalisations() -> dict[str, Architecture]:
 
 
 def _two_widths() -> Architecture:
-    return parallel(CONV, Conv(1, W_std=2.0, width=2), join=Concat())
+    return parallel(CONV, Conv((1, 2), W_std=2.0, width=2), join=Concat())
 
 
 def _concatenations() -> dict[str, Architecture]:
@@ -194,7 +193,7 @@ def _concatenations() -> dict[str, Architecture]:
         "Concat: widths": _read(_two_widths(), Relu(), CONV),
         "Concat: linear": _read(_two_widths(), CONV),
         "Concat: three widths": _read(
-            parallel(_two_widths(), Conv(1, width=0.5), join=Concat()), Relu(), CONV
+            parallel(_two_widths(), Conv(2, width=0.5), join=Concat()), Relu(), CONV
         ),
         "Concat: of one node twice": _read(CONV, parallel(Identity(), Identity(), join=Concat())),
         "Concat: nonlinearity beside weights": _read(
@@ -203,15 +202,15 @@ def _concatenations() -> dict[str, Architecture]:
         "Concat: pooled": _read(_two_widths(), AvgPool(2, padding="SAME"), Relu(), Conv(1)),
         "Concat: depthwise": _read(_two_widths(), Relu(), DepthwiseConv(3), Conv(1)),
         "Concat: residual": _read(_two_widths(), residual(AvgPool(3, padding="SAME"))),
-        "Concat: of the input": _read(parallel(Identity(), AvgPool(1), join=Concat()), CONV),
+        "Concat: of the input": _read(
+            parallel(Identity(), AvgPool(3, padding="SAME"), join=Concat()), CONV
+        ),
         "Concat: pixels averaged": serial(_two_widths(), Relu(), GlobalAvgPool(), Dense()),
         "Concat: local average": serial(_two_widths(), Relu(), LocalAvgPool(1), Dense()),
         "Concat: flattened after": serial(_two_widths(), Relu(), Flatten(), Dense()),
         "Concat: the output": serial(_two_widths(), Relu(), Flatten()),
         "Concat: flattened beside pooled": serial(
-            CONV,
-            Relu(),
-            parallel(Flatten(), GlobalAvgPool(), join=Concat()),
+            serial(CONV, Relu(), parallel(Flatten(), GlobalAvgPool(), join=Concat())),
             Dense(),
             Relu(),
             Dense(),
@@ -222,7 +221,7 @@ def _concatenations() -> dict[str, Architecture]:
     }
     for joined in ("sum", "nonlinearity of the sum", "nonlinearity beside weights"):
         builder = GraphBuilder()
-        a, b = builder.add(CONV, builder.input), builder.add(Conv(1), builder.input)
+        a, b = builder.add(CONV, builder.input), builder.add(OTHER, builder.input)
         ab, ba = builder.add(Concat(), a, b), builder.add(Concat(), b, a)
         total = builder.add(Sum(), ab, ba)
         if joined == "nonlinearity of the sum":
@@ -244,12 +243,12 @@ def _routes() -> dict[str, Architecture]:
         "Identity: image": _read(CONV, Identity()),
         "Zero: beside weights": _read(parallel(CONV, serial(CONV, Zero()))),
         "Zero: then bias": _read(CONV, Zero(), Conv(1, b_std=0.5)),
-        "Zero: then cosine": serial(CONV, Zero(), Cos(), Flatten(), Dense()),
+        "Zero: vector, then cosine": serial(Dense(), Zero(), Cos(), Dense()),
         "Sum: one": _read(CONV, Sum()),
         "Sum: two weight layers": _read(parallel(CONV, CONV)),
         "Sum: one weight layer twice": _read(CONV, parallel(Identity(), Identity())),
         "Sum: two nonlinearities": _read(
-            parallel(serial(CONV, Relu()), serial(Conv(1), Relu())), CONV
+            parallel(serial(CONV, Relu()), serial(OTHER, Relu())), CONV
         ),
         "Sum: weights beside their nonlinearity": _read(CONV, residual(Relu()), CONV),
         "Sum: weights beside a nonlinearity of their pool": _read(
@@ -267,7 +266,7 @@ CASES: dict[str, Architecture] = {
     **_pools(),
     **{
         f"{type(layer).__name__}: {', '.join(map(str, vars(layer).values())) or 'default'}": serial(
-            Dense(W_std=0.9, b_std=0.3), layer, Dense(W_std=0.8, b_std=0.1), layer, Dense()
+            Dense(W_std=0.9, b_std=0.3), layer, Dense(b_std=0.1), Relu(), Dense()
         )
         for layer in ACTIVATIONS
     },

@@ -129,8 +129,7 @@ class Evaluation:
         last = len(self.nodes) - 1
         if not self.grids[last].flat:
             raise ValueError("the output has pixels: end the network in Flatten or GlobalAvgPool")
-        blocks = self._moments.mean(last)
-        return np.sum([K for K, _ in blocks], 0), np.sum([T for _, T in blocks], 0)
+        return self._moments.mean(last)
 
     def covariance(self, a: Block, b: Block) -> Moments:
         """``C_ab`` and ``T_ab`` of two blocks, matrices over (image, pixel)."""
@@ -218,7 +217,7 @@ class Evaluation:
     def _layer_norm(self, layer: LayerNorm, node: int) -> np.ndarray:
         """The diagonal matrix ``1 / √(v + eps)``, ``v`` the variance over all blocks' channels."""
         n, size = len(self.images), self.grids[node].size
-        v = np.sum([np.diag(K) for K, _ in self._moments.mean(node)], 0).reshape(n, size)
+        v = np.diag(self._moments.mean(node)[0]).reshape(n, size)
         if layer.over == "channels and pixels":
             v = np.broadcast_to(v.mean(1, keepdims=True), (n, size))
         return np.diag((v.ravel() + layer.eps) ** -0.5)

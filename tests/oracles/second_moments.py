@@ -85,12 +85,12 @@ class SecondMoments:
             self._covariances[a, b] = self._combine(left, right, a[0], b[0])
         return self._covariances[a, b]
 
-    def mean(self, node: int) -> list[Moments]:
-        """The covariances of a node's blocks with themselves, each times its share of channels."""
-        widths = self.grids[node].channels
+    def mean(self, node: int) -> Moments:
+        """The mean over a node's channels of their covariances with themselves."""
+        widths = np.array(self.grids[node].channels)
         both = [self.covariance((node, number), (node, number)) for number in range(len(widths))]
-        shares = [width / sum(widths) for width in widths]
-        return [(share * K, share * T) for share, (K, T) in zip(shares, both, strict=True)]
+        K, T = (np.stack(part) for part in zip(*both, strict=True))
+        return np.average(K, 0, widths), np.average(T, 0, widths)
 
     def _combine(self, left: Expansion, right: Expansion, a: int, b: int) -> Moments:
         n = len(self.images)
@@ -135,12 +135,12 @@ class SecondMoments:
         assert isinstance(first, WeightLayer)
         node = self.nodes[a[0]].inputs[0]
         if isinstance(first, DepthwiseConv):
-            return self._weights(first, node, [self.covariance((node, a[1]), (node, a[1]))])
+            return self._weights(first, node, self.covariance((node, a[1]), (node, a[1])))
         return self._weights(first, node, self.mean(node))
 
-    def _weights(self, layer: WeightLayer, node: int, read: list[Moments]) -> Moments:
+    def _weights(self, layer: WeightLayer, node: int, read: Moments) -> Moments:
         """``σ_w²·(mean over the window) + σ_b²``; Θ without the bias, plus the new K."""
-        K, T = sum(K for K, _ in read), sum(T for _, T in read)
+        K, T = read
         if isinstance(layer, ConvLayer):
             K, T = self._window_sum(layer, node, K), self._window_sum(layer, node, T)
         K = layer.W_std**2 * K + layer.b_std**2
