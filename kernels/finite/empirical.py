@@ -17,14 +17,14 @@ from kernas.errors import ConfigurationError, DataError
 
 from ..kernel import Get, Kernels, checked_get, checked_images
 
-Apply = Callable[[Any, Array], Array]
+Apply = Callable[[Any, Any], Any]
 
 DEFAULT_BLOCK_BYTES = 2**30
 
 FEWEST_IMAGES = 4
 """Blocks of fewer images take directional derivatives in place of a Jacobian's rows."""
 
-FORWARD_IMAGES = 64
+FORWARD_IMAGES = 32
 """Most images that go through the function at a time."""
 
 
@@ -54,13 +54,12 @@ class EmpiricalKernel:
         ConfigurationError: an argument is not usable.
 
     Rows of the Jacobian are taken by ``jax.vjp`` for a block of images and some outputs, and
-    multiplied with those of another block: ``N·O`` gradients of ``P`` parameters, each again for
+    multiplied with those of another block: ``N·O`` gradients of ``P`` parameters, each anew for
     every block that it meets, and ``N²·O·P`` multiplications. Where fewer than four images fit into
-    a block, the directional derivatives of all images (``jax.jvp``) are taken along the gradient of
-    one output of one image: ``N²·O`` forward passes, one gradient is held. Convolutions share
-    weights, so a forward pass costs more than ``P``: on a CPU the rows were ten times cheaper in
-    blocks of eight (two 3×3 convolutions, 8×8 pixels, width 512), the products in smaller than
-    four.
+    a block, derivatives of many images (``jax.jvp``) are taken along the gradient of one output of
+    one image instead: ``N²·O`` forward passes, each at least ``P`` multiplications and more where
+    weights are shared, but one gradient is held and none is computed twice. Four is about where
+    both took equally long, of the convolutional and fully-connected networks that were timed.
 
     References:
         Novak et al. 2022, Fast finite width neural tangent kernel, sections 3.1 (Jacobian
@@ -172,12 +171,9 @@ class EmpiricalKernel:
 
     def _sizes(self, x: np.ndarray) -> _Sizes:
         """Bytes of one gradient and of what one image's backward pass reads."""
-
-        def backward(params: Any, image: Array) -> Any:
-            return jax.vjp(lambda p: self.apply(p, image), params)[1]
-
         one = jax.ShapeDtypeStruct((1, *x.shape[1:]), x.dtype)
-        return _Sizes(_bytes(self.params), _bytes(jax.eval_shape(backward, self.params, one)))
+        backward = jax.eval_shape(_compiled(self.apply).backward, self.params, one)
+        return _Sizes(_bytes(self.params), _bytes(backward))
 
     def _nngp(self, left: np.ndarray, right: np.ndarray | None, sizes: _Sizes) -> np.ndarray:
         most = max(1, min(FORWARD_IMAGES, self.block_bytes // max(sizes.image, 1)))
@@ -267,6 +263,7 @@ class _Compiled(NamedTuple):
     """A function's derivatives, compiled once for each shape."""
 
     forward: Callable[..., Array]
+    backward: Callable[..., Any]
     rows: Callable[..., list[Array]]
     contract: Callable[..., Array]
     gradient: Callable[..., Any]
@@ -281,6 +278,9 @@ def _compiled(apply: Apply) -> _Compiled:
                 return function(*args)
 
         return jax.jit(traced, static_argnums=static)
+
+    def backward(params: Any, image: Array) -> Any:
+        return jax.vjp(lambda p: apply(p, image), params)[1]
 
     def rows(params: Any, x: Array, some: Array, outputs: int) -> list[Array]:
         def of_image(image: Array) -> Any:
@@ -306,6 +306,7 @@ def _compiled(apply: Apply) -> _Compiled:
 
     return _Compiled(
         precisely(apply),
+        backward,
         precisely(rows, (3,)),
         precisely(contract),
         precisely(gradient),

@@ -7,7 +7,7 @@ It is a linen module, not nnx: linen's are pure functions of variables and image
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, cast
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -38,7 +38,7 @@ from ..architecture import (
     Zero,
 )
 from ..architecture.pools import pooling_matrix
-from ..architecture.windows import Pair, WindowLayer, axis_padding, stride_of, window_of
+from ..architecture.windows import WindowLayer, axis_padding, stride_of, window_of
 from ..covariance.activations.functions import function_of
 from .network import Normalization, Parameterization
 
@@ -179,7 +179,7 @@ class FiniteNetwork(nn.Module):
                 **common,
             )
 
-        def draw(key: Array) -> dict[str, Array]:
+        def draw(key: Array) -> dict[str, Any]:
             return dict(unit.init(key, x[:1])["params"])
 
         name = f"{type(layer).__name__}_{index}"
@@ -189,7 +189,7 @@ class FiniteNetwork(nn.Module):
             drawn = self.variable("fixed", name, lambda: draw(self.make_rng("params"))).value
         if not standard:
             drawn = {part: deviations[part] * value for part, value in drawn.items()}
-        return unit.apply({"params": drawn}, x)
+        return cast(Array, unit.apply({"params": drawn}, x))
 
     def _normalize(
         self, index: int, layer: Normalize, x: Array, blocks: Blocks, first: int, train: bool
@@ -279,7 +279,7 @@ def _weight_free(layer: Any, inputs: list[Array], blocks: Blocks) -> Array:
                 use_fast_variance=False,
                 parent=None,
             )
-            return norm.apply({}, x)
+            return cast(Array, norm.apply({}, x))
         case Sum():
             return sum(inputs[1:], x)
         case Concat():
@@ -291,15 +291,14 @@ def _weight_free(layer: Any, inputs: list[Array], blocks: Blocks) -> Array:
     raise TypeError(f"no finite network is known for {layer}")
 
 
-def _padded(layer: WindowLayer, x: Array) -> tuple[Array, tuple[Pair, Pair]]:
-    """The image cropped or continued, and the padding that is left to do."""
+def _padded(layer: WindowLayer, x: Array) -> tuple[Array, Any]:
+    """The image cropped or continued, and the padding that is left to do, a pair for each axis."""
     pads = [axis_padding(layer, axis, x.shape[1 + axis]) for axis in (0, 1)]
     if layer.padding == "CIRCULAR":
         return jnp.pad(x, ((0, 0), *pads, (0, 0)), mode="wrap"), ((0, 0), (0, 0))
     crops = [(min(low, 0), min(high, 0), 0) for low, high in pads]
     x = lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), *crops, (0, 0, 0)))
-    (top, bottom), (left, right) = ((max(low, 0), max(high, 0)) for low, high in pads)
-    return x, ((top, bottom), (left, right))
+    return x, tuple((max(low, 0), max(high, 0)) for low, high in pads)
 
 
 def _local_average(layer: LocalAvgPool, x: Array) -> Array:

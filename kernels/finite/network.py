@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from kernas.errors import ArchitectureError, ConfigurationError
@@ -25,7 +25,7 @@ def finite_network(
     outputs: int | None = 1,
     parameterization: Parameterization = "ntk",
     normalization: Normalization = "batchnorm",
-    scales: Mapping[int, Sequence[float]] | None = None,
+    scales: Mapping[int, Iterable[float]] | None = None,
 ) -> FiniteNetwork:
     """The network of a given width, as a :class:`flax.linen.Module`.
 
@@ -86,7 +86,9 @@ def finite_network(
         ("normalization", normalization, get_args(Normalization)),
     ):
         if value not in choices:
-            raise ConfigurationError(f"{name}={value!r}: expected {' or '.join(map(repr, choices))}")
+            raise ConfigurationError(
+                f"{name}={value!r}: expected {' or '.join(map(repr, choices))}"
+            )
     checked = _checked_scales(architecture, normalization, scales)
     require_flax()
     from .module import FiniteNetwork
@@ -102,7 +104,7 @@ def _check_count(value: Any, name: str) -> None:
 def _checked_scales(
     architecture: Architecture,
     normalization: Normalization,
-    scales: Mapping[int, Sequence[float]] | None,
+    scales: Mapping[int, Iterable[float]] | None,
 ) -> tuple[tuple[int, tuple[float, ...]], ...]:
     """The scales as a hashable value."""
     nodes = {i for i, n in enumerate(architecture.nodes) if isinstance(n.layer, Normalize)}
