@@ -42,6 +42,8 @@ from .architecture import serial as serial
 from .covariance.activations import quadrature_error as quadrature_error
 from .data import Dataset as Dataset
 from .data import load as load
+from .finite import EmpiricalKernel as EmpiricalKernel
+from .finite import finite_network as finite_network
 from .kernel import KernelFunction as KernelFunction
 from .kernel import Kernels as Kernels
 from .kernel import NeuralKernel as NeuralKernel

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kernas.kernels._compat import INSTALL
+from kernas.kernels._compat import INSTALL, INSTALL_FINITE
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = {"src/kernas": "kernas", "kernels": "kernas/kernels", "search": "kernas/search"}
@@ -95,3 +95,11 @@ def test_the_oracle_is_installed_as_everyone_says():
     readme = (ROOT / "README.md").read_text()
     assert INSTALL in readme
     assert "pip install -q --no-deps -r tests/requirements-oracle.txt && " in readme
+
+
+def test_flax_is_optional_and_tested():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    assert set(extras["finite"]) <= set(extras["test"])
+    assert not any(line.startswith("flax") for line in project["dependencies"])
+    assert INSTALL_FINITE in (ROOT / "README.md").read_text()

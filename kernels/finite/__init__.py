@@ -1,0 +1,7 @@
+"""Networks of finite width: an architecture as a flax module, and kernels of functions.
+
+flax is an option of the package, and is imported where a network is made.
+"""
+
+from .empirical import EmpiricalKernel as EmpiricalKernel
+from .network import finite_network as finite_network

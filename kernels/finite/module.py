@@ -1,0 +1,309 @@
+"""The flax module of an architecture: its weights, and its forward pass node by node.
+
+It is a linen module, not nnx: linen's are pure functions of variables and images, which is what
+``jax.jvp`` and ``jax.vjp`` differentiate.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, cast
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jax import Array, lax
+from jax.nn.initializers import normal
+
+from kernas.errors import ConfigurationError, DataError
+
+from ..architecture import (
+    Activation,
+    Architecture,
+    AvgPool,
+    Concat,
+    Conv,
+    Dense,
+    DepthwiseConv,
+    Flatten,
+    FullWeightLayer,
+    GlobalAvgPool,
+    Identity,
+    Input,
+    LayerNorm,
+    LocalAvgPool,
+    MaxPool,
+    Normalize,
+    Sum,
+    WeightLayer,
+    Zero,
+)
+from ..architecture.pools import pooling_matrix
+from ..architecture.windows import WindowLayer, axis_padding, stride_of, window_of
+from ..covariance.activations.functions import function_of
+from .network import Normalization, Parameterization
+
+BATCHNORM_EPSILON = 1e-5
+BATCHNORM_MOMENTUM = 0.9
+"""Of the running averages; the complement of what PyTorch calls momentum, 0.1 by default."""
+
+Blocks = tuple[int, ...]
+"""Channels of a node, one number for each stretch of them that came from one layer."""
+
+
+class FiniteNetwork(nn.Module):
+    """A network of finite width; :func:`finite_network` makes it and says what its fields are.
+
+    Pixels lie as ``(n, height, width, channels)``, vectors as ``(n, features)``.
+    """
+
+    architecture: Architecture
+    width: int
+    outputs: int | None = 1
+    parameterization: Parameterization = "ntk"
+    normalization: Normalization = "batchnorm"
+    scales: tuple[tuple[int, tuple[float, ...]], ...] = ()
+
+    @nn.compact
+    def __call__(self, x: Any, *, reference: Any = None, train: bool = False) -> Array:
+        """The network's output on images.
+
+        Args:
+            x: ``(n, height, width, channels)`` or ``(n, features)``.
+            reference: images ``(m, …)`` whose statistics ``Normalize`` uses. They go through the
+                network beside ``x``, so derivatives go through the statistics. Needed by
+                ``"limit"`` where it centres; with ``"batchnorm"`` they are the training batch in
+                place of ``x``.
+            train: ``"batchnorm"`` uses the statistics of the batch and moves its running averages,
+                so ``apply`` needs ``mutable=["batch_stats"]``; otherwise it reads the averages.
+
+        Returns:
+            ``(n, channels)``, or ``(n, height, width, channels)`` of a network that keeps pixels.
+
+        Raises:
+            DataError: the arrays have the wrong number of axes, or their shapes differ.
+            ArchitectureError: the network does not fit the images.
+            ConfigurationError: reference images are missing, or would not be read.
+        """
+        images, first = self._images(x, reference, train)
+        self.architecture.shapes(images.shape[1:])
+        values: list[Array] = []
+        blocks: list[Blocks] = []
+        for index, node in enumerate(self.architecture.nodes):
+            if isinstance(node.layer, Input):
+                values.append(images)
+                blocks.append((images.shape[-1],))
+                continue
+            inputs = [values[i] for i in node.inputs]
+            before = [blocks[i] for i in node.inputs]
+            blocks.append(self._blocks(index, inputs[0], before))
+            if isinstance(node.layer, WeightLayer):
+                value = self._weights(index, node.layer, inputs[0], sum(blocks[-1]))
+            elif isinstance(node.layer, Normalize):
+                value = self._normalize(index, node.layer, inputs[0], before[0], first, train)
+            else:
+                value = _weight_free(node.layer, inputs)
+            values.append(value)
+        return values[-1][first:]
+
+    def _images(self, x: Any, reference: Any, train: bool) -> tuple[Array, int]:
+        """Reference images, then ``x``; and how many are the former."""
+        dtype = jnp.result_type(float)
+        images = jnp.asarray(x, dtype)
+        if images.ndim not in (2, 4):
+            raise DataError(
+                f"x has shape {images.shape}: expected (n, height, width, channels) or "
+                "(n, features); give grey images an axis of one channel, x[..., None]"
+            )
+        layers = [node.layer for node in self.architecture.nodes]
+        normalizations = [layer for layer in layers if isinstance(layer, Normalize)]
+        if reference is None:
+            if self.normalization == "limit" and any(layer.center for layer in normalizations):
+                raise ConfigurationError(
+                    "normalization='limit' subtracts means over reference images, and none are "
+                    "given; pass reference=images"
+                )
+            return images, 0
+        if not normalizations:
+            return images, 0
+        if self.normalization == "batchnorm" and not train:
+            raise ConfigurationError(
+                "reference images are given, but normalization='batchnorm' reads running averages "
+                "unless train=True; pass train=True, or leave them out"
+            )
+        reference = jnp.asarray(reference, dtype)
+        if reference.shape[1:] != images.shape[1:] or len(reference) == 0:
+            raise DataError(
+                f"reference has shape {reference.shape} and x {images.shape}: expected images of "
+                "equal shapes, at least one"
+            )
+        return jnp.concatenate([reference, images]), len(reference)
+
+    def _blocks(self, index: int, x: Array, before: list[Blocks]) -> Blocks:
+        layer = self.architecture.nodes[index].layer
+        if index == self.architecture.output and self.outputs is not None:
+            return (self.outputs,)
+        if isinstance(layer, FullWeightLayer):
+            return (max(1, round(self.width * layer.width)),)
+        if isinstance(layer, Concat):
+            return tuple(block for blocks in before for block in blocks)
+        if isinstance(layer, Flatten | LocalAvgPool) and x.ndim == 4:
+            return (math.prod(x.shape[1:]),)  # the pixels of all blocks alternate
+        return before[0]
+
+    def _weights(self, index: int, layer: WeightLayer, x: Array, channels: int) -> Array:
+        """A flax layer with the parameters as this parameterisation keeps and scales them."""
+        standard = self.parameterization == "standard"
+        window = window_of(layer) if isinstance(layer, Conv | DepthwiseConv) else (1, 1)
+        depthwise = isinstance(layer, DepthwiseConv)
+        fan_in = math.prod(window) * (1 if depthwise else x.shape[-1])
+        deviations = {"kernel": layer.W_std / math.sqrt(fan_in), "bias": layer.b_std}
+        common: dict[str, Any] = {
+            "features": channels,
+            "use_bias": layer.b_std > 0,
+            "kernel_init": normal(deviations["kernel"] if standard else 1.0),
+            "bias_init": normal(deviations["bias"] if standard else 1.0),
+            "param_dtype": x.dtype,
+            "parent": None,
+        }
+        if isinstance(layer, Dense):
+            unit = nn.Dense(**common)
+        else:
+            assert isinstance(layer, Conv | DepthwiseConv)
+            x, padding = _padded(layer, x)
+            unit = nn.Conv(
+                kernel_size=window,
+                strides=stride_of(layer),
+                padding=padding,
+                kernel_dilation=layer.dilations,
+                feature_group_count=channels if depthwise else 1,
+                **common,
+            )
+
+        def draw(key: Array) -> dict[str, Any]:
+            return dict(unit.init(key, x[:1])["params"])
+
+        name = f"{type(layer).__name__}_{index}"
+        if layer.trainable:
+            drawn = self.param(name, draw)
+        else:
+            drawn = self.variable("fixed", name, lambda: draw(self.make_rng("params"))).value
+        if not standard:
+            drawn = {part: deviations[part] * value for part, value in drawn.items()}
+        return cast(Array, unit.apply({"params": drawn}, x))
+
+    def _normalize(
+        self, index: int, layer: Normalize, x: Array, blocks: Blocks, first: int, train: bool
+    ) -> Array:
+        if self.normalization == "limit":
+            if layer.center:
+                x = x - x[:first].mean(axis=tuple(range(x.ndim - 1)))
+            return x * self._factors(index, blocks).astype(x.dtype)
+        batch = None
+        if first:
+            batch = (jnp.arange(len(x)) < first).reshape(-1, *[1] * (x.ndim - 1))
+        name = f"Normalize_{index}"
+        if not layer.center:
+            return _RootMeanSquare(name=name)(x, batch, train)
+        norm = nn.BatchNorm(
+            use_running_average=not train,
+            momentum=BATCHNORM_MOMENTUM,
+            epsilon=BATCHNORM_EPSILON,
+            param_dtype=x.dtype,
+            use_bias=False,
+            use_scale=False,
+            use_fast_variance=False,
+            force_float32_reductions=False,
+            name=name,
+        )
+        return norm(x, mask=batch)
+
+    def _factors(self, index: int, blocks: Blocks) -> Array:
+        """One over the scale of every channel; 0 where there is nothing to divide."""
+        scales = dict(self.scales).get(index, (math.inf,) * len(blocks))
+        if len(scales) != len(blocks):
+            raise ConfigurationError(
+                f"{self.architecture.describe(index)} has {len(scales)} scales: expected "
+                f"{len(blocks)}, one for each block of its channels"
+            )
+        factors = jnp.array([1 / scale for scale in scales])
+        return jnp.repeat(factors, jnp.array(blocks), total_repeat_length=sum(blocks))
+
+
+class _RootMeanSquare(nn.Module):
+    """Batch normalisation that does not centre: each channel over its root mean square.
+
+    The same running averages as :class:`flax.linen.BatchNorm` keeps.
+    """
+
+    @nn.compact
+    def __call__(self, x: Array, batch: Array | None, train: bool) -> Array:
+        average = self.variable("batch_stats", "mean_square", jnp.ones, x.shape[-1:], x.dtype)
+        if train:
+            square = (x**2).mean(axis=tuple(range(x.ndim - 1)), where=batch)
+            if not self.is_initializing():
+                kept = BATCHNORM_MOMENTUM * average.value
+                average.value = kept + (1 - BATCHNORM_MOMENTUM) * square
+        else:
+            square = average.value
+        return x * lax.rsqrt(square + BATCHNORM_EPSILON)
+
+
+def _weight_free(layer: Any, inputs: list[Array]) -> Array:
+    """Layers without weights or statistics."""
+    x = inputs[0]
+    match layer:
+        case Activation():
+            return function_of(layer)(x)
+        case AvgPool():
+            x, padding = _padded(layer, x)
+            valid = layer.divisor == "valid"
+            return nn.avg_pool(
+                x, window_of(layer), stride_of(layer), padding, count_include_pad=not valid
+            )
+        case MaxPool():
+            x, padding = _padded(layer, x)
+            return nn.max_pool(x, window_of(layer), stride_of(layer), padding)
+        case LocalAvgPool():
+            return _local_average(layer, x).reshape(len(x), -1)
+        case GlobalAvgPool():
+            return x.mean(axis=tuple(range(1, x.ndim - 1)))
+        case Flatten():
+            return x.reshape(len(x), -1)
+        case LayerNorm():
+            axes = (-1,) if layer.over == "channels" else tuple(range(1, x.ndim))
+            norm = nn.LayerNorm(
+                epsilon=layer.eps,
+                reduction_axes=axes,
+                use_bias=False,
+                use_scale=False,
+                use_fast_variance=False,
+                parent=None,
+            )
+            return cast(Array, norm.apply({}, x))
+        case Sum():
+            return sum(inputs[1:], x)
+        case Concat():
+            return jnp.concatenate(inputs, axis=-1)
+        case Identity():
+            return x
+        case Zero():
+            return jnp.zeros_like(x)
+    raise TypeError(f"no finite network is known for {layer}")
+
+
+def _padded(layer: WindowLayer, x: Array) -> tuple[Array, Any]:
+    """The image cropped or continued, and the padding that is left to do, a pair for each axis."""
+    pads = [axis_padding(layer, axis, x.shape[1 + axis]) for axis in (0, 1)]
+    if layer.padding == "CIRCULAR":
+        return jnp.pad(x, ((0, 0), *pads, (0, 0)), mode="wrap"), ((0, 0), (0, 0))
+    crops = [(min(low, 0), min(high, 0), 0) for low, high in pads]
+    x = lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), *crops, (0, 0, 0)))
+    return x, tuple((max(low, 0), max(high, 0)) for low, high in pads)
+
+
+def _local_average(layer: LocalAvgPool, x: Array) -> Array:
+    """As matrices on the axes: its window may be as large as the image, or larger."""
+    if x.ndim == 2:
+        return x
+    L, R = (jnp.asarray(pooling_matrix(layer.pool, axis, x.shape[1 + axis])) for axis in (0, 1))
+    return jnp.einsum("oh,pw,nhwc->nopc", L.astype(x.dtype), R.astype(x.dtype), x)
