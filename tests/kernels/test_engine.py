@@ -6,6 +6,7 @@ import jax
 import numpy as np
 import pytest
 from oracles.agreement import BOTH, check_engine
+from oracles.limit_networks import CASES
 from oracles.random_networks import random_architecture
 
 import kernas.kernels as kk
@@ -53,6 +54,16 @@ def test_random_networks_agree_with_numpy(seed):
 @pytest.mark.parametrize("seed", range(1000, 1200))
 def test_many_random_networks_agree_with_numpy(seed):
     check_against_oracle(*random_case(seed, sides=[3, 4, 5]))
+
+
+@pytest.mark.oracle("NumPy loops", networks=lambda case: CASES[case]())
+@pytest.mark.parametrize("case", CASES)
+def test_networks_that_finite_ones_are_compared_with_agree_with_numpy(case):
+    architecture = CASES[case]()
+    shape = (5,) if isinstance(architecture.nodes[1].layer, kk.Dense) else (4, 4, 3)
+    rng = np.random.default_rng(0)
+    x, reference = images(rng, 3, shape), images(rng, 3, shape)
+    check_engine(architecture, x, None, reference, precisions=(np.float64,))
 
 
 def random_cell(seed, center):

@@ -116,10 +116,10 @@ def check_engine(
         precisions: ``float64``, ``float32`` or both.
         double: tolerance in float64.
     """
-    x1, x2, reference = (
-        None if x is None else x.astype(np.float32).astype(float) for x in (x1, x2, reference)
+    x1 = x1.astype(np.float32).astype(float)
+    x2, reference = (
+        None if x is None else x.astype(np.float32).astype(float) for x in (x2, reference)
     )
-    assert x1 is not None
     expected = expected_kernels(architecture, x1, x2, reference)
     for precision in precisions:
         with jax.enable_x64(precision is np.float64):

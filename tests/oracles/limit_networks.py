@@ -219,9 +219,9 @@ def flattened_beside_pooled() -> Architecture:
 
 
 def normalized_concat() -> Architecture:
-    """Statistics of every part, and then of every pixel of every part."""
-    norms = (Normalize(), Relu(), Flatten(), Normalize(center=False))
-    return serial(two_widths(), *norms, Dense(W_std=HE), Relu(), Dense())
+    """Statistics of every part, of its weights and of its nonlinearity."""
+    norms = (Normalize(), Relu(), Normalize(center=False))
+    return serial(two_widths(), *norms, Flatten(), Dense(W_std=HE), Relu(), Dense())
 
 
 def other_nonlinearities() -> Architecture:
