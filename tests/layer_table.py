@@ -31,9 +31,8 @@ from kernas.kernels.architecture.layers import (
     MaxPool,
     WeightLayer,
 )
-from kernas.kernels.covariance import images, normalization, pools, weights
-from kernas.kernels.covariance.activations import has_closed_form
-from kernas.kernels.covariance.activations.table import formula_of
+from kernas.kernels.covariance import images, normalization, pools, sums, weights
+from kernas.kernels.covariance.activations import dual, has_closed_form
 from kernas.kernels.program import lower
 
 TESTS = Path(__file__).parent
@@ -43,9 +42,12 @@ HEAD = f"""\
 
 Written by `python tests/layer_table.py docs/layers.md` from the tests; a test fails when it is out
 of date. For each oracle, in how many of the ordinary tests' networks the layer stands, and after
-the plus sign in how many of the slow ones'. The oracles are float64 loops
+the plus sign in how many of the slow ones'. Windows come with strides, dilation, zero, circular
+and cropped edges: [`tests/oracles/networks.py`](../tests/oracles/networks.py) lists the variations.
+The oracles are float64 loops
 ([`tests/oracles/numpy_kernel.py`](../tests/oracles/numpy_kernel.py)), neural-tangents for the
-networks that it gets right, and networks of finite width drawn at random
+networks that it gets right (it runs its `Conv` for `DepthwiseConv`, whose second moments have
+the same rule, and its `AvgPool` for `MaxPool`), and networks of finite width drawn at random
 ([`tests/oracles/finite_width.py`](../tests/oracles/finite_width.py)).
 
 | layer | kernel | formula | {" | ".join(ORACLES)} | tests |
@@ -96,11 +98,16 @@ def collected() -> Collector:
     return collector
 
 
+def samples_of(layer: type[Activation]) -> list[Activation]:
+    """Nonlinearities of one kind, as they stand in the networks of the tests."""
+    layers = [node.layer for network in CASES.values() for node in network.nodes]
+    return [sample for sample in layers if isinstance(sample, layer)]
+
+
 def kernel_of(layer: type[Layer]) -> str:
     """Whether a layer's kernel is exact, and if not what it is."""
     if issubclass(layer, Activation):
-        samples = [n.layer for net in CASES.values() for n in net.nodes if type(n.layer) is layer]
-        if all(isinstance(s, Activation) and has_closed_form(s, s) for s in samples):
+        if all(has_closed_form(sample, sample) for sample in samples_of(layer)):
             return "exact"
         return "series; estimated error above 1e-6 is refused"
     if layer is MaxPool:
@@ -120,17 +127,18 @@ def formula_file(name: str) -> str:
         "Input": images,
         "Normalize": normalization,
         "LayerNorm": normalization,
+        "Sum": sums,
+        "Concat": sums,
     }
+    if name in ("Identity", "Zero"):
+        return "–"
     if issubclass(layer, Activation):
-        module = formula_of(layer).__module__
+        (sample, *_) = samples_of(layer)
+        module = dual(sample, sample).func.__module__
     elif issubclass(layer, WeightLayer):
         module = weights.__name__
-    elif name in rooms:
-        module = rooms[name].__name__
-    elif name in ("Sum", "Concat", "Identity", "Zero"):
-        module = lower.__module__
     else:
-        module = pools.__name__
+        module = rooms.get(name, pools).__name__
     path = module.removeprefix("kernas.").replace(".", "/") + ".py"
     return f"[`{Path(path).name}`](../{path})"
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import jax.numpy as jnp
 
-from .base import Layer, finite_number, integer_in
+from .base import Layer, finite_number, integer_in, nonzero_number
 from .elementwise import function_named
 
 
@@ -105,7 +105,7 @@ class Sinusoid(Activation):
     phase: float = 0.0
 
     def __post_init__(self) -> None:
-        frequency = finite_number(self.frequency, "frequency", zero=False)
+        frequency = nonzero_number(self.frequency, "frequency")
         object.__setattr__(self, "frequency", frequency)
         object.__setattr__(self, "phase", finite_number(self.phase, "phase"))
 
@@ -125,7 +125,7 @@ class Exp(Activation):
     rate: float = 1.0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "rate", finite_number(self.rate, "rate", zero=False))
+        object.__setattr__(self, "rate", nonzero_number(self.rate, "rate"))
 
     @property
     def keeps_zero(self) -> bool:
@@ -143,7 +143,7 @@ class Gaussian(Activation):
     scale: float = 1.0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "scale", finite_number(self.scale, "scale", positive=True))
+        object.__setattr__(self, "scale", finite_number(self.scale, "scale", above=0))
 
     @property
     def keeps_zero(self) -> bool:

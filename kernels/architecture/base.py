@@ -14,7 +14,7 @@ class Layer:
     """What a node computes. Subclasses are frozen dataclasses, hence hashable values.
 
     Attributes:
-        arity: number of inputs of the node, ``None`` for one or more in any order.
+        arity: number of inputs of the node, ``None`` for one or more.
         flattens: the output has no pixels left, whatever the input.
     """
 
@@ -27,29 +27,33 @@ class Layer:
 
 
 def finite_number(
-    value: Any, name: str, *, positive: bool = False, negative: bool = True, zero: bool = True
+    value: Any, name: str, *, at_least: float = -math.inf, above: float = -math.inf
 ) -> float:
     """``value`` as a finite float.
 
-    Args:
-        value: the parameter.
-        name: for the message.
-        positive: only numbers > 0 are taken.
-        negative: whether numbers < 0 are taken.
-        zero: whether 0 is taken.
-
     Raises:
-        ArchitectureError: it is none.
+        ArchitectureError: it is none, is less than ``at_least``, or not more than ``above``.
     """
     try:
         number = float(value)
     except (TypeError, ValueError):
         number = math.nan
-    negative, zero = negative and not positive, zero and not positive
-    if not math.isfinite(number) or (number < 0 and not negative) or (number == 0 and not zero):
-        bound = " > 0" if not (negative or zero) else " >= 0" if not negative else ""
-        bound = bound or ("" if zero else " other than 0")
-        raise ArchitectureError(f"{name}={value!r}: expected a finite number{bound}")
+    if not (math.isfinite(number) and number >= at_least and number > above):
+        bounds = f" >= {at_least:g}" if at_least > -math.inf else ""
+        bounds += f" > {above:g}" if above > -math.inf else ""
+        raise ArchitectureError(f"{name}={value!r}: expected a finite number{bounds}")
+    return number
+
+
+def nonzero_number(value: Any, name: str) -> float:
+    """``value`` as a finite float other than 0.
+
+    Raises:
+        ArchitectureError: it is none.
+    """
+    number = finite_number(value, name)
+    if number == 0:
+        raise ArchitectureError(f"{name}={value!r}: expected a finite number other than 0")
     return number
 
 

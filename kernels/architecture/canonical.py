@@ -43,7 +43,7 @@ from .serialization import layer_to_dict
 Terms = tuple[tuple[int, int], ...]
 """A linear combination of nodes: ``(node, multiplicity)``, sorted, no node twice."""
 
-LINEAR = (AvgPool, GlobalAvgPool, Flatten)
+DISTRIBUTED = (AvgPool, GlobalAvgPool, Flatten)
 """Weight-free linear layers: they are applied to the terms of a sum one by one."""
 
 
@@ -114,7 +114,7 @@ def simplify(graph: Sequence[Node]) -> tuple[tuple[Term, ...], Terms]:
             values.append(inputs)
         elif isinstance(layer, Zero) or _keeps_zero(layer, inputs):
             values.append(())
-        elif isinstance(layer, LINEAR):
+        elif isinstance(layer, DISTRIBUTED):
             values.append(linear(layer, inputs))
         elif isinstance(layer, LocalAvgPool):
             pooled = linear(layer.pool, inputs) if layer.c else inputs

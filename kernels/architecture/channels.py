@@ -15,6 +15,7 @@ from kernas.errors import ArchitectureError
 
 from .layers import (
     Concat,
+    Dense,
     Flatten,
     FullWeightLayer,
     GlobalAvgPool,
@@ -28,7 +29,7 @@ from .layers import (
 
 
 @dataclass(frozen=True)
-class Block:
+class ChannelBlock:
     """Channels that are alike.
 
     Attributes:
@@ -50,15 +51,15 @@ class Block:
         return f"{name}, flattened" + (f" within {others}" if len(self.flattened) > 1 else "")
 
 
-Layout = tuple[Block, ...]
+Layout = tuple[ChannelBlock, ...]
 
 
-def layouts(nodes: Sequence[Node], *, part: bool) -> tuple[Layout | None, ...]:
+def layouts(nodes: Sequence[Node], *, fragment: bool) -> tuple[Layout | None, ...]:
     """The blocks of every node's channels.
 
     Args:
         nodes: in topological order.
-        part: the graph may be a part of another, so that its input has any channels: what reads
+        fragment: the graph may be a part of another, so that its input has any channels: what reads
             only it has the layout ``None``.
 
     Raises:
@@ -66,30 +67,33 @@ def layouts(nodes: Sequence[Node], *, part: bool) -> tuple[Layout | None, ...]:
             features: no finite network of any width could do it, or none has a limit.
     """
     found: list[Layout | None] = []
+    vectors: list[bool] = []  # what is one whatever the images are
     for index, node in enumerate(nodes):
         layer = node.layer
         inputs = [found[i] for i in node.inputs]
         name = f"node {index} ({type(layer).__name__})"
         if isinstance(layer, Input):
-            found.append(None if part else (Block(1.0, raw=True),))
+            found.append(None if fragment else (ChannelBlock(1.0, raw=True),))
         elif isinstance(layer, FullWeightLayer):
-            found.append((Block(layer.width),))
+            found.append((ChannelBlock(layer.width),))
         elif isinstance(layer, Concat):
             found.append(_concatenated(name, inputs))
         elif isinstance(layer, Sum):
             found.append(_summed(name, inputs))
-        elif isinstance(layer, Flatten | LocalAvgPool) and inputs[0] is not None:
+        elif isinstance(layer, Flatten | LocalAvgPool) and not vectors[node.inputs[0]]:
             found.append(_flattened(inputs[0]))
         else:
             found.append(inputs[0])
+        is_vector = layer.flattens or isinstance(layer, Dense)
+        vectors.append(is_vector or any(vectors[i] for i in node.inputs))
     return tuple(found)
 
 
-def _flattened(layout: Layout) -> Layout:
-    if any(block.flattened for block in layout):  # a vector already
-        return layout
+def _flattened(layout: Layout | None) -> Layout | None:
+    if layout is None:
+        return None
     widths = tuple(block.width for block in layout)
-    return tuple(Block(block.width, block.raw, widths) for block in layout)
+    return tuple(ChannelBlock(block.width, block.raw, widths) for block in layout)
 
 
 def _concatenated(name: str, inputs: list[Layout | None]) -> Layout | None:
@@ -145,7 +149,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Parts:
+class SplitNetwork:
     """A graph without ``Concat``.
 
     Attributes:
@@ -177,13 +181,13 @@ class Parts:
         return tuple(found)
 
 
-def split(nodes: Sequence[Node]) -> Parts:
+def split(nodes: Sequence[Node]) -> SplitNetwork:
     """Take concatenations apart.
 
     Raises:
         ArchitectureError: the inputs of a sum do not align.
     """
-    widths = layouts(nodes, part=False)
+    widths = layouts(nodes, fragment=False)
     parts: list[Part] = []
     of: list[tuple[int, ...]] = []
     for index, node in enumerate(nodes):
@@ -205,4 +209,4 @@ def split(nodes: Sequence[Node]) -> Parts:
         for block, read in zip(layout, reads, strict=True):
             parts.append(Part(index, layer, read, statistics, block.width))
         of.append(tuple(range(first, len(parts))))
-    return Parts(tuple(parts), tuple(of))
+    return SplitNetwork(tuple(parts), tuple(of))

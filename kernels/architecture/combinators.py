@@ -7,7 +7,7 @@ from kernas.errors import ArchitectureError
 from .graph import Architecture
 from .layers import Identity, Input, Layer, Node, Sum
 
-Part = Layer | Architecture
+Piece = Layer | Architecture
 
 
 class GraphBuilder:
@@ -29,7 +29,7 @@ class GraphBuilder:
         """Index of the input node."""
         return 0
 
-    def add(self, part: Part, *inputs: int) -> int:
+    def add(self, part: Piece, *inputs: int) -> int:
         """Append a layer, or a whole architecture in place of its input; return its index."""
         if isinstance(part, Layer):
             self._nodes.append(Node(part, inputs))
@@ -67,7 +67,7 @@ class GraphBuilder:
         )
 
 
-def serial(*parts: Part) -> Architecture:
+def serial(*parts: Piece) -> Architecture:
     """Parts one after the other.
 
     Args:
@@ -89,7 +89,7 @@ def serial(*parts: Part) -> Architecture:
     return builder.build(node)
 
 
-def parallel(*branches: Part, join: Layer | None = None) -> Architecture:
+def parallel(*branches: Piece, join: Layer | None = None) -> Architecture:
     """Branches that read one input, joined by ``join`` (default ``Sum()``)."""
     if not branches:
         raise ArchitectureError("parallel() got no branches; give at least one")
@@ -98,6 +98,6 @@ def parallel(*branches: Part, join: Layer | None = None) -> Architecture:
     return builder.build(builder.add(join or Sum(), *ends))
 
 
-def residual(branch: Part, shortcut: Part | None = None) -> Architecture:
+def residual(branch: Piece, shortcut: Piece | None = None) -> Architecture:
     """``branch(x) + shortcut(x)``; the shortcut is the identity unless given (He et al. 2016)."""
     return parallel(branch, shortcut or Identity())

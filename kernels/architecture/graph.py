@@ -9,7 +9,7 @@ from functools import cached_property
 from kernas.errors import ArchitectureError
 
 from .canonical import content_hash
-from .channels import layouts, split
+from .channels import SplitNetwork, layouts, split
 from .layers import (
     Dense,
     Input,
@@ -51,7 +51,7 @@ class Architecture:
         _check_edges(self.nodes)
         _check_reachable(self.nodes)
         _check_flatness(self.nodes)
-        layouts(self.nodes, part=True)
+        layouts(self.nodes, fragment=True)
 
     def __len__(self) -> int:
         return len(self.nodes)
@@ -72,6 +72,15 @@ class Architecture:
         SHA-256 of the canonical form (see :mod:`kernas.kernels.architecture.canonical`).
         """
         return content_hash(self.nodes)
+
+    @cached_property
+    def split(self) -> SplitNetwork:
+        """The network without concatenations, as lowering reads it.
+
+        Raises:
+            ArchitectureError: the inputs of a sum do not align.
+        """
+        return split(self.nodes)
 
     def to_json(self) -> str:
         """The versioned JSON document that :meth:`from_json` reads back exactly."""
@@ -110,7 +119,7 @@ class Architecture:
                 f"input shape {shape}: expected (height, width, channels) or (features,), "
                 "without the batch axis"
             )
-        layouts(self.nodes, part=False)
+        layouts(self.nodes, fragment=False)
         pixels: list[Shape] = []
         for index, node in enumerate(self.nodes):
             parents = [pixels[i] for i in node.inputs]
@@ -149,9 +158,8 @@ class Architecture:
         return parents[0]
 
     def _check_flattened(self, shapes: tuple[Shape, ...]) -> None:
-        parts = split(self.nodes)
-        pixels = parts.pixels(shapes)
-        for part in parts.parts:
+        pixels = self.split.pixels(shapes)
+        for part in self.split.parts:
             sizes = {pixels[i] for i in part.inputs}
             if isinstance(part.layer, Sum) and len(sizes) > 1:
                 raise ArchitectureError(

@@ -57,4 +57,4 @@ class LayerNorm(Layer):
                 f"over={self.over!r}: expected 'channels' or 'channels and pixels'; "
                 "over a batch it is Normalize()"
             )
-        object.__setattr__(self, "eps", finite_number(self.eps, "eps", positive=True))
+        object.__setattr__(self, "eps", finite_number(self.eps, "eps", above=0))

@@ -107,11 +107,26 @@ class Flatten(Layer):
 
 
 def pooling_matrix(layer: AvgPool, axis: int, size: int) -> np.ndarray:
-    """``L`` of one axis: shape ``(output_size, size)``, rows that average a window."""
-    rows = np.arange(output_size("AvgPool", layer, axis, size))
-    taps = stride_of(layer)[axis] * rows[:, None] + np.array(tap_offsets(layer, axis, size))
+    """``L`` of one axis: shape ``(output_size, size)``, rows that average a window.
+
+    A circular window larger than the axis takes pixels several times.
+    """
+    taps = _taps(layer, axis, size)
     if layer.padding == "CIRCULAR":
         taps = taps % size
     hits = (taps[..., None] == np.arange(size)).sum(axis=1)
-    window = window_of(layer)[axis]
-    return hits / (window if layer.divisor == "window" else hits.sum(axis=1, keepdims=True))
+    return hits / pooling_divisor(layer, axis, size)[:, None]
+
+
+def pooling_divisor(layer: AvgPool, axis: int, size: int) -> np.ndarray:
+    """What the sum over each window of one axis is divided by: shape ``(output_size,)``."""
+    taps = _taps(layer, axis, size)
+    if layer.divisor == "window" or layer.padding == "CIRCULAR":
+        return np.full(len(taps), window_of(layer)[axis])
+    return ((taps >= 0) & (taps < size)).sum(axis=1)
+
+
+def _taps(layer: AvgPool, axis: int, size: int) -> np.ndarray:
+    """The pixels under each window, some of them outside: ``(output_size, window)``."""
+    rows = np.arange(output_size("AvgPool", layer, axis, size))
+    return stride_of(layer)[axis] * rows[:, None] + np.array(tap_offsets(layer, axis, size))

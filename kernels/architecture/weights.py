@@ -32,8 +32,8 @@ class WeightLayer(Layer):
     trainable: bool = field(default=True, kw_only=True)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "W_std", finite_number(self.W_std, "W_std", negative=False))
-        object.__setattr__(self, "b_std", finite_number(self.b_std, "b_std", negative=False))
+        object.__setattr__(self, "W_std", finite_number(self.W_std, "W_std", at_least=0))
+        object.__setattr__(self, "b_std", finite_number(self.b_std, "b_std", at_least=0))
         flag(self.trainable, "trainable")
 
 
@@ -51,7 +51,7 @@ class FullWeightLayer(WeightLayer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "width", finite_number(self.width, "width", positive=True))
+        object.__setattr__(self, "width", finite_number(self.width, "width", above=0))
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class ConvLayer(WindowLayer):
 
 @dataclass(frozen=True)
 class Conv(ConvLayer, FullWeightLayer):
-    """Convolution: ``K[p, q] ← σ_w²/(q_h q_w) · Σ_k K[p + k, q + k] + σ_b²``, zero-padded.
+    """Convolution: ``K[p, q] ← σ_w²/(q_h q_w) · Σ_k K[p + k, q + k] + σ_b²``.
 
     The divisor is the full window also at the edges. ``Θ`` follows the same sum without bias,
     plus the new ``K`` if trainable (Novak et al. 2019, section 2.1; Arora et al. 2019, section 4).

@@ -22,7 +22,6 @@ from kernas.errors import ArchitectureError, ConfigurationError
 
 from .._compat import import_neural_tangents
 from ..architecture.activations import Activation
-from ..architecture.channels import split
 from ..architecture.graph import Architecture
 from ..architecture.layers import (
     AvgPool,
@@ -56,7 +55,7 @@ def check_expressible(architecture: Architecture, image_shape: tuple[int, ...]) 
         ArchitectureError: the message names each such node, and the way out.
     """
     reasons: dict[int, str] = {}
-    for part in split(architecture.nodes).parts:
+    for part in architecture.split.parts:
         if isinstance(part.layer, Normalize):
             reasons[part.node] = "takes statistics over a batch"
         elif isinstance(part.layer, Activation) and type(part.layer) not in ACTIVATIONS:
@@ -94,7 +93,7 @@ def pair_kernel(
     stax = import_neural_tangents().stax
     shapes = architecture.shapes(image_shape)
     diagonal = _diagonal(architecture, shapes)
-    parts = split(architecture.nodes)
+    parts = architecture.split
     pixels = parts.pixels(shapes)
 
     def kernel(x1: Array, x2: Array) -> Moments:
@@ -140,7 +139,7 @@ def pair_bytes(architecture: Architecture, image_shape: tuple[int, ...], *, tang
     """
     shapes = architecture.shapes(image_shape)
     power = 1 if _diagonal(architecture, shapes) else 2
-    parts = split(architecture.nodes)
+    parts = architecture.split
     pixels = parts.pixels(shapes)
     sizes: list[int] = []
     for part, own in zip(parts.parts, pixels, strict=True):

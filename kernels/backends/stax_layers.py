@@ -43,7 +43,7 @@ from ..architecture.layers import (
     WindowLayer,
     Zero,
 )
-from ..architecture.pools import pooling_matrix
+from ..architecture.pools import pooling_divisor
 from ..architecture.windows import window_of
 
 Pixels = tuple[int, ...]
@@ -173,9 +173,7 @@ def _pool(stax: Any, layer: AvgPool, k: Any, pixels: Pixels) -> Any:
     pool = stax.AvgPool(layer.window, layer.stride, padding, normalize_edges=False)
     k = kernel_fn(pool)(k)
     window = window_of(layer)
-    rows, columns = (
-        window[axis] * pooling_matrix(layer, axis, pixels[axis]).max(axis=1) for axis in (0, 1)
-    )
+    rows, columns = (window[axis] / pooling_divisor(layer, axis, pixels[axis]) for axis in (0, 1))
     if np.all(rows == 1) and np.all(columns == 1):
         return k
     k = k.reverse() if k.is_reversed else k

@@ -50,9 +50,15 @@ def center_moment(
 
 
 def layer_scale(variance: Array, eps: float) -> Array:
-    """``1 / sqrt(v + eps)`` of each pixel, by which layer normalisation multiplies its side.
+    """``1 / sqrt(v + eps)``, by which layer normalisation multiplies its side.
 
-    The mean over channels and the derivative of the variance both vanish with the width, so ``K``
-    and ``Θ`` are scaled alike.
+    ``K[p, q] ← K[p, q] / sqrt((v[p] + eps)(v'[q] + eps))`` with ``v[p] = K(x, x)[p, p]``, or its
+    mean over pixels, and the mean over the channels of all parts of a concatenation. The mean over
+    channels and the derivative of the variance both vanish with the width, so ``Θ`` is scaled
+    alike (Ba et al. 2016, section 3).
+
+    Args:
+        variance: ``[h, w, n]``, or ``[1, 1, n]`` over all pixels.
+        eps: added to it.
     """
     return 1 / jnp.sqrt(variance + jnp.asarray(eps, variance.dtype))

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from ..architecture.layers import AvgPool, GlobalAvgPool
-from ..architecture.pools import pooling_matrix
+from ..architecture.pools import pooling_divisor
 from ..architecture.windows import output_size, stride_of, tap_offsets
 from .shifts import shifted
 
@@ -39,7 +39,7 @@ def _pool_axis(layer: AvgPool, x: Array, image_axis: int, axis: int) -> Array:
     total = reduce(
         jnp.add, [shifted(x, (axis,), tap, stride, rows, circular=circular) for tap in taps]
     )
-    weights = pooling_matrix(layer, image_axis, size).max(axis=1)
+    weights = 1 / pooling_divisor(layer, image_axis, size)
     shape = [1] * x.ndim
     shape[axis] = len(weights)
     return total * jnp.asarray(weights, x.dtype).reshape(shape)

@@ -30,6 +30,9 @@ def tap_mean(layer: WeightLayer, x: Array) -> Array:
 def weight_moment(layer: WeightLayer, K: Array, T: Array | None) -> tuple[Array, Array | None]:
     """``K ← σ_w² · tap mean of K + σ_b²`` and ``Θ ← σ_w² · tap mean of Θ`` (+ new ``K``).
 
+    Of a depthwise convolution too: the mean over channels of the products of a filter's outputs is
+    the same whether a filter reads one channel or all.
+
     The new ``K`` is the kernel of this layer's own weights and bias, so it enters ``Θ`` where the
     layer is trainable (Arora et al. 2019, section 4; Yang 2020, section 2, for the reuse of
     gradients).

@@ -23,6 +23,7 @@ from ..covariance.activations import dual, stein_slopes
 from ..covariance.images import image_moment
 from ..covariance.normalization import center_moment, layer_scale, reference_mean
 from ..covariance.pools import flatten_moment, pool_side
+from ..covariance.sums import weighted_sum
 from ..covariance.weights import weight_moment
 from ..program.ops import (
     DualOp,
@@ -200,13 +201,9 @@ def _flatten(x: Moment) -> Moment:
 
 @partial(jax.jit, static_argnames=("times",))
 def _sum(terms: list[Moment], *, times: tuple[float, ...]) -> Moment:
-    def total(parts: list[tuple[Array, float]]) -> Array:
-        scaled = [part if t == 1 else t * part for part, t in parts]
-        return sum(scaled[1:], scaled[0])
-
-    K = total([(term.K, t) for term, t in zip(terms, times, strict=True)])
+    K = weighted_sum([term.K for term in terms], times)
     tangents = [(x.T, t) for x, t in zip(terms, times, strict=True) if x.T is not None]
-    return Moment(K, total(tangents) if tangents else None)
+    return Moment(K, weighted_sum(*zip(*tangents, strict=True)) if tangents else None)
 
 
 @partial(jax.jit, static_argnames=("paired",))

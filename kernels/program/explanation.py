@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from kernas.errors import ArchitectureError
 
 from ..architecture.activations import Activation
-from ..architecture.channels import split
 from ..architecture.graph import Architecture
 from ..architecture.layers import (
     AvgPool,
@@ -96,7 +95,7 @@ def explain(architecture: Architecture, image_shape: tuple[int, ...]) -> Explana
         refusal = str(error)
     else:
         correlated = correlated_terms(architecture, image_shape)
-    parts = split(architecture.nodes)
+    parts = architecture.split
     made_of = sources(parts)
     nodes: list[NodeExplanation] = []
     for index, node in enumerate(architecture.nodes):

@@ -23,7 +23,7 @@ from itertools import combinations
 from kernas.errors import ArchitectureError
 
 from ..architecture.activations import Activation
-from ..architecture.channels import Part, Parts, split
+from ..architecture.channels import Part, SplitNetwork
 from ..architecture.graph import Architecture
 from ..architecture.layers import (
     AvgPool,
@@ -83,8 +83,8 @@ def lower(architecture: Architecture, image_shape: tuple[int, ...]) -> Program:
             f"{shapes[architecture.output]}; end with GlobalAvgPool() or Flatten(), then Dense()"
         )
     lowering = _Lowering(architecture, shapes)
-    output = lowering.mixed(lowering.split.of[architecture.output], flat=True)
-    scales = lowering.scales(architecture)
+    output = lowering.mixed(architecture.split.of[architecture.output], flat=True)
+    scales = lowering.scales()
     return Program(tuple(lowering.ops), output, tuple(image_shape), scales)
 
 
@@ -105,8 +105,8 @@ def correlated_terms(
         input twice where it stands in the sum twice.
     """
     lowering = _Lowering(architecture, architecture.shapes(image_shape))
-    parts = lowering.split.parts
-    read = set(lowering.split.of[architecture.output])
+    parts = lowering.parts
+    read = set(architecture.split.of[architecture.output])
     found: dict[int, tuple[int, int]] = {}
     for index in range(len(parts) - 1, 0, -1):
         part = parts[index]
@@ -132,18 +132,18 @@ class _Lowering:
     _scales: dict[int, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.split = split(self.architecture.nodes)
-        self.parts = self.split.parts
-        self.pixels = self.split.pixels(self.shapes)
-        self._same = _representatives(self.split, self.shapes)
-        check_rules(self.architecture, self.split, self.shapes)
+        check_rules(self.architecture, self.shapes)
+        network = self.architecture.split
+        self.parts = network.parts
+        self.pixels = network.pixels(self.shapes)
+        self._same = _representatives(network, self.shapes)
 
-    def scales(self, architecture: Architecture) -> tuple[tuple[int, tuple[int | None, ...]], ...]:
+    def scales(self) -> tuple[tuple[int, tuple[int | None, ...]], ...]:
         """The records of the scales of each ``Normalize``, as a program lists them."""
         return tuple(
-            (node, tuple(self._scales.get(self._same[part]) for part in self.split.of[node]))
-            for node, description in enumerate(architecture.nodes)
-            if isinstance(description.layer, Normalize)
+            (index, tuple(self._scales.get(self._same[part]) for part in of))
+            for index, of in enumerate(self.architecture.split.of)
+            if isinstance(self.architecture.nodes[index].layer, Normalize)
         )
 
     def _emit(self, op: Op) -> int:
@@ -326,23 +326,24 @@ def _centred(part: Part) -> bool:
     return isinstance(part.layer, Normalize) and part.layer.center
 
 
-def _representatives(parts: Parts, shapes: tuple[tuple[int, ...], ...]) -> tuple[int, ...]:
+def _representatives(parts: SplitNetwork, shapes: tuple[tuple[int, ...], ...]) -> tuple[int, ...]:
     """The part that stands for each part: skips are what they skip, and weight-free twins one.
 
-    ``Flatten`` stands for its input too: it moves no pixel, dense layers and the output read it.
+    ``Flatten`` stands for its input too: it moves no pixel, and what mixes channels flattens.
     """
     same: list[int] = []
-    known: dict[Part, int] = {}
+    known: dict[tuple[object, ...], int] = {}
     for index, part in enumerate(parts.parts):
         layer = part.layer
         pools = isinstance(layer, GlobalAvgPool | LocalAvgPool)
-        vector = pools and not shapes[parts.parts[part.inputs[0]].node]
-        if isinstance(layer, Identity | Flatten) or vector:
+        pools_vector = pools and not shapes[parts.parts[part.inputs[0]].node]
+        if isinstance(layer, Identity | Flatten) or pools_vector:
             same.append(same[part.inputs[0]])
         elif isinstance(layer, WeightLayer):
             same.append(index)
         else:
             reads = (tuple(same[i] for i in read) for read in (part.inputs, part.statistics))
-            twin = Part(0, layer, *reads, width=0.0)
-            same.append(known.setdefault(twin, index))
+            # Of a vector, LayerNorm takes its statistics over what were pixels, too.
+            vector = isinstance(layer, LayerNorm) and not shapes[part.node]
+            same.append(known.setdefault((layer, *reads, vector), index))
     return tuple(same)

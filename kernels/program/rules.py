@@ -5,7 +5,7 @@ from __future__ import annotations
 from kernas.errors import ArchitectureError
 
 from ..architecture.activations import Activation, Elementwise
-from ..architecture.channels import Parts, layouts
+from ..architecture.channels import SplitNetwork, layouts
 from ..architecture.graph import Architecture
 from ..architecture.layers import (
     DepthwiseConv,
@@ -21,7 +21,7 @@ from ..architecture.layers import (
 from ..covariance.activations import check_smooth
 
 
-def sources(parts: Parts) -> tuple[frozenset[int], ...]:
+def sources(parts: SplitNetwork) -> tuple[frozenset[int], ...]:
     """For each part, the parts whose linear combination it is.
 
     A source is the input, or the output of a weight layer or of a nonlinearity; zeros have none.
@@ -37,21 +37,19 @@ def sources(parts: Parts) -> tuple[frozenset[int], ...]:
     return tuple(found)
 
 
-def check_rules(
-    architecture: Architecture, parts: Parts, shapes: tuple[tuple[int, ...], ...]
-) -> None:
+def check_rules(architecture: Architecture, shapes: tuple[tuple[int, ...], ...]) -> None:
     """Refuse a network with a node for which no exact rule exists.
 
     Args:
         architecture: the network.
-        parts: the same without concatenations.
         shapes: the pixels of its nodes.
 
     Raises:
         ArchitectureError: the message names the node, and the layer to insert.
     """
+    parts = architecture.split
     made_of, pixels = sources(parts), parts.pixels(shapes)
-    channels = layouts(architecture.nodes, part=False)
+    channels = layouts(architecture.nodes, fragment=False)
     for part in parts.parts:
         layers = [parts.parts[s].layer for i in part.inputs for s in made_of[i]]
         name = architecture.describe(part.node)

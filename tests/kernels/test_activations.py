@@ -229,7 +229,7 @@ def test_variances_for_which_the_series_fails_are_refused() -> None:
         (lambda: kk.LeakyRelu(float("nan")), "slope=nan: expected a finite number"),
         (lambda: kk.Sinusoid(frequency=0), "frequency=0: expected a finite number other than 0"),
         (lambda: kk.Exp(0), "rate=0"),
-        (lambda: kk.Gaussian(-1.0), "scale=-1.0: expected a number > 0"),
+        (lambda: kk.Gaussian(-1.0), "scale=-1.0: expected a finite number > 0"),
         (lambda: kk.Monomial(0), "degree=0: expected an integer from 1 to 30"),
         (lambda: kk.Hermite(True), "degree=True"),
         (lambda: kk.Elementwise("tahn"), "expected one of .*tanh.*register_elementwise"),

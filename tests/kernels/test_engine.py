@@ -207,6 +207,17 @@ def test_float32_diagonal_is_as_good_as_the_rest():
     assert np.max(np.abs(np.diag(single) / np.diag(exact) - 1)) < 1e-5
 
 
+def test_small_variances_keep_the_digits_of_float32():
+    """Each ReLU halves the variance: after sixty the product of two is no float32 any more."""
+    depth = [part for _ in range(66) for part in (kk.Dense(), kk.Relu())]
+    architecture = kk.serial(*depth, kk.Dense())
+    x = images(np.random.default_rng(0), 4, (20,))
+    with jax.enable_x64(True):
+        exact = NeuralKernel(architecture, get=BOTH)(x)
+    for ours, theirs in zip(NeuralKernel(architecture, get=BOTH)(x), exact, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-3)
+
+
 @pytest.mark.parametrize("distance", [1e-3, 1e-5, 1e-7])
 def test_nearly_equal_images_keep_the_stated_bound(distance):
     """Rounding of 4 ε, and 8 ε taken for equality, move the angle by sqrt(24 ε) a layer."""

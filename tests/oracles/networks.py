@@ -25,7 +25,7 @@ from kernas.kernels.architecture.activations import (
     Sin,
     Sinusoid,
 )
-from kernas.kernels.architecture.combinators import GraphBuilder, Part, parallel, residual, serial
+from kernas.kernels.architecture.combinators import GraphBuilder, Piece, parallel, residual, serial
 from kernas.kernels.architecture.graph import Architecture
 from kernas.kernels.architecture.layers import (
     AvgPool,
@@ -82,7 +82,7 @@ def shape_of(name: str) -> tuple[int, ...]:
     return VECTOR if layer in activations or "vector" in variation else IMAGE
 
 
-def _read(*parts: Part) -> Architecture:
+def _read(*parts: Piece) -> Architecture:
     """The parts, then ReLU, all pixels side by side and a dense layer."""
     return serial(*parts, Relu(), Flatten(), Dense())
 
@@ -142,6 +142,8 @@ def _weight_layers() -> dict[str, Architecture]:
 
 def _pools() -> dict[str, Architecture]:
     found = {f"AvgPool: {name}": _read(CONV, AvgPool(**own)) for name, own in POOL_WINDOWS.items()}
+    large = AvgPool((3, 7), padding="CIRCULAR")
+    found["AvgPool: CIRCULAR, larger than the image"] = _read(CONV, AvgPool(2, 2), large)
     found["AvgPool: of a nonlinearity"] = _read(CONV, Relu(), AvgPool(2), CONV)
     found["AvgPool: beside a skip"] = _read(CONV, residual(AvgPool(3, padding="SAME")))
     found["AvgPool: of the input"] = _read(AvgPool(2), CONV)
@@ -159,6 +161,7 @@ def _pools() -> dict[str, Architecture]:
     found["Flatten: image"] = serial(CONV, Relu(), Flatten(), Dense(), Relu(), Dense())
     found["Flatten: of weights"] = serial(CONV, Flatten(), Relu(), Dense())
     found["Flatten: vector"] = serial(Dense(), Flatten(), Relu(), Dense())
+    found["Flatten: vector, beside itself"] = serial(Dense(), residual(Flatten()), Relu(), Dense())
     return found
 
 
@@ -177,6 +180,10 @@ def _normalisations() -> dict[str, Architecture]:
         found[f"LayerNorm: {over}, of a sum"] = _read(parallel(CONV, CONV), norm)
         found[f"LayerNorm: {over}, pooled"] = _read(CONV, norm, AvgPool(2))
         found[f"LayerNorm: {over}, flattened"] = serial(CONV, Flatten(), norm, Relu(), Dense())
+        orders = (serial(norm, Flatten()), serial(Flatten(), norm))
+        for name, join in (("added", Sum()), ("concatenated", Concat())):
+            both = parallel(*orders, join=join)
+            found[f"LayerNorm: {over}, both sides of Flatten {name}"] = serial(CONV, both, Dense())
         found[f"LayerNorm: {over}, vector"] = serial(Dense(b_std=0.3), norm, Relu(), Dense())
         found[f"LayerNorm: {over}, Concat"] = _read(_two_widths(), norm)
         found[f"LayerNorm: {over}, depthwise"] = _read(CONV, DepthwiseConv(3), norm, Conv(1))

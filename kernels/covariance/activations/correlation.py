@@ -67,7 +67,8 @@ def correlation(k: Array, a: Array, b: Array) -> tuple[Array, Array]:
         a: variance of the left one, broadcast against ``k``; what rounding left below 0 is 0.
         b: variance of the right one, likewise.
     """
-    s = jnp.sqrt(jnp.maximum(a, 0) * jnp.maximum(b, 0))
+    # Not the root of the product, which is 0 in float32 for variances of 1e-20.
+    s = jnp.sqrt(jnp.maximum(a, 0)) * jnp.sqrt(jnp.maximum(b, 0))
     rho = jnp.where(s > 0, k / jnp.where(s > 0, s, 1), 0)
     size = jnp.abs(rho)
     return s, jnp.where(size > 1 - EQUAL * jnp.finfo(k.dtype).eps, jnp.sign(rho), rho)

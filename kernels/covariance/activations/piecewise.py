@@ -36,7 +36,8 @@ def piecewise_dual(
 
     ``R(ρ) = E[r(u) r(v)] = s (sin θ + (π − θ) cos θ) / 2π`` and
     ``T(ρ) = P(u > 0, v > 0) = (π − θ) / 2π`` with ``cos θ = ρ``: Cho & Saul 2009, equations (3)
-    and (6) at n = 1 and n = 0, halved twice.
+    and (6) at n = 1 and n = 0, halved. Sign passes no gradient: the
+    second moment of its slopes is 0.
     """
     if isinstance(left, Sign) or isinstance(right, Sign):
         return _sign_dual(left, right, k, a, b), jnp.zeros_like(k)

@@ -32,7 +32,7 @@ from .polynomial import polynomial_dual, polynomial_slope
 from .series import series_dual, series_slope
 from .trigonometric import sinusoid_dual, sinusoid_slope
 
-Dual = Callable[[Array, Array, Array], tuple[Array, Array]]
+Dual = partial[tuple[Array, Array]]
 PairDual = Callable[[Activation, Activation, Array, Array, Array], tuple[Array, Array]]
 Slope = Callable[[Activation, Array], Array]
 
@@ -61,11 +61,6 @@ def dual(left: Activation, right: Activation) -> Dual:
     against ``k``. Pairs within a family are in closed form, all others a series.
     """
     return partial(_formula(left, right), left, right)
-
-
-def formula_of(layer: type[Activation]) -> PairDual:
-    """The formula of the dual of a nonlinearity with itself."""
-    return next(formula for members, formula, _ in FAMILIES if issubclass(layer, members))
 
 
 def _formula(left: Activation, right: Activation) -> PairDual:
