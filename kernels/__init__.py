@@ -44,8 +44,8 @@ from .data import Dataset as Dataset
 from .data import load as load
 from .finite import EmpiricalKernel as EmpiricalKernel
 from .finite import finite_network as finite_network
-from .kernel import KernelFunction as KernelFunction
-from .kernel import Kernels as Kernels
+from .interface import KernelFunction as KernelFunction
+from .interface import Kernels as Kernels
 from .kernel import NeuralKernel as NeuralKernel
 from .program import Explanation as Explanation
 from .program import explain as explain

@@ -11,7 +11,7 @@ import numpy as np
 
 from kernas.errors import ConfigurationError, DataError
 
-from .kernel import Get, KernelFunction, Kernels, checked_get, checked_images
+from .interface import Get, KernelFunction, Kernels, checked_get, checked_images, names_of
 
 
 def as_kernel(kernel_fn: Callable[..., Any], get: Get | tuple[Get, ...] = "ntk") -> KernelFunction:
@@ -62,7 +62,7 @@ class AdaptedKernel:
                 another shape.
         """
         get = self.get if get is None else checked_get(get)
-        names = get if isinstance(get, tuple) else (get,)
+        names = names_of(get)
         left = checked_images(x1, "x1")
         right = left if x2 is None else checked_images(x2, "x2")
         if left.shape[1:] != right.shape[1:]:

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any, Literal, NamedTuple, Protocol, cast, get_args, overload, runtime_checkable
+from typing import Any, Literal, cast, get_args, overload
 
 import jax.numpy as jnp
 import numpy as np
@@ -22,39 +22,16 @@ from .engine import (
     Images,
     Statistics,
     TileShape,
+    balanced,
     bind,
     gram,
     prepare,
     tile_shape,
 )
+from .interface import Get, Kernels, checked_get, checked_images, names_of
 from .program import Program, lower
 
-Get = Literal["nngp", "ntk"]
-
 Backend = Literal["kernas", "neural-tangents"]
-
-
-class Kernels(NamedTuple):
-    """Both kernels of a network; ``None`` for one that was not asked for."""
-
-    nngp: Any
-    ntk: Any
-
-
-@runtime_checkable
-class KernelFunction(Protocol):
-    """What a kernel is to those who use one: a function of images, such as `NeuralKernel`.
-
-    ``kernel(x1, x2=None, get=None)`` returns ``(n1, n2)`` for a name, :class:`Kernels` for a tuple
-    of names. :func:`kernas.kernels.as_kernel` makes one of a ``kernel_fn`` of neural-tangents.
-    """
-
-    @property
-    def needs_bind(self) -> bool: ...
-
-    def __call__(
-        self, x1: Any, x2: Any = None, get: Get | tuple[Get, ...] | None = None
-    ) -> Any: ...
 
 
 @lru_cache(maxsize=256)
@@ -197,7 +174,7 @@ class NeuralKernel:
         statistics = None
         if program.needs_reference:
             statistics = bind(
-                program, reference, max_bytes=bind_bytes, tangent="ntk" in _names(self.get)
+                program, reference, max_bytes=bind_bytes, tangent="ntk" in names_of(self.get)
             )
         digest = hashlib.sha256(np.ascontiguousarray(reference, np.float64).tobytes()).hexdigest()
         bound = _Bound(statistics, x.shape[1:], len(reference), seed, digest)
@@ -217,13 +194,13 @@ class NeuralKernel:
             UnboundKernelError, DataError, ArchitectureError: as for a call.
         """
         x = checked_images(x, "x")
-        tangent = "ntk" in _names(self.get if get is None else checked_get(get))
+        tangent = "ntk" in names_of(self.get if get is None else checked_get(get))
         program = self._program(x.shape[1:])
         if self.backend == "neural-tangents":
             return PreparedImages(x, program, None, tangent)
         statistics = self._statistics(program, tangent)
         tiles = self._tiles(program, statistics, tangent)
-        chunk = _balanced(len(x), tiles.chunk)
+        chunk = balanced(len(x), tiles.chunk)
         images = prepare(program, x, statistics, chunk=chunk, tangent=tangent)
         return PreparedImages(images, program, statistics, tangent)
 
@@ -257,7 +234,7 @@ class NeuralKernel:
                 express it.
         """
         get = self.get if get is None else checked_get(get)
-        tangent = "ntk" in _names(get)
+        tangent = "ntk" in names_of(get)
         left = x1 if isinstance(x1, PreparedImages) else self.prepare(x1, get)
         right = None
         if x2 is not None:
@@ -269,14 +246,14 @@ class NeuralKernel:
         if isinstance(rows, np.ndarray):
             assert not isinstance(columns, Images)
             most = self._neural_tangents_side(program, tangent)
-            side = _balanced(longest, most)
+            side = balanced(longest, most)
             K, T = neural_tangents.gram(
                 self.architecture, rows, columns, side=side, tangent=tangent
             )
             return _result(get, K, T)
         assert not isinstance(columns, np.ndarray)
         most = self._tiles(program, statistics, tangent).side
-        side = _balanced(longest, most)
+        side = balanced(longest, most)
         K, T = gram(program, rows, columns, statistics, side=side, tangent=tangent)
         _fill_equal_images(K, T, rows, columns or rows)
         return _result(get, K, T)
@@ -353,7 +330,7 @@ class NeuralKernel:
             ``backend``; ``dtype``; ``tile_bytes``; ``tile_side`` and, of the own engine,
             ``record_chunk``, the most images on each side of a tile and in a chunk of records.
         """
-        tangent = "ntk" in _names(self.get)
+        tangent = "ntk" in names_of(self.get)
         program = self._program(tuple(image_shape))
         common = {
             "backend": self.backend,
@@ -386,52 +363,6 @@ class NeuralKernel:
                 'tangent kernel; bind NeuralKernel(architecture, get=("nngp", "ntk"))'
             )
         return statistics
-
-
-def _names(get: Get | tuple[Get, ...]) -> tuple[Get, ...]:
-    return get if isinstance(get, tuple) else (get,)
-
-
-def checked_get(get: Any) -> Get | tuple[Get, ...]:
-    """The names of kernels, a list as a tuple.
-
-    Raises:
-        ConfigurationError: they are not ``"nngp"``, ``"ntk"`` or a tuple of both, each once.
-    """
-    names = tuple(get) if isinstance(get, list | tuple) else (get,)
-    if not names or len(set(names)) < len(names) or not set(names) <= {"nngp", "ntk"}:
-        raise ConfigurationError(
-            f"get={get!r}: expected 'nngp', 'ntk' or a tuple of both, each once"
-        )
-    return cast("tuple[Get, ...]", names) if isinstance(get, list | tuple) else get
-
-
-def checked_images(x: Any, name: str) -> np.ndarray:
-    """Images or vectors as an array.
-
-    Raises:
-        DataError: they have NaN, no real numbers or the wrong number of axes.
-    """
-    array = np.asarray(x)
-    if array.ndim not in (2, 4) or 0 in array.shape:
-        raise DataError(
-            f"{name} has shape {array.shape}: expected (n, height, width, channels) or "
-            "(n, features); give grey images an axis of one channel, x[..., None]"
-        )
-    if array.dtype.kind not in "fiub":
-        raise DataError(f"{name} has dtype {array.dtype}: expected real numbers")
-    finite = np.isfinite(array).reshape(len(array), -1).all(axis=1)
-    if not finite.all():
-        raise DataError(
-            f"{name}[{int(np.argmin(finite))}] has NaN or infinite pixels: expected finite "
-            "numbers; drop or repair the image"
-        )
-    return array
-
-
-def _balanced(length: int, most: int) -> int:
-    """Parts as equal as possible, none larger than ``most``."""
-    return -(-length // -(-length // most))
 
 
 def _result(get: Get | Sequence[Get], K: np.ndarray, T: np.ndarray | None) -> np.ndarray | Kernels:

@@ -7,5 +7,6 @@ from .records import bind as bind
 from .records import prepare as prepare
 from .tiles import DEFAULT_TILE_BYTES as DEFAULT_TILE_BYTES
 from .tiles import TileShape as TileShape
+from .tiles import balanced as balanced
 from .tiles import gram as gram
 from .tiles import tile_shape as tile_shape

@@ -148,6 +148,11 @@ def fill_tiles(
                 progress(len(row) * len(col) * (2 if symmetric and i != j else 1))
 
 
+def balanced(length: int, most: int) -> int:
+    """The size of parts as equal as possible, none larger than ``most``."""
+    return -(-length // -(-length // most))
+
+
 def _tile(program: Program, block: Block) -> Moment:
     needed = program.needed(records=False)
     last_reads = program.last_reads(needed)

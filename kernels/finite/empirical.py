@@ -15,7 +15,8 @@ from jax import Array
 
 from kernas.errors import ConfigurationError, DataError
 
-from ..kernel import Get, Kernels, checked_get, checked_images
+from ..engine import balanced
+from ..interface import Get, Kernels, checked_get, checked_images, names_of
 
 Apply = Callable[[Any, Any], Any]
 
@@ -130,7 +131,7 @@ class EmpiricalKernel:
                 not hold the gradient of one image.
         """
         get = self.get if get is None else checked_get(get)
-        names = get if isinstance(get, tuple) else (get,)
+        names = names_of(get)
         left = _images(x1, "x1")
         right = None if x2 is None else _images(x2, "x2")
         if right is not None and left.shape[1:] != right.shape[1:]:
@@ -180,7 +181,7 @@ class EmpiricalKernel:
         compiled = _compiled(self.apply)
 
         def forward(x: np.ndarray) -> np.ndarray:
-            side = _balanced(len(x), most)
+            side = balanced(len(x), most)
             f = [np.asarray(compiled.forward(self.params, x[i])) for i in _blocks(len(x), side)]
             return np.concatenate(f)[: len(x)]
 
@@ -196,8 +197,8 @@ class EmpiricalKernel:
         at_a_time = self.block_bytes // (2 * sizes.gradient + sizes.image)
         K = np.zeros((len(left), len(left if right is None else right)))
         if at_a_time >= min(FEWEST_IMAGES, longest):
-            side = _balanced(longest, min(at_a_time, FORWARD_IMAGES))
-            together = _balanced(outputs, at_a_time // side)
+            side = balanced(longest, min(at_a_time, FORWARD_IMAGES))
+            together = balanced(outputs, at_a_time // side)
             self._add_rows(K, left, right, side, np.arange(outputs), together)
         else:
             most = (self.block_bytes - sizes.gradient) // max(sizes.image, 1)
@@ -206,7 +207,7 @@ class EmpiricalKernel:
                     f"block_bytes={self.block_bytes}: the gradient of one image takes "
                     f"{sizes.gradient + sizes.image}; give at least that"
                 )
-            side = _balanced(len(left), min(most, FORWARD_IMAGES))
+            side = balanced(len(left), min(most, FORWARD_IMAGES))
             self._add_products(K, left, right, side, outputs)
         K = (K / outputs).astype(left.dtype)
         return K if right is not None else _mirrored(K)
@@ -323,11 +324,6 @@ def _bytes(tree: Any) -> int:
         math.prod(jnp.shape(leaf)) * jnp.result_type(leaf).itemsize
         for leaf in jax.tree.leaves(tree)
     )
-
-
-def _balanced(length: int, most: int) -> int:
-    """Parts as equal as possible, none larger than ``most``."""
-    return -(-length // -(-length // most))
 
 
 def _blocks(length: int, side: int) -> Iterator[np.ndarray]:

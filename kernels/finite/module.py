@@ -40,7 +40,6 @@ from ..architecture import (
 from ..architecture.pools import pooling_matrix
 from ..architecture.windows import WindowLayer, axis_padding, stride_of, window_of
 from ..covariance.activations.functions import function_of
-from .network import Normalization, Parameterization
 
 BATCHNORM_EPSILON = 1e-5
 BATCHNORM_MOMENTUM = 0.9
@@ -59,8 +58,8 @@ class FiniteNetwork(nn.Module):
     architecture: Architecture
     width: int
     outputs: int | None = 1
-    parameterization: Parameterization = "ntk"
-    normalization: Normalization = "batchnorm"
+    parameterization: str = "ntk"
+    normalization: str = "batchnorm"
     scales: tuple[tuple[int, tuple[float, ...]], ...] = ()
 
     @nn.compact

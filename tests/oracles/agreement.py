@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import jax
 import numpy as np
-from oracles.numpy_kernel import Evaluation
+from oracles.numpy_kernel import evaluate
 
 from kernas.kernels import Kernels, NeuralKernel
 from kernas.kernels.architecture.graph import Architecture
@@ -51,13 +51,7 @@ def expected_kernels(
         x2: images ``(n2, …)``; ``x1`` if not given.
         reference: images whose statistics ``Normalize`` uses.
     """
-    parts = [np.asarray(x, np.float64) for x in (x1, x1 if x2 is None else x2)]
-    if reference is not None:
-        parts.append(np.asarray(reference, np.float64))
-    images, index = np.unique(np.concatenate(parts), axis=0, return_inverse=True)
-    left, right, *rest = np.split(index.reshape(-1), np.cumsum([len(p) for p in parts])[:-1])
-    weights = np.bincount(rest[0], minlength=len(images)) / len(rest[0]) if rest else None
-    evaluation = Evaluation(architecture, images, weights)
+    evaluation, left, right = evaluate(architecture, x1, x2, reference)
     whole = evaluation.output()
     deviations = [np.sqrt(np.diag(part)) for part in whole]
     return Expected(

@@ -64,15 +64,26 @@ def oracle(
             mean, ``DepthwiseConv`` of the raw input, ``MaxPool`` that is not taken as an average,
             an output with pixels, nodes that do not align, ``Normalize`` without reference.
     """
+    evaluation, left, right = evaluate(architecture, x1, x2, reference, branches)
+    nngp, ntk = evaluation.output()
+    return nngp[np.ix_(left, right)], ntk[np.ix_(left, right)]
+
+
+def evaluate(
+    architecture: Architecture,
+    x1: np.ndarray,
+    x2: np.ndarray | None = None,
+    reference: np.ndarray | None = None,
+    branches: Branches = "exact",
+) -> tuple[Evaluation, np.ndarray, np.ndarray]:
+    """All images of :func:`oracle` together, and which of them ``x1`` and ``x2`` are."""
     parts = [np.asarray(x, np.float64) for x in (x1, x1 if x2 is None else x2)]
     if reference is not None:
         parts.append(np.asarray(reference, np.float64))
     images, index = np.unique(np.concatenate(parts), axis=0, return_inverse=True)
     left, right, *rest = np.split(index.reshape(-1), np.cumsum([len(p) for p in parts])[:-1])
     weights = np.bincount(rest[0], minlength=len(images)) / len(rest[0]) if rest else None
-    evaluation = Evaluation(architecture, images, weights, branches)
-    nngp, ntk = evaluation.output()
-    return nngp[np.ix_(left, right)], ntk[np.ix_(left, right)]
+    return Evaluation(architecture, images, weights, branches), left, right
 
 
 def normalize_scales(architecture: Architecture, reference: np.ndarray) -> dict[int, np.ndarray]:

@@ -1,0 +1,76 @@
+"""What a kernel is to those who use one, and the checks that every kernel makes."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple, Protocol, cast, runtime_checkable
+
+import numpy as np
+
+from kernas.errors import ConfigurationError, DataError
+
+Get = Literal["nngp", "ntk"]
+
+
+class Kernels(NamedTuple):
+    """Both kernels of a network; ``None`` for one that was not asked for."""
+
+    nngp: Any
+    ntk: Any
+
+
+@runtime_checkable
+class KernelFunction(Protocol):
+    """What a kernel is to those who use one: a function of images, such as `NeuralKernel`.
+
+    ``kernel(x1, x2=None, get=None)`` returns ``(n1, n2)`` for a name, :class:`Kernels` for a tuple
+    of names. :func:`kernas.kernels.as_kernel` makes one of a ``kernel_fn`` of neural-tangents.
+    """
+
+    @property
+    def needs_bind(self) -> bool: ...
+
+    def __call__(
+        self, x1: Any, x2: Any = None, get: Get | tuple[Get, ...] | None = None
+    ) -> Any: ...
+
+
+def names_of(get: Get | tuple[Get, ...]) -> tuple[Get, ...]:
+    """The kernels that are wanted."""
+    return get if isinstance(get, tuple) else (get,)
+
+
+def checked_get(get: Any) -> Get | tuple[Get, ...]:
+    """The names of kernels, a list as a tuple.
+
+    Raises:
+        ConfigurationError: they are not ``"nngp"``, ``"ntk"`` or a tuple of both, each once.
+    """
+    names = tuple(get) if isinstance(get, list | tuple) else (get,)
+    if not names or len(set(names)) < len(names) or not set(names) <= {"nngp", "ntk"}:
+        raise ConfigurationError(
+            f"get={get!r}: expected 'nngp', 'ntk' or a tuple of both, each once"
+        )
+    return cast("tuple[Get, ...]", names) if isinstance(get, list | tuple) else get
+
+
+def checked_images(x: Any, name: str) -> np.ndarray:
+    """Images or vectors as an array.
+
+    Raises:
+        DataError: they have NaN, no real numbers or the wrong number of axes.
+    """
+    array = np.asarray(x)
+    if array.ndim not in (2, 4) or 0 in array.shape:
+        raise DataError(
+            f"{name} has shape {array.shape}: expected (n, height, width, channels) or "
+            "(n, features); give grey images an axis of one channel, x[..., None]"
+        )
+    if array.dtype.kind not in "fiub":
+        raise DataError(f"{name} has dtype {array.dtype}: expected real numbers")
+    finite = np.isfinite(array).reshape(len(array), -1).all(axis=1)
+    if not finite.all():
+        raise DataError(
+            f"{name}[{int(np.argmin(finite))}] has NaN or infinite pixels: expected finite "
+            "numbers; drop or repair the image"
+        )
+    return array
