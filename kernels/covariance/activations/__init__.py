@@ -13,12 +13,12 @@ theorem 1; Daniely et al. 2016 for the name). The formulas, each with its source
 ``series.py``          any smooth function, and any other two that meet
 =====================  ================================================
 
-``table.py`` says which is used for which; ``accuracy.py`` how exact the series is.
+``families.py`` says which is used for which; ``accuracy.py`` how exact the series is.
 """
 
 from .accuracy import check_accuracy as check_accuracy
 from .accuracy import check_smooth as check_smooth
 from .accuracy import quadrature_error as quadrature_error
-from .table import dual as dual
-from .table import has_closed_form as has_closed_form
-from .table import stein_slopes as stein_slopes
+from .families import dual as dual
+from .families import has_closed_form as has_closed_form
+from .families import stein_slopes as stein_slopes

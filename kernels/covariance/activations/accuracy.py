@@ -12,9 +12,9 @@ import numpy as np
 from kernas.errors import ArchitectureError
 
 from ...architecture.activations import Activation
+from .families import has_closed_form
 from .functions import derivative_of, function_of
 from .series import series_dual
-from .table import has_closed_form
 
 TOLERANCE = 1e-6
 """Largest error of a series that is used, relative to the size of the two nonlinearities."""
