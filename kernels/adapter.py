@@ -11,7 +11,16 @@ import numpy as np
 
 from kernas.errors import ConfigurationError, DataError
 
-from .interface import Get, KernelFunction, Kernels, checked_get, checked_images, names_of
+from .interface import (
+    Get,
+    KernelFunction,
+    Kernels,
+    check_equal_shapes,
+    checked_get,
+    checked_images,
+    names_of,
+    wanted,
+)
 
 
 def as_kernel(kernel_fn: Callable[..., Any], get: Get | tuple[Get, ...] = "ntk") -> KernelFunction:
@@ -65,11 +74,7 @@ class AdaptedKernel:
         names = names_of(get)
         left = checked_images(x1, "x1")
         right = left if x2 is None else checked_images(x2, "x2")
-        if left.shape[1:] != right.shape[1:]:
-            raise DataError(
-                f"x1 has images of {left.shape[1:]} and x2 of {right.shape[1:]}: expected equal "
-                "shapes"
-            )
+        check_equal_shapes(left.shape[1:], right.shape[1:])
         dtype = jnp.result_type(float)
         first = jnp.asarray(left, dtype)
         second = None if x2 is None else jnp.asarray(right, dtype)
@@ -81,6 +86,4 @@ class AdaptedKernel:
                     f"kernel_fn returned {name} of shape {matrix.shape}: expected "
                     f"{(len(left), len(right))}; end the network with Flatten or GlobalAvgPool"
                 )
-        if isinstance(get, tuple):
-            return Kernels(matrices.get("nngp"), matrices.get("ntk"))
-        return matrices[get]
+        return wanted(get, matrices.get("nngp"), matrices.get("ntk"))

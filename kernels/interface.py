@@ -74,3 +74,22 @@ def checked_images(x: Any, name: str) -> np.ndarray:
             "numbers; drop or repair the image"
         )
     return array
+
+
+def check_equal_shapes(first: tuple[int, ...], second: tuple[int, ...]) -> None:
+    """Refuse images of two shapes.
+
+    Raises:
+        DataError: the shapes, without the number of images, differ.
+    """
+    if first != second:
+        raise DataError(f"x1 has images of {first} and x2 of {second}: expected equal shapes")
+
+
+def wanted(
+    get: Get | tuple[Get, ...], K: np.ndarray | None, T: np.ndarray | None
+) -> np.ndarray | Kernels:
+    """What a call with ``get`` returns: a matrix for a name, :class:`Kernels` for a tuple."""
+    if isinstance(get, tuple):
+        return Kernels(K if "nngp" in get else None, T if "ntk" in get else None)
+    return cast(np.ndarray, K if get == "nngp" else T)

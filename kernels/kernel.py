@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any, Literal, cast, get_args, overload
+from typing import Any, Literal, get_args, overload
 
 import jax.numpy as jnp
 import numpy as np
@@ -28,7 +28,15 @@ from .engine import (
     prepare,
     tile_shape,
 )
-from .interface import Get, Kernels, checked_get, checked_images, names_of
+from .interface import (
+    Get,
+    Kernels,
+    check_equal_shapes,
+    checked_get,
+    checked_images,
+    names_of,
+    wanted,
+)
 from .program import Program, lower
 
 Backend = Literal["kernas", "neural-tangents"]
@@ -250,13 +258,13 @@ class NeuralKernel:
             K, T = neural_tangents.gram(
                 self.architecture, rows, columns, side=side, tangent=tangent
             )
-            return _result(get, K, T)
+            return wanted(get, K, T)
         assert not isinstance(columns, np.ndarray)
         most = self._tiles(program, statistics, tangent).side
         side = balanced(longest, most)
         K, T = gram(program, rows, columns, statistics, side=side, tangent=tangent)
         _fill_equal_images(K, T, rows, columns or rows)
-        return _result(get, K, T)
+        return wanted(get, K, T)
 
     def normalization_scales(self) -> dict[int, tuple[float, ...]]:
         """What each ``Normalize`` of the bound network divides by: ``√(v − m)``, or ``√v``.
@@ -301,11 +309,8 @@ class NeuralKernel:
     def _check_prepared(
         self, left: PreparedImages, right: PreparedImages | None, tangent: bool
     ) -> None:
-        if right is not None and left._program.image_shape != right._program.image_shape:
-            raise DataError(
-                f"x1 has images of {left._program.image_shape} and x2 of "
-                f"{right._program.image_shape}: expected equal shapes"
-            )
+        if right is not None:
+            check_equal_shapes(left._program.image_shape, right._program.image_shape)
         for side in (left, right or left):
             program = self._program(side._program.image_shape)
             statistics = self._statistics(program, tangent)
@@ -363,12 +368,6 @@ class NeuralKernel:
                 'tangent kernel; bind NeuralKernel(architecture, get=("nngp", "ntk"))'
             )
         return statistics
-
-
-def _result(get: Get | Sequence[Get], K: np.ndarray, T: np.ndarray | None) -> np.ndarray | Kernels:
-    if isinstance(get, tuple):
-        return Kernels(K if "nngp" in get else None, T if "ntk" in get else None)
-    return K if get == "nngp" else cast(np.ndarray, T)
 
 
 def _fill_equal_images(K: np.ndarray, T: np.ndarray | None, left: Images, right: Images) -> None:

@@ -34,7 +34,7 @@ from ..architecture.layers import (
     Normalize,
     WindowLayer,
 )
-from ..engine.tiles import TilesOfRow, fill_tiles
+from ..engine import TilesOfRow, fill_tiles
 from ..program import correlated_terms
 from .stax_layers import ACTIVATIONS, apply, flattened, kernel_fn, mixture
 

@@ -1,5 +1,7 @@
 """Execution of covariance programs: records of images, then tiles of pairs."""
 
+from .blocks import balanced as balanced
+from .blocks import blocks as blocks
 from .records import DEFAULT_BIND_BYTES as DEFAULT_BIND_BYTES
 from .records import Images as Images
 from .records import Statistics as Statistics
@@ -7,6 +9,7 @@ from .records import bind as bind
 from .records import prepare as prepare
 from .tiles import DEFAULT_TILE_BYTES as DEFAULT_TILE_BYTES
 from .tiles import TileShape as TileShape
-from .tiles import balanced as balanced
+from .tiles import TilesOfRow as TilesOfRow
+from .tiles import fill_tiles as fill_tiles
 from .tiles import gram as gram
 from .tiles import tile_shape as tile_shape

@@ -21,6 +21,7 @@ from kernas.errors import ConfigurationError
 from ..covariance.activations import check_accuracy, has_closed_form
 from ..covariance.normalization import inverse_variance
 from ..program.ops import DualOp, MeanOp, MomentOp, Program, ScaleOp, VarianceOp
+from .blocks import blocks
 from .instructions import (
     Block,
     Moment,
@@ -79,17 +80,15 @@ class Statistics:
 
 def pair_bytes(program: Program, *, records: bool, tangent: bool) -> int:
     """Most bytes of moments alive at once for one pair, by walking the program."""
-    needed = program.needed(records=records)
-    last_reads = program.last_reads(needed)
     item = jnp.dtype(jnp.result_type(float)).itemsize * (2 if tangent else 1)
     alive: dict[int, int] = {}
     most = 0
-    for index in needed:
+    for index, last_reads in program.schedule(records=records):
         op = program.ops[index]
         if isinstance(op, MomentOp):
             alive[index] = item * math.prod(op.left) * math.prod(op.right)
         most = max(most, sum(alive.values()))
-        for value in last_reads[index]:
+        for value in last_reads:
             del alive[value]
     return most
 
@@ -152,12 +151,11 @@ def prepare(
     """
     pixels = as_pixels(x)
     parts: list[tuple[dict[int, Record], Moment]] = []
-    for start in range(0, len(pixels), chunk):
-        rows = jnp.minimum(jnp.arange(start, start + chunk), len(pixels) - 1)
+    scales = {} if statistics is None else statistics.scales
+    grand_means = {} if statistics is None else statistics.grand_means
+    for block in blocks(len(pixels), chunk):
         records: dict[int, Record] = {}
-        side = Side(pixels[rows], records)
-        scales = {} if statistics is None else statistics.scales
-        grand_means = {} if statistics is None else statistics.grand_means
+        side = Side(pixels[block.filled], records)
         met = None
         if statistics is not None and program.meets_reference:
             reference = Side(statistics.reference.pixels, statistics.reference.records)
@@ -193,12 +191,10 @@ def _walk(program: Program, alone: Block, met: Block | None, *, binding: bool) -
         binding: the images are the reference images, whose statistics are recorded as well.
     """
     records = alone.left.records
-    needed = program.needed(records=True)
-    last_reads = program.last_reads(needed)
     own: dict[int, Moment] = {}
     shared: dict[int, Moment] = {}
     output: Moment | None = None
-    for index in needed:
+    for index, last_reads in program.schedule(records=True):
         op = program.ops[index]
         match op:
             case VarianceOp():
@@ -220,7 +216,7 @@ def _walk(program: Program, alone: Block, met: Block | None, *, binding: bool) -
                     shared[index] = execute(op, shared, met)
         if index == program.output:
             output = own[index]
-        for value in last_reads[index]:
+        for value in last_reads:
             own.pop(value)
             shared.pop(value, None)
     if output is None:  # the network is zero everywhere

@@ -12,7 +12,8 @@ from jax import Array
 
 from kernas.errors import ConfigurationError
 
-from ..program.ops import MomentOp, Program
+from ..program.ops import MomentOp, Program, Schedule
+from .blocks import blocks
 from .instructions import Block, Moment, execute
 from .records import Images, Statistics, pair_bytes
 
@@ -94,13 +95,14 @@ def gram(
         return K, T
     scales = {} if statistics is None else statistics.scales
     grand_means = {} if statistics is None else statistics.grand_means
+    schedule = program.schedule(records=False)
 
     def tiles_of(row: np.ndarray) -> TilesOfRow:
         left_side = left.take(row)
 
         def tile(col: np.ndarray) -> Moment:
             sides = left_side, columns.take(col)
-            return _tile(program, Block(*sides, False, scales, grand_means, tangent))
+            return _tile(program, schedule, Block(*sides, False, scales, grand_means, tangent))
 
         return tile
 
@@ -128,49 +130,33 @@ def fill_tiles(
         symmetric: the columns are the rows: one triangle of tiles is computed and mirrored.
         progress: called with the number of pairs after each tile.
     """
-    rows, cols = (_parts(length, side) for length in K.shape)
-    for i, row in enumerate(rows):
-        tile = tiles_of(_filled(row, side))
-        for j, col in enumerate(cols):
-            if symmetric and j < i:
+    for row in blocks(K.shape[0], side):
+        tile = tiles_of(row.filled)
+        for col in blocks(K.shape[1], side):
+            if symmetric and col.rows.start < row.rows.start:
                 continue
-            parts = tile(_filled(col, side))
+            diagonal = symmetric and col.rows == row.rows
+            parts = tile(col.filled)
             for whole, part in zip((K, T), parts, strict=True):
                 if whole is None or part is None:
                     continue
                 block = np.asarray(part)[: len(row), : len(col)]
-                if symmetric and i == j:
+                if diagonal:
                     block = np.triu(block) + np.triu(block, 1).T
-                whole[row[0] : row[-1] + 1, col[0] : col[-1] + 1] = block
-                if symmetric and i != j:
-                    whole[col[0] : col[-1] + 1, row[0] : row[-1] + 1] = block.T
+                whole[row.rows, col.rows] = block
+                if symmetric:
+                    whole[col.rows, row.rows] = block.T
             if progress is not None:
-                progress(len(row) * len(col) * (2 if symmetric and i != j else 1))
+                progress(len(row) * len(col) * (2 if symmetric and not diagonal else 1))
 
 
-def balanced(length: int, most: int) -> int:
-    """The size of parts as equal as possible, none larger than ``most``."""
-    return -(-length // -(-length // most))
-
-
-def _tile(program: Program, block: Block) -> Moment:
-    needed = program.needed(records=False)
-    last_reads = program.last_reads(needed)
+def _tile(program: Program, schedule: Schedule, block: Block) -> Moment:
     values: dict[int, Moment] = {}
-    for index in needed:
+    for index, last_reads in schedule:
         op = program.ops[index]
         assert isinstance(op, MomentOp)
         values[index] = execute(op, values, block)
-        for value in last_reads[index]:
+        for value in last_reads:
             del values[value]
     assert program.output is not None
     return values[program.output].map(lambda part: part[0, 0, 0, 0])
-
-
-def _parts(length: int, side: int) -> list[np.ndarray]:
-    return [np.arange(start, min(start + side, length)) for start in range(0, length, side)]
-
-
-def _filled(indices: np.ndarray, side: int) -> np.ndarray:
-    """Indices repeated at the end to ``side`` of them, so that all tiles share one compilation."""
-    return np.concatenate([indices, np.full(side - len(indices), indices[-1])])

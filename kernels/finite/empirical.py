@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -13,10 +13,18 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from kernas.errors import ConfigurationError, DataError
+from kernas.errors import ConfigurationError
 
-from ..engine import balanced
-from ..interface import Get, Kernels, checked_get, checked_images, names_of
+from ..engine import TilesOfRow, balanced, blocks, fill_tiles
+from ..interface import (
+    Get,
+    Kernels,
+    check_equal_shapes,
+    checked_get,
+    checked_images,
+    names_of,
+    wanted,
+)
 
 Apply = Callable[[Any, Any], Any]
 
@@ -134,20 +142,13 @@ class EmpiricalKernel:
         names = names_of(get)
         left = _images(x1, "x1")
         right = None if x2 is None else _images(x2, "x2")
-        if right is not None and left.shape[1:] != right.shape[1:]:
-            raise DataError(
-                f"x1 has images of {left.shape[1:]} and x2 of {right.shape[1:]}: expected equal "
-                "shapes"
-            )
+        if right is not None:
+            check_equal_shapes(left.shape[1:], right.shape[1:])
         outputs = self._outputs(left)
         sizes = self._sizes(left)
-        ntk = None
-        if "ntk" in names:
-            ntk = self._ntk(left, right, outputs, sizes)
+        ntk = self._ntk(left, right, outputs, sizes) if "ntk" in names else None
         nngp = self._nngp(left, right, sizes) if "nngp" in names else None
-        if isinstance(get, tuple):
-            return Kernels(nngp, ntk)
-        return nngp if nngp is not None else np.asarray(ntk)
+        return wanted(get, nngp, ntk)
 
     def _outputs(self, x: np.ndarray) -> int:
         """The number of outputs, from the shapes alone."""
@@ -182,7 +183,8 @@ class EmpiricalKernel:
 
         def forward(x: np.ndarray) -> np.ndarray:
             side = balanced(len(x), most)
-            f = [np.asarray(compiled.forward(self.params, x[i])) for i in _blocks(len(x), side)]
+            filled = [x[block.filled] for block in blocks(len(x), side)]
+            f = [np.asarray(compiled.forward(self.params, some)) for some in filled]
             return np.concatenate(f)[: len(x)]
 
         f = forward(left)
@@ -199,7 +201,13 @@ class EmpiricalKernel:
         if at_a_time >= min(FEWEST_IMAGES, longest):
             side = balanced(longest, min(at_a_time, FORWARD_IMAGES))
             together = balanced(outputs, at_a_time // side)
-            self._add_rows(K, left, right, side, np.arange(outputs), together)
+            # Past the last output: a row of zeros.
+            padded = np.arange(-(-outputs // together) * together).clip(max=outputs)
+            for some in padded.reshape(-1, together):
+                part = np.zeros_like(K)
+                tiles_of = self._contracted(left, right, some, outputs)
+                fill_tiles(part, None, tiles_of, side=side, symmetric=right is None)
+                K += part
         else:
             most = (self.block_bytes - sizes.gradient) // max(sizes.image, 1)
             if most < 1:
@@ -212,31 +220,25 @@ class EmpiricalKernel:
         K = (K / outputs).astype(left.dtype)
         return K if right is not None else _mirrored(K)
 
-    def _add_rows(
-        self,
-        K: np.ndarray,
-        left: np.ndarray,
-        right: np.ndarray | None,
-        side: int,
-        outputs: np.ndarray,
-        together: int,
-    ) -> None:
-        """Blocks of the Jacobian, of ``side`` images and ``together`` outputs, times each other."""
+    def _contracted(
+        self, left: np.ndarray, right: np.ndarray | None, some: np.ndarray, outputs: int
+    ) -> Callable[[np.ndarray], TilesOfRow]:
+        """Tiles of the Jacobian of some outputs times itself."""
         compiled = _compiled(self.apply)
-        # Past the last output: a row of zeros.
-        padded = np.pad(outputs, (0, -len(outputs) % together), constant_values=len(outputs))
-        for some in padded.reshape(-1, together):
-            for i in _blocks(len(left), side):
-                rows = compiled.rows(self.params, left[i], some, len(outputs))
-                for j in _blocks(K.shape[1], side):
-                    if right is None and j[0] > i[0]:
-                        continue
-                    if right is None and j[0] == i[0]:
-                        columns = rows
-                    else:
-                        x = left if right is None else right
-                        columns = compiled.rows(self.params, x[j], some, len(outputs))
-                    _add(K, i, j, np.asarray(compiled.contract(rows, columns)))
+
+        def tiles_of(row: np.ndarray) -> TilesOfRow:
+            rows = compiled.rows(self.params, left[row], some, outputs)
+
+            def tile(col: np.ndarray) -> tuple[Array, None]:
+                if right is None and np.array_equal(row, col):
+                    return compiled.contract(rows, rows), None
+                x = left if right is None else right
+                columns = compiled.rows(self.params, x[col], some, outputs)
+                return compiled.contract(rows, columns), None
+
+            return tile
+
+        return tiles_of
 
     def _add_products(
         self, K: np.ndarray, left: np.ndarray, right: np.ndarray | None, side: int, outputs: int
@@ -247,10 +249,11 @@ class EmpiricalKernel:
         for j in range(K.shape[1]):
             for output in range(outputs):
                 direction = compiled.gradient(self.params, x[j : j + 1], output)
-                for i in _blocks(len(left), side):
-                    if right is not None or i[-1] >= j:
-                        column = compiled.derivative(self.params, left[i], direction, output)
-                        _add(K, i, np.array([j]), np.asarray(column)[:, None])
+                for block in blocks(len(left), side):
+                    if right is not None or block.rows.stop > j:
+                        x1 = left[block.filled]
+                        column = compiled.derivative(self.params, x1, direction, output)
+                        K[block.rows, j] += np.asarray(column)[: len(block)]
 
 
 class _Sizes(NamedTuple):
@@ -324,18 +327,6 @@ def _bytes(tree: Any) -> int:
         math.prod(jnp.shape(leaf)) * jnp.result_type(leaf).itemsize
         for leaf in jax.tree.leaves(tree)
     )
-
-
-def _blocks(length: int, side: int) -> Iterator[np.ndarray]:
-    """Indices in blocks of one size, the last padded with its last index."""
-    for start in range(0, length, side):
-        yield np.minimum(np.arange(start, start + side), length - 1)
-
-
-def _add(K: np.ndarray, i: np.ndarray, j: np.ndarray, block: np.ndarray) -> None:
-    """Add a block, less its padding."""
-    rows, columns = len(np.unique(i)), len(np.unique(j))
-    K[i[0] : i[0] + rows, j[0] : j[0] + columns] += block[:rows, :columns]
 
 
 def _mirrored(K: np.ndarray) -> np.ndarray:

@@ -15,6 +15,9 @@ from ..architecture.layers import AvgPool, GlobalAvgPool, WeightLayer
 
 Pixels = tuple[int, int]
 
+Schedule = tuple[tuple[int, tuple[int, ...]], ...]
+"""Instructions in order, each with the values that it is the last to read."""
+
 
 @dataclass(frozen=True)
 class Op:
@@ -219,20 +222,20 @@ class Program:
         """Whether every image has to be paired with the reference images first."""
         return any(isinstance(op, MeanOp) for op in self.ops)
 
-    def needed(self, *, records: bool) -> tuple[int, ...]:
-        """Instructions to execute, in order: for the output, or for the records as well."""
+    def schedule(self, *, records: bool) -> Schedule:
+        """Instructions to execute, each with the moments that no later one of them reads.
+
+        Args:
+            records: those of the records as well as of the output.
+        """
         wanted = set() if self.output is None else {self.output}
         if records:
             wanted |= {i for i, op in enumerate(self.ops) if isinstance(op, RecordOp)}
         for index in range(len(self.ops) - 1, -1, -1):
             if index in wanted:
                 wanted.update(self.ops[index].reads)
-        return tuple(sorted(wanted))
-
-    def last_reads(self, needed: tuple[int, ...]) -> dict[int, tuple[int, ...]]:
-        """For each of these instructions, the moments that no later one of them reads."""
-        last = {value: index for index in needed for value in self.ops[index].reads}
-        ends: dict[int, tuple[int, ...]] = dict.fromkeys(needed, ())
+        last = {value: index for index in sorted(wanted) for value in self.ops[index].reads}
+        ends: dict[int, tuple[int, ...]] = dict.fromkeys(sorted(wanted), ())
         for value, index in last.items():
             ends[index] += (value,)
-        return ends
+        return tuple(ends.items())
