@@ -18,11 +18,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from .activations import Activation
-from .channels import split
+from .channels import SplitNetwork
 from .layers import (
     AvgPool,
     Flatten,
@@ -33,7 +32,6 @@ from .layers import (
     Layer,
     LayerNorm,
     LocalAvgPool,
-    Node,
     Sum,
     WeightLayer,
     Zero,
@@ -65,18 +63,15 @@ class _Share(Layer):
     share: float
 
 
-def simplify(graph: Sequence[Node]) -> tuple[tuple[Term, ...], Terms]:
+def simplify(parts: SplitNetwork) -> tuple[tuple[Term, ...], Terms]:
     """Rewrite a graph into nodes that read integer combinations of nodes.
 
-    ``Sum`` and ``Identity`` disappear into the combinations, ``Zero`` into the empty one and
-    ``Concat`` into its parts. Pools are distributed over sums, so that cells which differ only in
-    where they add are equal. Nodes that the output does not read are dropped.
+    ``Sum`` and ``Identity`` disappear into the combinations, ``Zero`` into the empty one. Pools are
+    distributed over sums, so that cells which differ only in where they add are equal. Nodes that
+    the output does not read are dropped.
 
     Returns:
         The nodes in topological order, and the combination that is the output.
-
-    Raises:
-        ArchitectureError: the inputs of a sum do not align.
     """
     nodes: list[Term] = []
     known: dict[Term, int] = {}
@@ -95,14 +90,13 @@ def simplify(graph: Sequence[Node]) -> tuple[tuple[Term, ...], Terms]:
     def mixed(read: tuple[int, ...]) -> Terms:
         shares: dict[Terms, float] = {}
         for part in read:
-            shares[values[part]] = shares.get(values[part], 0.0) + parts.parts[part].width
+            shares[values[part]] = shares.get(values[part], 0.0) + parts.parts[part].block.width
         if len(shares) == 1:
             return next(iter(shares))
         whole = sum(shares.values())
         terms = [add(Term(_Share(round(w / whole, 12)), inputs)) for inputs, w in shares.items()]
         return _combine([(term, 1) for term in terms])
 
-    parts = split(graph)
     values: list[Terms] = []
     for part in parts.parts:
         layer = part.layer
@@ -157,9 +151,9 @@ def _drop_unread(nodes: list[Term], output: Terms) -> tuple[tuple[Term, ...], Te
     return kept, renumber(output)
 
 
-def content_hash(graph: Sequence[Node]) -> str:
+def content_hash(parts: SplitNetwork) -> str:
     """SHA-256, in hexadecimal, of the canonical form: equal networks have equal hashes."""
-    nodes, output = simplify(graph)
+    nodes, output = simplify(parts)
     readout = (*nodes, Term(Sum(), output))
     certificate = _Labelling(readout).certificate()
     text = json.dumps(certificate, separators=(",", ":"))

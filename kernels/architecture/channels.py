@@ -138,14 +138,14 @@ class Part:
         inputs: parts that it acts on channel by channel; for a :class:`FullWeightLayer` all the
             parts whose channels it mixes.
         statistics: of a :class:`LayerNorm`, the parts over whose channels it takes them.
-        width: its channels relative to the other parts; pixels of a flattened image apart.
+        block: its channels.
     """
 
     node: int
     layer: Layer
     inputs: tuple[int, ...]
     statistics: tuple[int, ...]
-    width: float
+    block: ChannelBlock
 
 
 @dataclass(frozen=True)
@@ -207,6 +207,6 @@ def split(nodes: Sequence[Node]) -> SplitNetwork:
         assert layout is not None
         first = len(parts)
         for block, read in zip(layout, reads, strict=True):
-            parts.append(Part(index, layer, read, statistics, block.width))
+            parts.append(Part(index, layer, read, statistics, block))
         of.append(tuple(range(first, len(parts))))
     return SplitNetwork(tuple(parts), tuple(of))

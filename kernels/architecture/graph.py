@@ -71,7 +71,7 @@ class Architecture:
 
         SHA-256 of the canonical form (see :mod:`kernas.kernels.architecture.canonical`).
         """
-        return content_hash(self.nodes)
+        return content_hash(self.split)
 
     @cached_property
     def split(self) -> SplitNetwork:
@@ -119,12 +119,12 @@ class Architecture:
                 f"input shape {shape}: expected (height, width, channels) or (features,), "
                 "without the batch axis"
             )
-        layouts(self.nodes, fragment=False)
+        network = self.split  # refuses what does not align, before any size is looked at
         pixels: list[Shape] = []
         for index, node in enumerate(self.nodes):
             parents = [pixels[i] for i in node.inputs]
             pixels.append(self._output_pixels(index, parents, shape[:-1]))
-        self._check_flattened(tuple(pixels))
+        self._check_flattened(network, tuple(pixels))
         return tuple(pixels)
 
     def _output_pixels(self, index: int, parents: list[Shape], image: Shape) -> Shape:
@@ -157,9 +157,9 @@ class Architecture:
             )
         return parents[0]
 
-    def _check_flattened(self, shapes: tuple[Shape, ...]) -> None:
-        pixels = self.split.pixels(shapes)
-        for part in self.split.parts:
+    def _check_flattened(self, network: SplitNetwork, shapes: tuple[Shape, ...]) -> None:
+        pixels = network.pixels(shapes)
+        for part in network.parts:
             sizes = {pixels[i] for i in part.inputs}
             if isinstance(part.layer, Sum) and len(sizes) > 1:
                 raise ArchitectureError(

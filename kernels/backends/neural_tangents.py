@@ -103,7 +103,7 @@ def pair_kernel(
             values: list[Any] = []
 
             def mixed(read: tuple[int, ...], *, flat: bool) -> Any:
-                weights = [parts.parts[i].width * math.prod(pixels[i]) for i in read]
+                weights = [parts.parts[i].block.width * math.prod(pixels[i]) for i in read]
                 kernels = [flattened(stax, values[i]) if flat else values[i] for i in read]
                 return mixture(kernels, weights)
 

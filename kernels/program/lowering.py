@@ -166,7 +166,7 @@ class _Lowering:
             value = self.moment(part, part)
             height, width = self.pixels[self._same[part]]
             key = value if value is None or not flat else self.flat(value)
-            channels[key] = channels.get(key, 0.0) + self.parts[part].width * height * width
+            channels[key] = channels.get(key, 0.0) + self.parts[part].block.width * height * width
         whole = sum(channels.values())
         terms = [(value, w / whole) for value, w in channels.items() if value is not None]
         if len(channels) == 1:

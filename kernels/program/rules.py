@@ -5,7 +5,7 @@ from __future__ import annotations
 from kernas.errors import ArchitectureError
 
 from ..architecture.activations import Activation, Elementwise
-from ..architecture.channels import SplitNetwork, layouts
+from ..architecture.channels import SplitNetwork
 from ..architecture.graph import Architecture
 from ..architecture.layers import (
     DepthwiseConv,
@@ -49,7 +49,6 @@ def check_rules(architecture: Architecture, shapes: tuple[tuple[int, ...], ...])
     """
     parts = architecture.split
     made_of, pixels = sources(parts), parts.pixels(shapes)
-    channels = layouts(architecture.nodes, fragment=False)
     for part in parts.parts:
         layers = [parts.parts[s].layer for i in part.inputs for s in made_of[i]]
         name = architecture.describe(part.node)
@@ -70,7 +69,7 @@ def check_rules(architecture: Architecture, shapes: tuple[tuple[int, ...], ...])
                 _check_features(name, layers)
                 _check_zero_mean(name, reads[0], layers)
             case DepthwiseConv():
-                if any(block.raw for block in channels[part.node] or ()):
+                if part.block.raw:
                     raise ArchitectureError(
                         f"{name} convolves each channel of the raw input, whose few channels have "
                         "no limit; insert Conv(1) before"
