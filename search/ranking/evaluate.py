@@ -13,7 +13,7 @@ from kernas.errors import ConfigurationError
 from kernas.kernels.regression import ScoreValue
 
 from ..scores import Score, evaluate_scores
-from ..spaces import Candidate
+from ..spaces import Candidate, repeated_name
 from .environment import compilations
 from .run_folder import Record
 from .table import DEGENERATE, ERROR, OK, Row
@@ -127,10 +127,6 @@ def check_names(candidates: Sequence[Candidate]) -> None:
     """
     if not candidates:
         raise ConfigurationError("no candidate given: expected at least one, e.g. space.sample(10)")
-    names: set[str] = set()
-    for candidate in candidates:
-        if candidate.name in names:
-            raise ConfigurationError(
-                f"candidate {candidate.name!r} is given twice; give every candidate once"
-            )
-        names.add(candidate.name)
+    name = repeated_name(candidates)
+    if name is not None:
+        raise ConfigurationError(f"candidate {name!r} is given twice; give every candidate once")

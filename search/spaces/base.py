@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
@@ -26,6 +26,16 @@ class Candidate:
     def architecture(self) -> Architecture:
         """The architecture that the name stands for."""
         return self.build()
+
+
+def repeated_name(candidates: Iterable[Candidate]) -> str | None:
+    """The first name that stands twice among candidates."""
+    names: set[str] = set()
+    for candidate in candidates:
+        if candidate.name in names:
+            return candidate.name
+        names.add(candidate.name)
+    return None
 
 
 class Space(Protocol):

@@ -9,7 +9,7 @@ from pathlib import Path
 from kernas.errors import ArchitectureError, DataError
 from kernas.kernels import Architecture
 
-from .base import Candidate, Space
+from .base import Candidate, Space, repeated_name
 
 
 def read_candidates(items: Iterable[str | Path], space: Space) -> list[Candidate]:
@@ -33,13 +33,9 @@ def read_candidates(items: Iterable[str | Path], space: Space) -> list[Candidate
         candidates += _read_item(item, space)
     if not candidates:
         raise DataError("the list of architectures is empty: give cell strings or files of them")
-    names: set[str] = set()
-    for candidate in candidates:
-        if candidate.name in names:
-            raise DataError(
-                f"{candidate.name!r} stands in the list twice; give every architecture once"
-            )
-        names.add(candidate.name)
+    name = repeated_name(candidates)
+    if name is not None:
+        raise DataError(f"{name!r} stands in the list twice; give every architecture once")
     return candidates
 
 
