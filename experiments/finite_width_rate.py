@@ -130,7 +130,7 @@ def rate(found: dict[int, np.ndarray]) -> dict[str, float]:
 
 def figure(result: dict[str, Any]) -> Figure:
     """Distance against width, log-log: a panel a kernel, a colour a network."""
-    drawn = Figure(figsize=(8, 3.8), layout="constrained")
+    drawn = Figure(figsize=(10, 4.4), layout="constrained")
     panels = drawn.subplots(1, 2, sharey=True)
     for axes, name in zip(panels, ("nngp", "ntk"), strict=True):
         axes.set(title=name.upper(), xscale="log", yscale="log", xlabel="width")

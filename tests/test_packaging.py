@@ -23,9 +23,10 @@ def run(*command, cwd=ROOT):
 
 @pytest.fixture(scope="module")
 def tracked():
-    listed = run("git", "ls-files", "-s")
-    if listed.returncode:
+    if not (ROOT / ".git").exists():
         pytest.skip("not a git checkout: the tracked files are not known")
+    listed = run("git", "ls-files", "-s")
+    assert listed.returncode == 0, listed.stderr
     modes = (line.split(None, 3) for line in listed.stdout.splitlines())
     return [path for mode, _, _, path in modes if mode != "120000"]
 
