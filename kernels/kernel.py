@@ -19,6 +19,7 @@ from .backends import neural_tangents
 from .engine import (
     DEFAULT_BIND_BYTES,
     DEFAULT_TILE_BYTES,
+    Blocking,
     Images,
     Statistics,
     TileShape,
@@ -114,6 +115,7 @@ class NeuralKernel:
     get: Get | tuple[Get, ...] = "ntk"
     tile_bytes: int = DEFAULT_TILE_BYTES
     backend: Backend = "kernas"
+    blocking: Blocking | None = None
     _bound: _Bound | None = None
 
     def __post_init__(self) -> None:
@@ -182,7 +184,10 @@ class NeuralKernel:
         statistics = None
         if program.needs_reference:
             statistics = bind(
-                program, reference, max_bytes=bind_bytes, tangent="ntk" in names_of(self.get)
+                program,
+                reference,
+                max_bytes=bind_bytes,
+                with_tangent="ntk" in names_of(self.get),
             )
         digest = hashlib.sha256(np.ascontiguousarray(reference, np.float64).tobytes()).hexdigest()
         bound = _Bound(statistics, x.shape[1:], len(reference), seed, digest)
@@ -209,7 +214,7 @@ class NeuralKernel:
         statistics = self._statistics(program, tangent)
         tiles = self._tiles(program, statistics, tangent)
         chunk = balanced(len(x), tiles.chunk)
-        images = prepare(program, x, statistics, chunk=chunk, tangent=tangent)
+        images = prepare(program, x, statistics, chunk=chunk, with_tangent=tangent)
         return PreparedImages(images, program, statistics, tangent)
 
     @overload
@@ -260,10 +265,8 @@ class NeuralKernel:
             )
             return wanted(get, K, T)
         assert not isinstance(columns, np.ndarray)
-        most = self._tiles(program, statistics, tangent).side
-        side = balanced(longest, most)
-        K, T = gram(program, rows, columns, statistics, side=side, tangent=tangent)
-        _fill_equal_images(K, T, rows, columns or rows)
+        tile = self._tiles(program, statistics, tangent)
+        ((K, T),) = gram(program, rows, columns, statistics, tile=tile, with_tangent=tangent)
         return wanted(get, K, T)
 
     def normalization_scales(self) -> dict[int, tuple[float, ...]]:
@@ -282,7 +285,8 @@ class NeuralKernel:
                 "the scales are those of reference images; call kernel.bind(x_train)"
             )
         program = self._program(self._bound.image_shape)
-        known = {} if self._bound.statistics is None else self._bound.statistics.scales
+        statistics = self._bound.statistics
+        known = {} if statistics is None else statistics.constants.scales
 
         def deviation(record: int | None) -> float:
             inverse = 0.0 if record is None else float(known[record])
@@ -304,7 +308,13 @@ class NeuralKernel:
 
     def _tiles(self, program: Program, statistics: Statistics | None, tangent: bool) -> TileShape:
         n_reference = 0 if statistics is None else len(statistics.reference)
-        return tile_shape(program, self.tile_bytes, n_reference, tangent=tangent)
+        return tile_shape(
+            program,
+            self.tile_bytes,
+            n_reference,
+            blocking=self.blocking or Blocking(by_plane=False),
+            with_tangent=tangent,
+        )
 
     def _check_prepared(
         self, left: PreparedImages, right: PreparedImages | None, tangent: bool
@@ -346,7 +356,12 @@ class NeuralKernel:
             return {**common, "tile_side": self._neural_tangents_side(program, tangent)}
         statistics = None if self._bound is None else self._bound.statistics
         tiles = self._tiles(program, statistics, tangent)
-        return {**common, "tile_side": tiles.side, "record_chunk": tiles.chunk}
+        return {
+            **common,
+            "tile_rows": tiles.rows,
+            "tile_columns": tiles.columns,
+            "record_chunk": tiles.chunk,
+        }
 
     def _statistics(self, program: Program, tangent: bool) -> Statistics | None:
         if not program.needs_reference:
@@ -362,20 +377,9 @@ class NeuralKernel:
                 f"{self._bound.image_shape}; bind it to images of the same shape"
             )
         statistics = self._bound.statistics
-        if statistics is not None and tangent and not statistics.tangent:
+        if statistics is not None and tangent and not statistics.with_tangent:
             raise UnboundKernelError(
                 f"the kernel was bound with get={self.get!r}, which recorded no statistics of the "
                 'tangent kernel; bind NeuralKernel(architecture, get=("nngp", "ntk"))'
             )
         return statistics
-
-
-def _fill_equal_images(K: np.ndarray, T: np.ndarray | None, left: Images, right: Images) -> None:
-    """Put the kernel of an image with itself wherever an image meets its equal."""
-    both = np.concatenate([np.asarray(left.pixels), np.asarray(right.pixels)])
-    rows = np.ascontiguousarray(both.reshape(len(both), -1))
-    _, kind = np.unique(rows.view(f"V{rows.strides[0]}").ravel(), return_inverse=True)
-    i, j = np.nonzero(kind[: len(left), None] == kind[None, len(left) :])
-    for whole, own in ((K, left.self_moment.K), (T, left.self_moment.T)):
-        if whole is not None and own is not None:
-            whole[i, j] = np.asarray(own)[i]

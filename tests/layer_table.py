@@ -32,7 +32,7 @@ from kernas.kernels.architecture.layers import (
     WeightLayer,
 )
 from kernas.kernels.covariance import images, normalization, pools, sums, weights
-from kernas.kernels.covariance.activations import dual, has_closed_form
+from kernas.kernels.covariance.activations import formula_of, has_closed_form
 from kernas.kernels.program import lower
 
 TESTS = Path(__file__).parent
@@ -134,7 +134,7 @@ def formula_file(name: str) -> str:
         return "–"
     if issubclass(layer, Activation):
         (sample, *_) = samples_of(layer)
-        module = dual(sample, sample).func.__module__
+        module = formula_of(sample, sample).__module__
     elif issubclass(layer, WeightLayer):
         module = weights.__name__
     else:

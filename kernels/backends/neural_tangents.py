@@ -211,7 +211,7 @@ def gram(
 
     def tiles_of(row: np.ndarray) -> TilesOfRow:
         left = jnp.asarray(x1[row], dtype)
-        return lambda col: kernel(left, jnp.asarray(columns[col], dtype))
+        return lambda col, _: kernel(left, jnp.asarray(columns[col], dtype))
 
-    fill_tiles(K, T, tiles_of, side=side, symmetric=x2 is None)
+    fill_tiles([K, T], tiles_of, rows=side, columns=side, symmetric=x2 is None)
     return K, T

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import reduce
+
 import jax.numpy as jnp
 from jax import Array, lax
 
@@ -9,27 +12,25 @@ UNROLLED_CHANNELS = 16
 """Up to so many channels the sum is written out, so that equal pixels give equal numbers."""
 
 
-def image_moment(left: Array, right: Array, *, paired: bool) -> Array:
-    """``K[p, q] = x[p] · x'[q] / C``.
+def channels_of(images: Array) -> Sequence[Array] | Array:
+    """Few channels one by one, many as they are: ``[channels, h, w, *pairs]``."""
+    return list(images) if len(images) <= UNROLLED_CHANNELS else images
 
-    Args:
-        left: images ``[n, h, w, channels]``.
-        right: images ``[n', h', w', channels]``.
-        paired: image ``i`` only with image ``i`` (then ``n = n'``), instead of all with all.
 
-    Returns:
-        ``[h, w, h', w', n, n']``, or ``[h, w, h', w', n]`` if paired.
-    """
-    channels = left.shape[-1]
-    x = jnp.transpose(left, (3, 1, 2, 0))[:, :, :, None, None, :]
-    y = jnp.transpose(right, (3, 1, 2, 0))[:, None, None, :, :, :]
-    if not paired:
-        x, y = x[..., :, None], y[..., None, :]
-    if channels <= UNROLLED_CHANNELS:
-        return sum((x[c] * y[c] for c in range(1, channels)), x[0] * y[0]) / channels
-    if paired:
-        return jnp.sum(x * y, axis=0) / channels
+def image_moment(left: Sequence[Array] | Array, right: Sequence[Array] | Array) -> Array:
+    """``K[p, q] = x[p] · x'[q] / C``, the channels of both broadcast against each other."""
+    channels = len(left)
+    if isinstance(left, Sequence):
+        products = [x * y for x, y in zip(left, right, strict=True)]
+        return reduce(jnp.add, products) * (1 / channels)
+    first = left[0] * right[0]
+    total = lax.fori_loop(1, channels, lambda c, total: total + left[c] * right[c], first)
+    return total / channels
+
+
+def vector_moment(left: Array, right: Array) -> Array:
+    """``K = x · x' / C`` of all pairs of vectors: ``[n, C]`` and ``[n', C]`` to ``[n, n']``."""
     product = lax.dot_general(
-        left, right, (((3,), (3,)), ((), ())), precision=lax.Precision.HIGHEST
+        left, right, (((1,), (1,)), ((), ())), precision=lax.Precision.HIGHEST
     )
-    return jnp.transpose(product, (1, 2, 4, 5, 0, 3)) / channels
+    return product / left.shape[-1]

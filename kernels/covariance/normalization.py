@@ -13,11 +13,6 @@ import jax.numpy as jnp
 from jax import Array
 
 
-def reference_mean(x: Array) -> Array:
-    """Mean over reference images and their pixels: ``[h, w, h', w', r, n]`` → ``[h', w', n]``."""
-    return jnp.mean(x, axis=(0, 1, 4))
-
-
 def inverse_variance(second_moment: Array, squared_mean: Array) -> Array:
     """``1 / (v − m)``, and 0 where the channel does not vary beyond rounding."""
     variance = second_moment - squared_mean
@@ -35,7 +30,7 @@ def center_moment(
     """``x[p, q] − u'[q] − u[p] + m``: subtract the reference mean on either side, or on both.
 
     Args:
-        x: a moment ``[h, w, h', w', *pairs]``.
+        x: a moment.
         left_mean: covariance of the left pixel with the right side's mean, to be subtracted where
             the *right* side is centred; broadcast against ``x``.
         right_mean: covariance of the right pixel with the left side's mean, subtracted where the

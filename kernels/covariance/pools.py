@@ -1,51 +1,62 @@
-"""Pools and readouts: weight-free linear maps of pixels, applied to one side of a moment."""
+"""Pools and readouts: weight-free linear maps of pairs of pixels, for each axis by itself."""
 
 from __future__ import annotations
 
 from functools import reduce
 
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 
-from ..architecture.layers import AvgPool, GlobalAvgPool
-from ..architecture.pools import pooling_divisor
-from ..architecture.windows import output_size, stride_of, tap_offsets
-from .shifts import shifted
+HIGHEST = lax.Precision.HIGHEST
 
 
-def pool_side(layer: AvgPool | GlobalAvgPool, x: Array, side: int) -> Array:
-    """``L x`` (``side`` 0) or ``x Lᵀ`` (``side`` 1): average one image's pixels over windows.
-
-    ``L`` is separable per axis and so is its divisor, for either edge rule.
+def gathered(x: Array, axis: int, reads: Array, weights: Array) -> Array:
+    """``y[i] = weights[i] · Σ_k x[reads[k, i]]`` along an axis.
 
     Args:
-        layer: the pool.
-        x: a moment ``[h, w, h', w', *pairs]``.
-        side: 0 for the left image's pixels, 1 for the right one's.
+        x: any array.
+        axis: of the pairs.
+        reads: positions ``(taps, outputs)``; the axis' length where nothing is read.
+        weights: ``(outputs,)``.
     """
-    axes = (2 * side, 2 * side + 1)
-    if isinstance(layer, GlobalAvgPool):
-        return jnp.mean(x, axis=axes, keepdims=True)
-    for image_axis, axis in enumerate(axes):
-        x = _pool_axis(layer, x, image_axis, axis)
-    return x
-
-
-def _pool_axis(layer: AvgPool, x: Array, image_axis: int, axis: int) -> Array:
-    size, stride = x.shape[axis], stride_of(layer)[image_axis]
-    rows = output_size("AvgPool", layer, image_axis, size)
-    circular = layer.padding == "CIRCULAR"
-    taps = tap_offsets(layer, image_axis, size)
-    total = reduce(
-        jnp.add, [shifted(x, (axis,), tap, stride, rows, circular=circular) for tap in taps]
-    )
-    weights = 1 / pooling_divisor(layer, image_axis, size)
+    taken = [jnp.take(x, tap, axis, mode="fill", fill_value=0) for tap in reads]
     shape = [1] * x.ndim
-    shape[axis] = len(weights)
-    return total * jnp.asarray(weights, x.dtype).reshape(shape)
+    shape[axis] = -1
+    return reduce(jnp.add, taken) * weights.reshape(shape)
 
 
-def flatten_moment(x: Array) -> Array:
-    """``(1/P) Σ_p x[p, p]``: all pixels side by side, as a moment of one pixel."""
-    trace = jnp.einsum("hwhw...->...", x)
-    return (trace / (x.shape[0] * x.shape[1]))[None, None, None, None]
+def multiplied(x: Array, axis: int, matrix: Array) -> Array:
+    """``y[i] = Σ_j matrix[i, j] · x[j]`` along an axis, of both parts of a moment."""
+
+    def product(part: Array) -> Array:
+        return jnp.moveaxis(
+            jnp.tensordot(matrix, part, ((1,), (axis,)), precision=HIGHEST), 0, axis
+        )
+
+    if not jnp.iscomplexobj(x):
+        return product(x)
+    return lax.complex(product(lax.real(x)), product(lax.imag(x)))
+
+
+def weighed(x: Array, rows: Array, columns: Array) -> Array:
+    """``y = Σ_{i, j} rows[r, i] · columns[r, j] · x[i, j]`` for several readouts ``r``.
+
+    A global average pool weighs all pairs alike; a local one of radius ``c`` by the number of
+    windows that hold both pixels (Li et al. 2019, section 4.2), which is a product over the axes.
+
+    Args:
+        x: a moment ``[i, j, *pairs]``.
+        rows: ``(readouts, i)``.
+        columns: ``(readouts, j)``.
+    """
+    weights = (rows[:, :, None] * columns[:, None, :]).reshape(len(rows), -1)
+    pairs = x.shape[2:]
+
+    def product(part: Array) -> Array:
+        return jnp.matmul(weights, part.reshape(weights.shape[1], -1), precision=HIGHEST)
+
+    if not jnp.iscomplexobj(x):
+        return product(x).reshape(-1, *pairs)
+    both = product(jnp.stack([lax.real(x), lax.imag(x)], axis=2))
+    both = both.reshape(-1, 2, *pairs)
+    return lax.complex(both[:, 0], both[:, 1])

@@ -1,5 +1,6 @@
 """Execution of covariance programs: records of images, then tiles of pairs."""
 
+from .blocking import Blocking as Blocking
 from .blocks import balanced as balanced
 from .blocks import blocks as blocks
 from .records import DEFAULT_BIND_BYTES as DEFAULT_BIND_BYTES
@@ -13,3 +14,4 @@ from .tiles import TilesOfRow as TilesOfRow
 from .tiles import fill_tiles as fill_tiles
 from .tiles import gram as gram
 from .tiles import tile_shape as tile_shape
+from .workers import Device as Device

@@ -1,17 +1,17 @@
 """What is computed once per image: variances, and covariances with the reference images' means.
 
-Both phases walk the program once, instruction by instruction, on up to two blocks of pairs: every
-image with itself (its variances), and, if a centred ``Normalize`` needs it, every reference image
-with every image (its covariance with the channels' means). They interleave, since the variances of
-a layer need the means of the layer before.
+Both phases run up to two plans side by side: of every image with itself, which has its variances at
+displacement 0, and, if a centred ``Normalize`` needs it, of every reference image with every image,
+for its covariance with the channels' means. They interleave, since the variances of a layer need
+the means of the layer before.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -19,19 +19,14 @@ from jax import Array
 from kernas.errors import ConfigurationError
 
 from ..covariance.activations import check_accuracy, has_closed_form
+from ..covariance.moments import covariance
 from ..covariance.normalization import inverse_variance
-from ..program.ops import DualOp, MeanOp, MomentOp, Program, ScaleOp, VarianceOp
+from ..program.ops import DualOp, MeanOp, Program, ScaleOp, VarianceOp
+from ..program.planning import LocalStep, RecordStep, Step, plan_means, plan_variances
 from .blocks import blocks
-from .instructions import (
-    Block,
-    Moment,
-    Record,
-    Side,
-    execute,
-    grand_mean,
-    pixel_variances,
-    reference_means,
-)
+from .memory import pair_bytes
+from .planes import Constants, Side
+from .steps import Block, run_step
 
 DEFAULT_BIND_BYTES = 4 * 2**30
 """Default bound on the bytes of the block in which the reference images meet each other."""
@@ -44,21 +39,18 @@ class Images:
     Attributes:
         pixels: ``[n, h, w, channels]``.
         records: per image, by instruction.
-        self_moment: ``K(x, x)`` and ``Θ(x, x)``, ``[n]``.
     """
 
     pixels: Array
-    records: dict[int, Record]
-    self_moment: Moment
+    records: dict[int, Array]
 
     def __len__(self) -> int:
         return len(self.pixels)
 
-    def take(self, indices: np.ndarray) -> Side:
-        """Some of the images, as one side of a block."""
-        chosen = jnp.asarray(indices)
-        records = {i: record.map(lambda r: r[..., chosen]) for i, record in self.records.items()}
-        return Side(self.pixels[chosen], records)
+    @property
+    def side(self) -> Side:
+        """All images as one side of a block."""
+        return Side(self.pixels, self.records)
 
 
 @dataclass(frozen=True)
@@ -67,30 +59,31 @@ class Statistics:
 
     Attributes:
         reference: the reference images with their records.
-        scales: ``1 / (v − m)`` of each normalised node.
-        grand_means: covariance of the reference means with themselves, ``K`` and ``Θ``.
-        tangent: whether the tangent kernel's means were recorded too.
+        constants: of each normalised node.
+        with_tangent: whether the tangent kernel's means were recorded too.
     """
 
     reference: Images
-    scales: dict[int, Array]
-    grand_means: dict[int, Record]
-    tangent: bool
+    constants: Constants
+    with_tangent: bool
 
 
-def pair_bytes(program: Program, *, records: bool, tangent: bool) -> int:
-    """Most bytes of moments alive at once for one pair, by walking the program."""
-    item = jnp.dtype(jnp.result_type(float)).itemsize * (2 if tangent else 1)
-    alive: dict[int, int] = {}
-    most = 0
-    for index, last_reads in program.schedule(records=records):
-        op = program.ops[index]
-        if isinstance(op, MomentOp):
-            alive[index] = item * math.prod(op.left) * math.prod(op.right)
-        most = max(most, sum(alive.values()))
-        for value in last_reads:
-            del alive[value]
-    return most
+NO_CONSTANTS = Constants({}, {})
+"""Of a program without ``Normalize``."""
+
+
+@jax.jit
+def take(side: Side, indices: np.ndarray) -> Side:
+    """Some of the images of a side."""
+    records = {i: record[..., indices] for i, record in side.records.items()}
+    return Side(side.images[indices], records)
+
+
+def record_bytes(program: Program, n_reference: int, *, with_tangent: bool) -> int:
+    """Most bytes that the moments of one image take while its records are computed."""
+    alone = pair_bytes(plan_variances(program), with_tangent=with_tangent)
+    met = pair_bytes(plan_means(program), with_tangent=with_tangent)
+    return alone + n_reference * met
 
 
 def as_pixels(x: np.ndarray) -> Array:
@@ -99,34 +92,38 @@ def as_pixels(x: np.ndarray) -> Array:
     return pixels[:, None, None, :] if pixels.ndim == 2 else pixels
 
 
-def bind(program: Program, reference: np.ndarray, *, max_bytes: int, tangent: bool) -> Statistics:
+def bind(
+    program: Program, reference: np.ndarray, *, max_bytes: int, with_tangent: bool
+) -> Statistics:
     """Record the statistics of the reference images, all of their pairs in one block.
 
     Raises:
         ConfigurationError: the block does not fit into ``max_bytes``.
         ArchitectureError: a nonlinearity's series is not exact enough at these variances.
     """
-    per_pair = pair_bytes(program, records=True, tangent=tangent)
     images = len(reference)
-    pairs = images**2 if program.meets_reference else images
-    if pairs * per_pair > max_bytes:
-        fitting = max_bytes // per_pair
-        fitting = math.isqrt(fitting) if program.meets_reference else fitting
+    needed = images * record_bytes(program, images, with_tangent=with_tangent)
+    if needed > max_bytes:
+        fitting = images
+        while (
+            fitting > 1
+            and fitting * record_bytes(program, fitting, with_tangent=with_tangent) > max_bytes
+        ):
+            fitting -= 1
         raise ConfigurationError(
-            f"n_reference={images} images of {program.image_shape} need {pairs * per_pair} bytes "
+            f"n_reference={images} images of {program.image_shape} need {needed} bytes "
             f"to be met with each other, the bound is bind_bytes={max_bytes}; bind with "
             f"n_reference={fitting} or fewer, smaller images, or a larger bind_bytes"
         )
     pixels = as_pixels(reference)
-    records: dict[int, Record] = {}
-    scales: dict[int, Array] = {}
-    grand_means: dict[int, Record] = {}
+    records: dict[int, Array] = {}
+    constants = Constants({}, {})
     side = Side(pixels, records)
-    alone = Block(side, side, True, scales, grand_means, tangent)
-    met = Block(side, side, False, scales, grand_means, tangent)
-    self_moment = _walk(program, alone, met if program.meets_reference else None, binding=True)
+    alone = Block(side, side, True, constants, with_tangent)
+    met = Block(side, side, False, constants, with_tangent)
+    _record(program, alone, met, binding=True)
     _check_series(program, records)
-    return Statistics(Images(pixels, records, self_moment), scales, grand_means, tangent)
+    return Statistics(Images(pixels, records), constants, with_tangent)
 
 
 def prepare(
@@ -135,7 +132,7 @@ def prepare(
     statistics: Statistics | None,
     *,
     chunk: int,
-    tangent: bool,
+    with_tangent: bool,
 ) -> Images:
     """Compute the records of images, ``chunk`` at a time; the last chunk is filled up.
 
@@ -144,81 +141,99 @@ def prepare(
         x: images ``(n, h, w, channels)`` or vectors ``(n, features)``.
         statistics: of the bound kernel, ``None`` if the program needs none.
         chunk: images at a time.
-        tangent: whether the tangent kernel is wanted.
+        with_tangent: whether the tangent kernel is wanted.
 
     Raises:
         ArchitectureError: a nonlinearity's series is not exact enough at these variances.
     """
     pixels = as_pixels(x)
-    parts: list[tuple[dict[int, Record], Moment]] = []
-    scales = {} if statistics is None else statistics.scales
-    grand_means = {} if statistics is None else statistics.grand_means
+    constants = NO_CONSTANTS if statistics is None else statistics.constants
+    parts: list[dict[int, Array]] = []
     for block in blocks(len(pixels), chunk):
-        records: dict[int, Record] = {}
+        records: dict[int, Array] = {}
         side = Side(pixels[block.filled], records)
-        met = None
-        if statistics is not None and program.meets_reference:
-            reference = Side(statistics.reference.pixels, statistics.reference.records)
-            met = Block(reference, side, False, scales, grand_means, tangent)
-        alone = Block(side, side, True, scales, grand_means, tangent)
-        parts.append((records, _walk(program, alone, met, binding=False)))
-    records = {i: _join([part[0][i] for part in parts], len(pixels)) for i in parts[0][0]}
+        reference = side
+        if statistics is not None:
+            reference = statistics.reference.side
+        alone = Block(side, side, True, constants, with_tangent)
+        met = Block(reference, side, False, constants, with_tangent)
+        _record(program, alone, met, binding=False)
+        parts.append(records)
+    records = {
+        i: jnp.concatenate([part[i] for part in parts], axis=-1)[..., : len(pixels)]
+        for i in parts[0]
+    }
     _check_series(program, records)
-    return Images(pixels, records, _join([part[1] for part in parts], len(pixels)))
+    return Images(pixels, records)
 
 
-def _check_series(program: Program, records: dict[int, Record]) -> None:
+def _check_series(program: Program, records: dict[int, Array]) -> None:
     """Refuse nonlinearities whose series does not converge at the images' variances."""
     for op in program.ops:
         if not isinstance(op, DualOp) or has_closed_form(op.left_activation, op.right_activation):
             continue
-        largest = max(float(jnp.max(records[value].K)) for value in op.records)
+        largest = max(float(jnp.max(records[value])) for value in op.records if value in records)
         check_accuracy(op.left_activation, op.right_activation, largest)
 
 
-def _join(chunks: Sequence[Moment], length: int) -> Moment:
-    K = jnp.concatenate([chunk.K for chunk in chunks], axis=-1)[..., :length]
-    tangents = [chunk.T for chunk in chunks if chunk.T is not None]
-    return Moment(K, jnp.concatenate(tangents, axis=-1)[..., :length] if tangents else None)
-
-
-def _walk(program: Program, alone: Block, met: Block | None, *, binding: bool) -> Moment:
-    """Fill in the records of ``alone``'s images; return their kernel with themselves.
+def _record(program: Program, alone: Block, met: Block, *, binding: bool) -> None:
+    """Fill in the records of ``alone``'s images.
 
     Args:
+        program: the lowered network.
         alone: every image with itself.
-        met: every reference image, left, with every image; ``None`` if no mean needs it.
+        met: every reference image, left, with every image.
         binding: the images are the reference images, whose statistics are recorded as well.
     """
+    constants = alone.constants
     records = alone.left.records
-    own: dict[int, Moment] = {}
-    shared: dict[int, Moment] = {}
-    output: Moment | None = None
-    for index, last_reads in program.schedule(records=True):
-        op = program.ops[index]
-        match op:
-            case VarianceOp():
-                records[index] = pixel_variances(own[op.source])
-            case MeanOp():
-                records[index] = reference_means(shared[op.source])
-                if binding:
-                    alone.grand_means[index] = grand_mean(records[index])
-            case ScaleOp():
-                if binding:
-                    second = jnp.mean(pixel_variances(own[op.source]).K)
+    own: dict[int, Array] = {}
+    shared: dict[int, Array] = {}
+    walks = (plan_variances(program), own, alone), (plan_means(program), shared, met)
+    steps = [
+        (_number(step), walk, step, last_reads)
+        for walk in (0, 1)
+        for step, last_reads in zip(walks[walk][0].steps, walks[walk][0].last_reads, strict=True)
+    ]
+    for index, walk, step, last_reads in sorted(steps, key=lambda part: part[:2]):
+        plan, values, block = walks[walk]
+        if not isinstance(step, RecordStep):
+            run_step(plan, step, values, block)
+        else:
+            op, value = program.ops[index], values[step.source]
+            pixels = tuple(axis.left for axis in plan.axes[step.source])
+            match op:
+                case VarianceOp():
+                    records[index] = _pixel_variances(value, pixels)
+                case MeanOp():
+                    records[index] = _reference_means(value)
+                    if binding:
+                        constants.grand_means[index] = jnp.mean(records[index])
+                case ScaleOp() if binding:
+                    second = jnp.mean(_pixel_variances(value, pixels))
                     mean = jnp.zeros_like(second)
                     if op.mean is not None:
-                        mean = alone.grand_means[op.mean].K
-                    alone.scales[index] = inverse_variance(second, mean)
-            case MomentOp():
-                own[index] = execute(op, own, alone)
-                if met is not None:
-                    shared[index] = execute(op, shared, met)
-        if index == program.output:
-            output = own[index]
+                        mean = covariance(constants.grand_means[op.mean])
+                    constants.scales[index] = inverse_variance(second, mean)
         for value in last_reads:
-            own.pop(value)
-            shared.pop(value, None)
-    if output is None:  # the network is zero everywhere
-        return Moment(jnp.zeros(len(alone.left.images), alone.left.images.dtype), None)
-    return output.map(lambda part: part[0, 0, 0, 0])
+            del values[value]
+
+
+def _number(step: Step) -> int:
+    """The instruction of a step that holds only one."""
+    if isinstance(step, LocalStep):
+        (index,) = step.defines + step.readouts
+        return index
+    return step.defines
+
+
+@partial(jax.jit, static_argnames=("pixels",))
+def _pixel_variances(x: Array, pixels: tuple[int, int]) -> Array:
+    """``K(x, x)[p, p]`` of images with themselves, whose displacement 0 comes first."""
+    return covariance(x)[: pixels[0], : pixels[1], 0]
+
+
+@jax.jit
+def _reference_means(x: Array) -> Array:
+    """Mean over reference images of ``[h', w', r, n]``: ``[h', w', n]``."""
+    return jnp.mean(x, axis=2)

@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
 from kernas.errors import ConfigurationError
 
-from ..program.ops import MomentOp, Program, Schedule
-from .blocks import blocks
-from .instructions import Block, Moment, execute
-from .records import Images, Statistics, pair_bytes
+from ..covariance.moments import covariance, tangent
+from ..program.ops import Program
+from ..program.planning import plan_pairs
+from .blocking import Blocking
+from .blocks import IndexBlock, balanced, blocks
+from .memory import pair_bytes
+from .records import NO_CONSTANTS, Images, Statistics, record_bytes, take
+from .steps import Block, run_plan
+from .workers import Device, Task, local_workers, run_tasks
 
 DEFAULT_TILE_BYTES = 32 * 2**20
 """Default bound on the bytes that the moments of one tile take at a time."""
 
 Progress = Callable[[int], None]
 
-TilesOfRow = Callable[[np.ndarray], tuple[Array, Array | None]]
-"""``K`` and ``Θ`` of a row of tiles, by the indices of its columns."""
+TilesOfRow = Callable[[np.ndarray, Device], Sequence[Array | None]]
+"""The tiles of a row of tiles, one for each matrix, by the indices of its columns and a device."""
 
 
 @dataclass(frozen=True)
@@ -31,34 +37,43 @@ class TileShape:
     """How pairs are grouped.
 
     Attributes:
-        side: images on each side of a tile.
+        rows: most left images of a tile.
+        columns: most right images of a tile.
         chunk: images whose records are computed at a time.
+        by_plane: plane by plane, or all planes at once.
         pair_bytes: most bytes that the live moments of one pair take.
     """
 
-    side: int
+    rows: int
+    columns: int
     chunk: int
+    by_plane: bool
     pair_bytes: int
 
 
-def tile_shape(program: Program, tile_bytes: int, n_reference: int, *, tangent: bool) -> TileShape:
-    """The largest tile and chunk that fit into a number of bytes.
+def tile_shape(
+    program: Program, tile_bytes: int, n_reference: int, *, blocking: Blocking, with_tangent: bool
+) -> TileShape:
+    """The tile that a number of bytes holds, and the chunk.
 
     Raises:
         ConfigurationError: not even one pair fits.
     """
-    per_pair = max(pair_bytes(program, records=False, tangent=tangent), 1)
-    recorded = max(pair_bytes(program, records=True, tangent=tangent), 1)
-    pairs_per_image = 1 + (n_reference if program.meets_reference else 0)
-    least = max(per_pair, recorded * pairs_per_image)
+    plan = plan_pairs(program, fused=blocking.by_plane)
+    per_pair = max(pair_bytes(plan, with_tangent=with_tangent), 1)
+    recorded = max(record_bytes(program, n_reference, with_tangent=with_tangent), 1)
+    least = max(per_pair, recorded)
     if tile_bytes < least:
         raise ConfigurationError(
             f"tile_bytes={tile_bytes}: one pair of images of {program.image_shape} needs {least} "
             "bytes; give at least that, or use smaller images"
         )
-    side = math.isqrt(tile_bytes // per_pair)
-    chunk = tile_bytes // (recorded * pairs_per_image)
-    return TileShape(side, chunk, per_pair)
+    pairs = max(1, tile_bytes // (per_pair * len(local_workers())))
+    if blocking.by_plane:
+        rows, columns = 1, min(blocking.lanes, pairs)
+    else:
+        rows = columns = math.isqrt(pairs)
+    return TileShape(rows, columns, tile_bytes // recorded, blocking.by_plane, per_pair)
 
 
 def gram(
@@ -67,11 +82,11 @@ def gram(
     right: Images | None,
     statistics: Statistics | None,
     *,
-    side: int,
-    tangent: bool,
+    tile: TileShape,
+    with_tangent: bool,
     progress: Progress | None = None,
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """``K`` and ``Θ`` of all pairs.
+) -> list[tuple[np.ndarray, np.ndarray | None]]:
+    """``K`` and ``Θ`` of all pairs, for each output of the program.
 
     Args:
         program: the lowered network.
@@ -79,84 +94,112 @@ def gram(
         right: the images of the columns; ``None`` for the rows' own, of which one triangle of
             tiles is computed and mirrored.
         statistics: of the bound kernel, ``None`` if the program needs none.
-        side: images on each side of a tile; the last tile is filled up with repetitions.
-        tangent: whether ``Θ`` is wanted.
+        tile: how pairs are grouped; the last tile is filled up with repetitions.
+        with_tangent: whether ``Θ`` is wanted.
         progress: called with the number of pairs after each tile.
 
     Returns:
-        Arrays ``(n, n')``; the second is ``None`` unless ``tangent``.
+        Arrays ``(n, n')``; the second is ``None`` unless ``with_tangent``.
     """
     columns = left if right is None else right
     shape = (len(left), len(columns))
     dtype = jnp.result_type(float)
-    K = np.zeros(shape, dtype)
-    T = np.zeros(shape, dtype) if tangent else None
-    if program.output is None:  # the network is zero everywhere
-        return K, T
-    scales = {} if statistics is None else statistics.scales
-    grand_means = {} if statistics is None else statistics.grand_means
-    schedule = program.schedule(records=False)
+    wholes = [
+        (np.zeros(shape, dtype), np.zeros(shape, dtype) if with_tangent else None)
+        for _ in program.outputs
+    ]
+    alive = {i: output for i, output in enumerate(program.outputs) if output is not None}
+    if not alive:  # the networks are zero everywhere
+        return wholes
+    constants = NO_CONSTANTS if statistics is None else statistics.constants
+    plan = plan_pairs(program, fused=tile.by_plane)
+
+    workers = local_workers()
+    copies = {
+        device: jax.device_put((left.side, columns.side, constants), device)
+        for device in dict.fromkeys(workers)
+    }
 
     def tiles_of(row: np.ndarray) -> TilesOfRow:
-        left_side = left.take(row)
+        def tile_of(col: np.ndarray, device: Device) -> list[Array | None]:
+            all_left, all_right, shared = copies[device]
+            sides = take(all_left, row), take(all_right, col)
+            block = Block(*sides, False, shared, with_tangent, tile.by_plane)
+            values = run_plan(plan, block)
+            parts: list[Array | None] = []
+            for output in alive.values():
+                moment = values[output][0, 0]
+                parts += [covariance(moment), tangent(moment)]
+            return parts
 
-        def tile(col: np.ndarray) -> Moment:
-            sides = left_side, columns.take(col)
-            return _tile(program, schedule, Block(*sides, False, scales, grand_means, tangent))
+        return tile_of
 
-        return tile
+    fill_tiles(
+        [part for i in alive for part in wholes[i]],
+        tiles_of,
+        rows=balanced(len(left), tile.rows),
+        columns=_lanes(len(columns), tile),
+        symmetric=right is None,
+        workers=workers,
+        progress=progress,
+    )
+    return wholes
 
-    fill_tiles(K, T, tiles_of, side=side, symmetric=right is None, progress=progress)
-    return K, T
+
+def _lanes(images: int, tile: TileShape) -> int:
+    """Columns of a tile: as equal as possible, but by plane as wide as the device likes it."""
+    return min(images, tile.columns) if tile.by_plane else balanced(images, tile.columns)
 
 
 def fill_tiles(
-    K: np.ndarray,
-    T: np.ndarray | None,
+    wholes: Sequence[np.ndarray | None],
     tiles_of: Callable[[np.ndarray], TilesOfRow],
     *,
-    side: int,
+    rows: int,
+    columns: int,
     symmetric: bool,
+    workers: tuple[Device, ...] | None = None,
     progress: Progress | None = None,
 ) -> None:
-    """Write ``K`` and ``Θ`` of all pairs into two matrices, tile by tile.
+    """Write matrices of all pairs, tile by tile.
 
     Args:
-        K: ``(n, n')``, to be filled.
-        T: likewise, ``None`` if it is not wanted; left as it is where a tile has no ``Θ``.
-        tiles_of: of ``side`` indices of rows, the function of as many of columns that gives both
-            ``(side, side)``; the last index is repeated where a tile hangs over the edge.
-        side: images on each side of a tile.
-        symmetric: the columns are the rows: one triangle of tiles is computed and mirrored.
+        wholes: matrices ``(n, n')`` to be filled, ``None`` for one that is not wanted.
+        tiles_of: of ``rows`` indices of rows, the function of ``columns`` indices of columns that
+            gives a tile ``(rows, columns)`` of each matrix, ``None`` for one to leave as it is;
+            the last index is repeated where a tile hangs over the edge.
+        rows: images on the left of a tile.
+        columns: images on the right of a tile.
+        symmetric: the columns are the rows: tiles below the diagonal are mirrored.
+        workers: the device of each thread that computes tiles; the default device's alone if
+            ``None``.
         progress: called with the number of pairs after each tile.
     """
-    for row in blocks(K.shape[0], side):
-        tile = tiles_of(row.filled)
-        for col in blocks(K.shape[1], side):
-            if symmetric and col.rows.start < row.rows.start:
+    shape = next(whole.shape for whole in wholes if whole is not None)
+
+    def write(parts: Sequence[Array | None], row: IndexBlock, col: IndexBlock) -> None:
+        for whole, part in zip(wholes, parts, strict=True):
+            if whole is None or part is None:
                 continue
-            diagonal = symmetric and col.rows == row.rows
-            parts = tile(col.filled)
-            for whole, part in zip((K, T), parts, strict=True):
-                if whole is None or part is None:
-                    continue
-                block = np.asarray(part)[: len(row), : len(col)]
-                if diagonal:
-                    block = np.triu(block) + np.triu(block, 1).T
+            block = np.asarray(part)[: len(row), : len(col)]
+            if not symmetric:
                 whole[row.rows, col.rows] = block
-                if symmetric:
-                    whole[col.rows, row.rows] = block.T
-            if progress is not None:
-                progress(len(row) * len(col) * (2 if symmetric and not diagonal else 1))
+                continue
+            i, j = (np.arange(part.rows.start, part.rows.stop) for part in (row, col))
+            upper = i[:, None] <= j  # where a tile meets the diagonal
+            i, j = (np.broadcast_to(index, upper.shape)[upper] for index in (i[:, None], j))
+            whole[i, j] = whole[j, i] = block[upper]
+        if progress is not None:
+            progress(len(row) * len(col))
 
+    def tasks() -> Iterator[Task]:
+        for row in blocks(shape[0], rows):
+            tile = tiles_of(row.filled)
+            for col in blocks(shape[1], columns):
+                if symmetric and col.rows.stop <= row.rows.start:
+                    continue
+                yield lambda device, tile=tile, row=row, col=col: write(
+                    tile(col.filled, device), row, col
+                )
 
-def _tile(program: Program, schedule: Schedule, block: Block) -> Moment:
-    values: dict[int, Moment] = {}
-    for index, last_reads in schedule:
-        op = program.ops[index]
-        assert isinstance(op, MomentOp)
-        values[index] = execute(op, values, block)
-        for value in last_reads:
-            del values[value]
-    assert program.output is not None
-    return values[program.output].map(lambda part: part[0, 0, 0, 0])
+    run_tasks(tasks(), workers or (jax.local_devices()[0],))

@@ -15,7 +15,7 @@ from jax import Array
 
 from kernas.errors import ConfigurationError
 
-from ..engine import TilesOfRow, balanced, blocks, fill_tiles
+from ..engine import Device, TilesOfRow, balanced, blocks, fill_tiles
 from ..interface import (
     Get,
     Kernels,
@@ -206,7 +206,8 @@ class EmpiricalKernel:
             for some in padded.reshape(-1, together):
                 part = np.zeros_like(K)
                 tiles_of = self._contracted(left, right, some, outputs)
-                fill_tiles(part, None, tiles_of, side=side, symmetric=right is None)
+                symmetric = right is None
+                fill_tiles([part], tiles_of, rows=side, columns=side, symmetric=symmetric)
                 K += part
         else:
             most = (self.block_bytes - sizes.gradient) // max(sizes.image, 1)
@@ -229,12 +230,12 @@ class EmpiricalKernel:
         def tiles_of(row: np.ndarray) -> TilesOfRow:
             rows = compiled.rows(self.params, left[row], some, outputs)
 
-            def tile(col: np.ndarray) -> tuple[Array, None]:
+            def tile(col: np.ndarray, _: Device) -> list[Array]:
                 if right is None and np.array_equal(row, col):
-                    return compiled.contract(rows, rows), None
+                    return [compiled.contract(rows, rows)]
                 x = left if right is None else right
                 columns = compiled.rows(self.params, x[col], some, outputs)
-                return compiled.contract(rows, columns), None
+                return [compiled.contract(rows, columns)]
 
             return tile
 

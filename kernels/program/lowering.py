@@ -16,7 +16,7 @@ the branches' kernels would lose.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 
@@ -27,6 +27,8 @@ from ..architecture.channels import Part, SplitNetwork
 from ..architecture.graph import Architecture
 from ..architecture.layers import (
     AvgPool,
+    Conv,
+    ConvLayer,
     Dense,
     Flatten,
     GlobalAvgPool,
@@ -41,6 +43,7 @@ from ..architecture.layers import (
     WeightLayer,
     Zero,
 )
+from ..architecture.windows import window_of
 from .ops import (
     DualOp,
     FlattenOp,
@@ -55,6 +58,7 @@ from .ops import (
     ScaleOp,
     SteinOp,
     SumOp,
+    TapOp,
     VarianceOp,
     WeightOp,
     ZeroOp,
@@ -76,16 +80,32 @@ def lower(architecture: Architecture, image_shape: tuple[int, ...]) -> Program:
         ArchitectureError: the network does not fit the images, ends in an image, or has a node
             for which no exact rule exists; the message names the node and the layer to insert.
     """
-    shapes = architecture.shapes(image_shape)
-    if shapes[architecture.output]:
-        raise ArchitectureError(
-            f"{architecture.describe(architecture.output)} is the output but has pixels "
-            f"{shapes[architecture.output]}; end with GlobalAvgPool() or Flatten(), then Dense()"
-        )
-    lowering = _Lowering(architecture, shapes)
-    output = lowering.mixed(architecture.split.of[architecture.output], flat=True)
-    scales = lowering.scales()
-    return Program(tuple(lowering.ops), output, tuple(image_shape), scales)
+    lowering = _Lowering(architecture, architecture.shapes(image_shape))
+    output = lowering.output()
+    return Program(tuple(lowering.ops), (output,), tuple(image_shape), lowering.scales())
+
+
+def lower_together(architectures: Sequence[Architecture], image_shape: tuple[int, ...]) -> Program:
+    """One program of several kernels, in which what they have in common stands once.
+
+    Networks that are equal up to some layer have equal moments up to there, whatever their weights:
+    a chain of fourteen layers holds those of eight and of five, and two readouts of one network
+    differ in the readout only.
+
+    Args:
+        architectures: networks without ``Normalize``; each output a vector.
+        image_shape: ``(height, width, channels)`` or ``(features,)``.
+
+    Raises:
+        ArchitectureError: as :func:`lower`.
+    """
+    ops: list[Op] = []
+    known: dict[Op, int] = {}
+    outputs = tuple(
+        _Lowering(architecture, architecture.shapes(image_shape), ops, known).output()
+        for architecture in architectures
+    )
+    return Program(tuple(ops), outputs, tuple(image_shape))
 
 
 def correlated_terms(
@@ -127,8 +147,8 @@ class _Lowering:
     architecture: Architecture
     shapes: tuple[tuple[int, ...], ...]
     ops: list[Op] = field(default_factory=list)
-    _moments: dict[tuple[int, int], int | None] = field(default_factory=dict)
     _known: dict[Op, int] = field(default_factory=dict)
+    _moments: dict[tuple[int, int], int | None] = field(default_factory=dict)
     _scales: dict[int, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -137,6 +157,16 @@ class _Lowering:
         self.parts = network.parts
         self.pixels = network.pixels(self.shapes)
         self._same = _representatives(network, self.shapes)
+
+    def output(self) -> int | None:
+        """The moment that is the kernel."""
+        architecture, output = self.architecture, self.architecture.output
+        if self.shapes[output]:
+            raise ArchitectureError(
+                f"{architecture.describe(output)} is the output but has pixels "
+                f"{self.shapes[output]}; end with GlobalAvgPool() or Flatten(), then Dense()"
+            )
+        return self.mixed(architecture.split.of[output], flat=True)
 
     def scales(self) -> tuple[tuple[int, tuple[int | None, ...]], ...]:
         """The records of the scales of each ``Normalize``, as a program lists them."""
@@ -203,12 +233,15 @@ class _Lowering:
             return self._emit(ImageOp(*shape, flat=False))
         assert isinstance(layer, WeightLayer)
         source = self.mixed(part.inputs, flat=isinstance(layer, Dense))
+        before = (1, 1) if isinstance(layer, Dense) else self.pixels[part.inputs[0]]
         if source is None:
             if layer.b_std == 0:
                 return None
-            before = (1, 1) if isinstance(layer, Dense) else self.pixels[part.inputs[0]]
             source = self._emit(ZeroOp(before, before))
-        return self._emit(WeightOp(*shape, source, layer))
+        if isinstance(layer, ConvLayer) and (window_of(layer) != (1, 1) or before != shape[0]):
+            window = Conv(layer.window, layer.stride, layer.padding, dilation=layer.dilation)
+            source = self._emit(TapOp(*shape, source, window))
+        return self._emit(WeightOp(*shape, source, layer.W_std, layer.b_std, layer.trainable))
 
     def _order(self, part: int) -> tuple[int, int]:
         """Which node to take apart first: linear ones, so that sources meet sources, then late."""
@@ -302,13 +335,20 @@ class _Lowering:
 
     def _mean(self, a: int, b: int) -> int | None:
         value = self.moment(a, b)
-        return None if value is None else self._emit(MeanOp(value))
+        return None if value is None else self._mean_of(value)
+
+    def _mean_of(self, value: int) -> int:
+        op = self.ops[value]
+        assert isinstance(op, MomentOp)
+        if op.left != (1, 1):
+            value = self._emit(PoolOp((1, 1), op.right, value, GlobalAvgPool(), 0))
+        return self._emit(MeanOp(value))
 
     def _scale(self, normalized: int) -> int:
         part = self.parts[normalized]
         value = self.moment(part.inputs[0], part.inputs[0])
         assert value is not None
-        mean = self._emit(MeanOp(value)) if _centred(part) else None
+        mean = self._mean_of(value) if _centred(part) else None
         self._scales[normalized] = self._emit(ScaleOp(value, mean))
         return self._scales[normalized]
 

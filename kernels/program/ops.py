@@ -8,15 +8,28 @@ is computed once for each image and then read by all the pairs it stands in.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from typing import Self
 
 from ..architecture.activations import Activation
-from ..architecture.layers import AvgPool, GlobalAvgPool, WeightLayer
+from ..architecture.layers import AvgPool, Conv, GlobalAvgPool
 
 Pixels = tuple[int, int]
 
-Schedule = tuple[tuple[int, tuple[int, ...]], ...]
-"""Instructions in order, each with the values that it is the last to read."""
+Rename = Callable[[int], int]
+
+RECORD_FIELDS = (
+    "variance",
+    "left_variance",
+    "right_variance",
+    "left_scale",
+    "right_scale",
+    "left_mean",
+    "right_mean",
+    "mean",
+)
+"""The fields of instructions that name a record."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +43,16 @@ class Op:
     @property
     def records(self) -> tuple[int, ...]:
         return ()
+
+    def renamed(self, moment: Rename, record: Rename) -> Self:
+        """The same instruction on moments and records of other numbers."""
+        changed = {
+            field.name: record(value) if field.name in RECORD_FIELDS else moment(value)
+            for field in fields(self)
+            if field.name in ("source", *RECORD_FIELDS)
+            and (value := getattr(self, field.name)) is not None
+        }
+        return replace(self, **changed)
 
 
 @dataclass(frozen=True)
@@ -64,10 +87,19 @@ class ZeroOp(MomentOp):
 
 
 @dataclass(frozen=True)
-class WeightOp(ReadOp):
-    """The output of a weight layer with itself."""
+class TapOp(ReadOp):
+    """The mean over a convolution's window, whose taps move both pixels together."""
 
-    layer: WeightLayer
+    window: Conv
+
+
+@dataclass(frozen=True)
+class WeightOp(ReadOp):
+    """The output of a weight layer with itself, ``source`` being the mean over its window."""
+
+    W_std: float
+    b_std: float
+    trainable: bool
 
 
 @dataclass(frozen=True)
@@ -136,6 +168,9 @@ class SumOp(MomentOp):
     def reads(self) -> tuple[int, ...]:
         return tuple(value for value, _ in self.terms)
 
+    def renamed(self, moment: Rename, record: Rename) -> Self:
+        return replace(self, terms=tuple((moment(value), times) for value, times in self.terms))
+
 
 @dataclass(frozen=True)
 class NormalizeOp(ReadOp):
@@ -177,7 +212,7 @@ class VarianceOp(RecordOp):
 
 @dataclass(frozen=True)
 class MeanOp(RecordOp):
-    """Per image: mean over reference images (left) and their pixels, of ``K`` and of ``Θ``."""
+    """Per image: mean over reference images, left, of a moment averaged over their pixels."""
 
 
 @dataclass(frozen=True)
@@ -197,20 +232,22 @@ class ScaleOp(RecordOp):
 
 @dataclass(frozen=True)
 class Program:
-    """A lowered architecture.
+    """Lowered architectures: one, or several that share what is equal.
 
     Attributes:
         ops: the instructions.
-        output: the moment that is the kernel, ``None`` if the network is zero everywhere.
+        outputs: for each architecture the moment that is its kernel, ``None`` if the network is
+            zero everywhere.
         image_shape: ``(height, width, channels)`` or ``(features,)``.
-        scales: for each ``Normalize`` node, the records of its scales, one for each block of its
-            channels; ``None`` for a block that is zero or that the kernel does not read.
+        scales: for each ``Normalize`` node of the only architecture, the records of its scales,
+            one for each block of its channels; ``None`` for a block that is zero or that the
+            kernel does not read.
     """
 
     ops: tuple[Op, ...]
-    output: int | None
+    outputs: tuple[int | None, ...]
     image_shape: tuple[int, ...]
-    scales: tuple[tuple[int, tuple[int | None, ...]], ...]
+    scales: tuple[tuple[int, tuple[int | None, ...]], ...] = ()
 
     @property
     def needs_reference(self) -> bool:
@@ -221,21 +258,3 @@ class Program:
     def meets_reference(self) -> bool:
         """Whether every image has to be paired with the reference images first."""
         return any(isinstance(op, MeanOp) for op in self.ops)
-
-    def schedule(self, *, records: bool) -> Schedule:
-        """Instructions to execute, each with the moments that no later one of them reads.
-
-        Args:
-            records: those of the records as well as of the output.
-        """
-        wanted = set() if self.output is None else {self.output}
-        if records:
-            wanted |= {i for i, op in enumerate(self.ops) if isinstance(op, RecordOp)}
-        for index in range(len(self.ops) - 1, -1, -1):
-            if index in wanted:
-                wanted.update(self.ops[index].reads)
-        last = {value: index for index in sorted(wanted) for value in self.ops[index].reads}
-        ends: dict[int, tuple[int, ...]] = dict.fromkeys(sorted(wanted), ())
-        for value, index in last.items():
-            ends[index] += (value,)
-        return tuple(ends.items())

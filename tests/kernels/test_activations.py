@@ -17,7 +17,7 @@ from kernas.errors import ArchitectureError
 from kernas.kernels import NeuralKernel
 from kernas.kernels.architecture.activations import ACTIVATIONS, Activation
 from kernas.kernels.architecture.elementwise import FUNCTIONS
-from kernas.kernels.covariance.activations import dual, has_closed_form, stein_slopes
+from kernas.kernels.covariance.activations import Dual, has_closed_form, stein_slopes
 from kernas.kernels.covariance.activations.functions import derivative_of, function_of
 
 SAMPLES: tuple[Activation, ...] = (
@@ -78,7 +78,7 @@ def cases() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 @partial(jax.jit, static_argnums=0)
 def evaluate(pair, k, a, b):
-    return dual(*pair)(k, a, b)
+    return Dual(*pair)(k, a, b)
 
 
 def errors(pair: tuple[Activation, Activation], dtype: type) -> tuple[float, float]:

@@ -19,6 +19,7 @@ theorem 1; Daniely et al. 2016 for the name). The formulas, each with its source
 from .accuracy import check_accuracy as check_accuracy
 from .accuracy import check_smooth as check_smooth
 from .accuracy import quadrature_error as quadrature_error
-from .families import dual as dual
+from .families import Dual as Dual
+from .families import formula_of as formula_of
 from .families import has_closed_form as has_closed_form
 from .families import stein_slopes as stein_slopes

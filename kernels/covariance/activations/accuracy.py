@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from kernas.errors import ArchitectureError
 
 from ...architecture.activations import Activation
 from .families import has_closed_form
 from .functions import derivative_of, function_of
-from .series import series_dual
+from .series import expansion, series_dual
 
 TOLERANCE = 1e-6
 """Largest error of a series that is used, relative to the size of the two nonlinearities."""
@@ -59,7 +60,12 @@ def quadrature_error(
     return _error(left, right, low, high)
 
 
-_series = jax.jit(series_dual, static_argnums=(0, 1))
+@partial(jax.jit, static_argnums=(0, 1))
+def _series(
+    left: Activation, right: Activation, k: Array, a: Array, b: Array
+) -> tuple[Array, Array]:
+    same = (lambda x: x, lambda x: x)
+    return series_dual(left, right, k, expansion(left, a), expansion(right, b), same)
 
 
 @lru_cache(maxsize=1024)

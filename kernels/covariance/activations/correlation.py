@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -36,26 +37,60 @@ def _horner(coefficients: tuple[float, ...], x: Array) -> Array:
     return result
 
 
-def angle_and_sine(rho: Array) -> tuple[Array, Array]:
-    """``(arccos ρ, sqrt(1 − ρ²))`` for ``ρ`` in [−1, 1].
-
-    In float32 by polynomials with one square root (absolute error below 1e-7 away from |ρ| = 1);
-    in float64 by the library.
-    """
-    if rho.dtype != jnp.float32:
-        return jnp.arccos(rho), jnp.sqrt((1 - rho) * (1 + rho))
-    size = jnp.abs(rho)
-    root = jnp.sqrt(1 - size)
-    acute = root * _horner(_ARCCOS, size)
-    return jnp.where(rho < 0, jnp.float32(math.pi) - acute, acute), root * _horner(_SINE, size)
-
-
 EQUAL = 8
 """Correlations within so many units of rounding of ±1 are ±1."""
 
 
-def correlation(k: Array, a: Array, b: Array) -> tuple[Array, Array]:
-    """``(s, ρ)`` with ``s = sqrt(a b)`` and ``ρ = k / s`` in [−1, 1]; ``ρ = 0`` where ``s = 0``.
+class Spread(NamedTuple):
+    """A variance ``a`` with ``√a`` and ``1 / √a``, taken once per image rather than per pair.
+
+    What rounding left below 0 is 0, and so is the inverse of 0.
+    """
+
+    variance: Array
+    deviation: Array
+    inverse: Array
+
+
+def spread(variance: Array) -> Spread:
+    """A variance with its roots."""
+    deviation = jnp.sqrt(jnp.maximum(variance, 0))
+    inverse = jnp.where(deviation > 0, 1 / jnp.where(deviation > 0, deviation, 1), 0)
+    return Spread(variance, deviation, inverse)
+
+
+class Correlation(NamedTuple):
+    """``ρ = k / s`` with ``s = sqrt(a b)``, in [−1, 1], by its size and its sign.
+
+    XLA keeps a loop whole if its result is used once; the sign is therefore put back only where
+    ``ρ`` itself is wanted.
+    """
+
+    s: Array
+    size: Array
+    negative: Array
+
+    @property
+    def rho(self) -> Array:
+        return jnp.where(self.negative, -self.size, self.size)
+
+    def angle_and_sine(self) -> tuple[Array, Array]:
+        """``(arccos ρ, sqrt(1 − ρ²))``.
+
+        In float32 by polynomials with one square root (absolute error below 1e-7 away from
+        |ρ| = 1); in float64 by the library.
+        """
+        size = self.size
+        if size.dtype != jnp.float32:
+            return jnp.arccos(self.rho), jnp.sqrt((1 - size) * (1 + size))
+        root = jnp.sqrt(1 - size)
+        acute = root * _horner(_ARCCOS, size)
+        theta = jnp.where(self.negative, jnp.float32(math.pi) - acute, acute)
+        return theta, root * _horner(_SINE, size)
+
+
+def correlation(k: Array, a: Spread, b: Spread) -> Correlation:
+    """The correlation of two Gaussian variables; 0 where one of them does not vary.
 
     Equal pixels are common (an image with itself, flat backgrounds, a pool as large as its map),
     and there the derivative of arccos turns a rounding of ε in ρ into an angle of ``sqrt(2 ε)``.
@@ -64,16 +99,16 @@ def correlation(k: Array, a: Array, b: Array) -> tuple[Array, Array]:
 
     Args:
         k: covariance of the two variables.
-        a: variance of the left one, broadcast against ``k``; what rounding left below 0 is 0.
+        a: variance of the left one, broadcast against ``k``.
         b: variance of the right one, likewise.
     """
-    # Not the root of the product, which is 0 in float32 for variances of 1e-20.
-    s = jnp.sqrt(jnp.maximum(a, 0)) * jnp.sqrt(jnp.maximum(b, 0))
-    rho = jnp.where(s > 0, k / jnp.where(s > 0, s, 1), 0)
+    # Roots apart: their product is 0 in float32 for variances of 1e-20.
+    rho = k * a.inverse * b.inverse
     size = jnp.abs(rho)
-    return s, jnp.where(size > 1 - EQUAL * jnp.finfo(k.dtype).eps, jnp.sign(rho), rho)
+    size = jnp.where(size > 1 - EQUAL * jnp.finfo(k.dtype).eps, 1, size)
+    return Correlation(a.deviation * b.deviation, size, rho < 0)
 
 
-def determinant(s: Array, rho: Array) -> Array:
+def determinant(of: Correlation) -> Array:
     """``a b − k² = s² (1 − ρ²)``, without the cancellation near ``ρ = ±1``."""
-    return s**2 * (1 - rho) * (1 + rho)
+    return of.s**2 * (1 - of.size) * (1 + of.size)

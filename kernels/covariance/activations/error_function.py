@@ -8,24 +8,24 @@ import jax.numpy as jnp
 from jax import Array
 
 from ...architecture.activations import Activation, Erf, Gelu
-from .correlation import correlation, determinant
+from .correlation import Spread, correlation, determinant
 
 
 def erf_dual(
-    left: Activation, right: Activation, k: Array, a: Array, b: Array
+    left: Activation, right: Activation, k: Array, a: Spread, b: Spread
 ) -> tuple[Array, Array]:
     """``(2/π) arctan(2k / sqrt D)`` and ``(4/π) / sqrt D`` with ``D = (1 + 2a)(1 + 2b) − 4k²``.
 
     Williams 1997, Computing with infinite networks, equation (11), with the arcsine of
     ``2k / sqrt((1 + 2a)(1 + 2b))`` written as an arctangent, which keeps its digits near 1.
     """
-    s, rho = correlation(k, a, b)
-    root = jnp.sqrt(1 + 2 * (a + b) + 4 * determinant(s, rho))
-    return jnp.arctan2(2 * s * rho, root) * (2 / math.pi), (4 / math.pi) / root
+    of = correlation(k, a, b)
+    root = jnp.sqrt(1 + 2 * (a.variance + b.variance) + 4 * determinant(of))
+    return jnp.arctan2(2 * of.s * of.rho, root) * (2 / math.pi), (4 / math.pi) / root
 
 
 def gelu_dual(
-    left: Activation, right: Activation, k: Array, a: Array, b: Array
+    left: Activation, right: Activation, k: Array, a: Spread, b: Spread
 ) -> tuple[Array, Array]:
     r"""With ``D = (1 + a)(1 + b) − k²``, ``F = 1/4 + arctan(k / sqrt D) / 2π = E[Φ(u) Φ(v)]`` and
     ``N = ab + k² (1 − ab) / ((1 + a)(1 + b))``::
@@ -37,13 +37,14 @@ def gelu_dual(
     factors, ``E[φφ] = k F + (ab + k²) ∂F/∂k + 2ak ∂F/∂a + 2bk ∂F/∂b``; its derivative by ``k`` is
     ``E[φ'φ']`` (Price 1958).
     """
-    s, rho = correlation(k, a, b)
-    k, excess = s * rho, determinant(s, rho)
-    D = 1 + a + b + excess
+    of = correlation(k, a, b)
+    k, excess = of.s * of.rho, determinant(of)
+    total = a.variance + b.variance
+    D = 1 + total + excess
     root = 2 * math.pi * jnp.sqrt(D)
-    both = (1 + a) * (1 + b)
+    both = (1 + a.variance) * (1 + b.variance)
     # (1 − ab) / both = (2 + a + b) / both − 1, and ab − k² = excess: no large numbers cancel.
-    share = (2 + a + b) / both
+    share = (2 + total) / both
     N = excess + k**2 * share
     F = 0.25 + jnp.arctan2(k, jnp.sqrt(D)) / (2 * math.pi)
     return k * F + N / root, F + k * (2 * share - 1 + N / D) / root

@@ -6,11 +6,11 @@ import jax.numpy as jnp
 from jax import Array
 
 from ...architecture.activations import Activation, Exp, Gaussian
-from .correlation import correlation, determinant
+from .correlation import Spread, correlation, determinant
 
 
 def exp_dual(
-    left: Activation, right: Activation, k: Array, a: Array, b: Array
+    left: Activation, right: Activation, k: Array, a: Spread, b: Spread
 ) -> tuple[Array, Array]:
     """``exp((r² a + r'² b)/2 + r r' k)``, and ``r r'`` times that for the derivatives.
 
@@ -20,12 +20,12 @@ def exp_dual(
     assert isinstance(left, Exp)
     assert isinstance(right, Exp)
     r, r2 = left.rate, right.rate
-    value = jnp.exp((r**2 * a + r2**2 * b) / 2 + r * r2 * k)
+    value = jnp.exp((r**2 * a.variance + r2**2 * b.variance) / 2 + r * r2 * k)
     return value, r * r2 * value
 
 
 def gaussian_dual(
-    left: Activation, right: Activation, k: Array, a: Array, b: Array
+    left: Activation, right: Activation, k: Array, a: Spread, b: Spread
 ) -> tuple[Array, Array]:
     """``D^{−1/2}`` and ``k/(l² l'²) D^{−3/2}``, with ``D = (1 + a/l²)(1 + b/l'²) − k²/(l² l'²)``.
 
@@ -35,10 +35,10 @@ def gaussian_dual(
     assert isinstance(left, Gaussian)
     assert isinstance(right, Gaussian)
     one, two = 1 / left.scale**2, 1 / right.scale**2
-    s, rho = correlation(k, a, b)
-    D = 1 + one * a + two * b + one * two * determinant(s, rho)
+    of = correlation(k, a, b)
+    D = 1 + one * a.variance + two * b.variance + one * two * determinant(of)
     value = 1 / jnp.sqrt(D)
-    return value, one * two * s * rho * value / D
+    return value, one * two * of.s * of.rho * value / D
 
 
 def exponential_slope(activation: Activation, b: Array) -> Array:

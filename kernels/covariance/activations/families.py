@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from dataclasses import dataclass
+from typing import Any
 
 import jax.numpy as jnp
 from jax import Array
@@ -25,18 +26,18 @@ from ...architecture.activations import (
     Sin,
     Sinusoid,
 )
+from .correlation import Spread, spread
 from .error_function import erf_dual, error_function_slope, gelu_dual
 from .exponential import exp_dual, exponential_slope, gaussian_dual
 from .piecewise import piecewise_dual, piecewise_slope
 from .polynomial import polynomial_dual, polynomial_slope
-from .series import series_dual, series_slope
+from .series import Beside, expansion, series_dual, series_slope
 from .trigonometric import sinusoid_dual, sinusoid_slope
 
-Dual = partial[tuple[Array, Array]]
-PairDual = Callable[[Activation, Activation, Array, Array, Array], tuple[Array, Array]]
+Formula = Callable[..., tuple[Array, Array]]
 Slope = Callable[[Activation, Array], Array]
 
-FAMILIES: tuple[tuple[tuple[type[Activation], ...], PairDual, Slope], ...] = (
+FAMILIES: tuple[tuple[tuple[type[Activation], ...], Formula, Slope], ...] = (
     ((Relu, LeakyRelu, Abs, Sign), piecewise_dual, piecewise_slope),
     ((Sin, Cos, Sinusoid), sinusoid_dual, sinusoid_slope),
     ((Erf,), erf_dual, error_function_slope),
@@ -51,23 +52,54 @@ FAMILIES: tuple[tuple[tuple[type[Activation], ...], PairDual, Slope], ...] = (
 
 def has_closed_form(left: Activation, right: Activation) -> bool:
     """Whether the dual of two nonlinearities is a formula, and no series."""
-    return _formula(left, right) is not series_dual
+    return formula_of(left, right) is not series_dual
 
 
-def dual(left: Activation, right: Activation) -> Dual:
-    """The function ``(k, a, b) → (E[φ(u) ψ(v)], E[φ'(u) ψ'(v)])`` of two nonlinearities.
-
-    ``k`` is the covariance of ``u`` and ``v``, ``a`` and ``b`` are their variances, broadcast
-    against ``k``. Pairs within a family are in closed form, all others a series.
-    """
-    return partial(_formula(left, right), left, right)
-
-
-def _formula(left: Activation, right: Activation) -> PairDual:
+def formula_of(left: Activation, right: Activation) -> Formula:
+    """The function that computes the dual of two nonlinearities."""
     for members, formula, _ in FAMILIES:
         if isinstance(left, members) and isinstance(right, members):
             return formula
     return series_dual
+
+
+@dataclass(frozen=True)
+class Dual:
+    """``(E[φ(u) ψ(v)], E[φ'(u) ψ'(v)])`` of two nonlinearities.
+
+    Pairs within a family are in closed form, all others a series.
+    """
+
+    left: Activation
+    right: Activation
+
+    def of_pixels(self, a: Array, b: Array) -> tuple[Any, Any]:
+        """What depends on one pixel only, of left variances ``a`` and of right ones ``b``."""
+        if has_closed_form(self.left, self.right):
+            return spread(a), spread(b)
+        return expansion(self.left, a), expansion(self.right, b)
+
+    def of_pairs(
+        self,
+        k: Array,
+        pixels: tuple[Any, Any],
+        beside: tuple[Beside, Beside],
+    ) -> tuple[Array, Array]:
+        """The duals at covariances ``k``.
+
+        Args:
+            k: covariances.
+            pixels: what :meth:`of_pixels` gave.
+            beside: put arrays over left and over right pixels beside ``k``.
+        """
+        if not has_closed_form(self.left, self.right):
+            return series_dual(self.left, self.right, k, *pixels, beside)
+        a, b = (Spread(*map(see, part)) for see, part in zip(beside, pixels, strict=True))
+        return formula_of(self.left, self.right)(self.left, self.right, k, a, b)
+
+    def __call__(self, k: Array, a: Array, b: Array) -> tuple[Array, Array]:
+        """The duals at covariances ``k`` and variances ``a`` and ``b``, all of one shape."""
+        return self.of_pairs(k, self.of_pixels(a, b), (lambda x: x, lambda x: x))
 
 
 def stein_slopes(activation: Activation, b: Array) -> tuple[Array, Array]:

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from ...architecture.activations import Abs, Activation, LeakyRelu, Relu, Sign
-from .correlation import angle_and_sine, correlation
+from .correlation import Spread, correlation
 
 Piecewise = Relu | LeakyRelu | Abs | Sign
 
@@ -30,7 +30,7 @@ def sides(activation: Activation) -> tuple[float, float]:
 
 
 def piecewise_dual(
-    left: Activation, right: Activation, k: Array, a: Array, b: Array
+    left: Activation, right: Activation, k: Array, a: Spread, b: Spread
 ) -> tuple[Array, Array]:
     """``(p p' + q q') R(ρ) + (p q' + q p') R(−ρ)``, and the same of slopes with ``T(ρ), −T(−ρ)``.
 
@@ -43,8 +43,9 @@ def piecewise_dual(
         return _sign_dual(left, right, k, a, b), jnp.zeros_like(k)
     (p, q), (p2, q2) = sides(left), sides(right)
     same, opposite = p * p2 + q * q2, p * q2 + q * p2
-    s, rho = correlation(k, a, b)
-    theta, sine = angle_and_sine(rho)
+    of = correlation(k, a, b)
+    s, rho = of.s, of.rho
+    theta, sine = of.angle_and_sine()
     turn, back = (math.pi - theta) / (2 * math.pi), theta / (2 * math.pi)
     K, T = s * (sine / (2 * math.pi) + turn * rho), turn
     if same != 1:
@@ -55,18 +56,18 @@ def piecewise_dual(
     return K, T
 
 
-def _sign_dual(left: Activation, right: Activation, k: Array, a: Array, b: Array) -> Array:
+def _sign_dual(left: Activation, right: Activation, k: Array, a: Spread, b: Spread) -> Array:
     """``(2/π) arcsin ρ`` with itself; ``E[sgn(u) φ(v)] = (p − q)/2 · ρ sqrt(2 b / π)`` with others.
 
     The first is Sheppard's (1899); the second is Stein's lemma, ``E[sgn(u) |v|]`` being 0.
     """
-    _, rho = correlation(k, a, b)
+    of = correlation(k, a, b)
     if isinstance(left, Sign) and isinstance(right, Sign):
-        theta, _ = angle_and_sine(rho)
+        theta, _ = of.angle_and_sine()
         return 1 - theta * (2 / math.pi)
     other, variance = (right, b) if isinstance(left, Sign) else (left, a)
     p, q = sides(other)
-    return (p - q) / 2 * rho * jnp.sqrt(jnp.maximum(variance, 0) * (2 / math.pi))
+    return (p - q) / 2 * of.rho * variance.deviation * math.sqrt(2 / math.pi)
 
 
 def piecewise_slope(activation: Activation, b: Array) -> Array:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from ...architecture.activations import Activation, Hermite, Monomial
+from .correlation import Spread
 
 
 def mean_derivatives(activation: Activation, a: Array) -> list[Array]:
@@ -33,14 +34,16 @@ def mean_derivatives(activation: Activation, a: Array) -> list[Array]:
 
 
 def polynomial_dual(
-    left: Activation, right: Activation, k: Array, a: Array, b: Array
+    left: Activation, right: Activation, k: Array, a: Spread, b: Spread
 ) -> tuple[Array, Array]:
     """``Σ_n kⁿ/n! E[φ⁽ⁿ⁾(u)] E[ψ⁽ⁿ⁾(v)]``, and the same from ``n = 1`` with ``kⁿ⁻¹/(n−1)!``.
 
     Mehler's formula, a finite sum for polynomials (Daniely et al. 2016, section 4, for Hermite
     polynomials at unit variance). It holds at variance 0 too.
     """
-    pairs = zip(mean_derivatives(left, a), mean_derivatives(right, b), strict=False)
+    pairs = zip(
+        mean_derivatives(left, a.variance), mean_derivatives(right, b.variance), strict=False
+    )
     products = [first * second / math.factorial(n) for n, (first, second) in enumerate(pairs)]
     K, T = jnp.zeros_like(k), jnp.zeros_like(k)
     for n in range(len(products) - 1, -1, -1):

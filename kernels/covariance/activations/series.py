@@ -20,6 +20,7 @@ out is measured in ``accuracy.py``.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import cache
 from typing import NamedTuple
 
@@ -29,7 +30,7 @@ from jax import Array, lax
 from scipy.special import roots_hermitenorm
 
 from ...architecture.activations import Abs, Activation, Exp, LeakyRelu, Relu, Sign
-from .correlation import correlation
+from .correlation import Spread, correlation, spread
 from .functions import derivative_of, function_of
 from .piecewise import sides
 
@@ -45,10 +46,15 @@ BLOCK = 8
 
 
 class Expansion(NamedTuple):
-    """``E[φ(√a z)]``, of ``a``'s shape, and ``c_m(a)``, with an axis of ``TERMS`` before it."""
+    """``E[φ(√a z)]``, ``c_m(a)`` with an axis of ``TERMS`` before those of ``a``, and ``a``."""
 
     mean: Array
     slopes: Array
+    spread: Spread
+
+
+Beside = Callable[[Array], Array]
+"""Puts an array over the pixels of one side, perhaps with axes before them, beside covariances."""
 
 
 @cache
@@ -78,7 +84,8 @@ def _sign_coefficients() -> np.ndarray:
 
 def expansion(activation: Activation, a: Array) -> Expansion:
     """The coefficients of a nonlinearity of a Gaussian variable of variance ``a``."""
-    deviation = jnp.sqrt(jnp.maximum(a, 0))
+    own = spread(a)
+    deviation = own.deviation
     column = (slice(None), *[None] * a.ndim)
     match activation:
         case Relu() | LeakyRelu() | Abs():
@@ -87,23 +94,23 @@ def expansion(activation: Activation, a: Array) -> Expansion:
             slopes = (p + q) / 2 * _sign_coefficients()[:TERMS]
             slopes[0] = (p - q) / 2
             mean = deviation * ((p + q) / math.sqrt(2 * math.pi))
-            return Expansion(mean, jnp.asarray(slopes, a.dtype)[column])
+            return Expansion(mean, jnp.asarray(slopes, a.dtype)[column], own)
         case Sign():
             # φ' is twice Dirac's delta: √a c_m = √(m + 1) E[sgn(z) h_{m+1}(z)].
             steps = np.sqrt(np.arange(1, TERMS + 1)) * _sign_coefficients()[1:]
-            inverse = jnp.where(deviation > 0, 1 / jnp.where(deviation > 0, deviation, 1), 0)
-            return Expansion(jnp.zeros_like(a), jnp.asarray(steps, a.dtype)[column] * inverse)
+            slopes = jnp.asarray(steps, a.dtype)[column] * own.inverse
+            return Expansion(jnp.zeros_like(a), slopes, own)
         case Exp(rate):
             # E[exp(t z) h_m(z)] = exp(t²/2) tᵐ / √m! with t = rate √a.
             t = rate * deviation
             mean = jnp.exp(t**2 / 2)
             factors = 1 / np.sqrt(np.maximum(np.arange(TERMS), 1))
             steps = (t * jnp.asarray(factors, a.dtype)[column]).at[0].set(rate * mean)
-            return Expansion(mean, jnp.cumprod(steps, axis=0))
+            return Expansion(mean, jnp.cumprod(steps, axis=0), own)
     nodes, weights, projection = (jnp.asarray(part, a.dtype) for part in _quadrature())
     x = deviation * nodes[column]
     mean = _contract(weights, function_of(activation)(x))
-    return Expansion(mean, _contract(projection, derivative_of(activation)(x)))
+    return Expansion(mean, _contract(projection, derivative_of(activation)(x)), own)
 
 
 def _contract(weights: Array, values: Array) -> Array:
@@ -111,18 +118,35 @@ def _contract(weights: Array, values: Array) -> Array:
 
 
 def series_dual(
-    left: Activation, right: Activation, k: Array, a: Array, b: Array
+    left: Activation,
+    right: Activation,
+    k: Array,
+    first: Expansion,
+    second: Expansion,
+    beside: tuple[Beside, Beside],
 ) -> tuple[Array, Array]:
-    """``E[φ(u) ψ(v)]`` and ``E[φ'(u) ψ'(v)]`` by the series in the module's docstring."""
-    s, rho = correlation(k, a, b)
-    rho = jnp.broadcast_to(rho, jnp.broadcast_shapes(k.shape, a.shape, b.shape))
-    first, second = expansion(left, a), expansion(right, b)
+    """``E[φ(u) ψ(v)]`` and ``E[φ'(u) ψ'(v)]`` by the series in the module's docstring.
+
+    Args:
+        left: φ.
+        right: ψ.
+        k: covariances.
+        first: φ's expansion, for each pixel.
+        second: ψ's expansion, for each pixel.
+        beside: put arrays over left and over right pixels beside ``k``; called on a block of terms
+            at a time, since all of them beside all pairs would not fit into memory.
+    """
+    a, b = (
+        Spread(*map(see, part.spread)) for see, part in zip(beside, (first, second), strict=True)
+    )
+    of = correlation(k, a, b)
+    s, rho = of.s, of.rho
     blocks = _blocks(first.slopes, second.slopes)
 
     def block(index: Array, sums: tuple[Array, Array]) -> tuple[Array, Array]:
         start = BLOCK * (blocks - 1 - index)
-        c = lax.dynamic_slice_in_dim(first.slopes, start, BLOCK)
-        d = lax.dynamic_slice_in_dim(second.slopes, start, BLOCK)
+        c = beside[0](lax.dynamic_slice_in_dim(first.slopes, start, BLOCK))
+        d = beside[1](lax.dynamic_slice_in_dim(second.slopes, start, BLOCK))
         order = (start + jnp.arange(BLOCK) + 1).astype(rho.dtype)
         K, T = sums
         for m in range(BLOCK - 1, -1, -1):
@@ -132,7 +156,7 @@ def series_dual(
 
     zeros = jnp.zeros_like(rho)
     K, T = lax.fori_loop(0, blocks, block, (zeros, zeros))
-    K = first.mean * second.mean + s * rho * K
+    K = beside[0](first.mean) * beside[1](second.mean) + s * rho * K
     if not (left.has_gradient and right.has_gradient):
         T = zeros
     return K, T

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from ...architecture.activations import Activation, Cos, Sin, Sinusoid
-from .correlation import correlation
+from .correlation import Spread, correlation
 
 
 def wave(activation: Activation) -> tuple[float, float, float]:
@@ -24,7 +24,7 @@ def wave(activation: Activation) -> tuple[float, float, float]:
 
 
 def sinusoid_dual(
-    left: Activation, right: Activation, k: Array, a: Array, b: Array
+    left: Activation, right: Activation, k: Array, a: Spread, b: Spread
 ) -> tuple[Array, Array]:
     r"""With ``A = (ω² a + ω'² b)/2`` and ``κ = ω ω' k``::
 
@@ -36,11 +36,11 @@ def sinusoid_dual(
     numbers, so nothing overflows and equal pixels are exact.
     """
     (w, sin, cos), (w2, sin2, cos2) = wave(left), wave(right)
-    s, rho = correlation(k, a, b)
+    of = correlation(k, a, b)
     size, size2 = abs(w), abs(w2)
-    distance = size * jnp.sqrt(jnp.maximum(a, 0)) - size2 * jnp.sqrt(jnp.maximum(b, 0))
-    decay = jnp.exp(-(distance**2) / 2 - size * size2 * s * (1 - jnp.abs(rho))) / 2
-    kappa = w * w2 * s * rho
+    distance = size * a.deviation - size2 * b.deviation
+    decay = jnp.exp(-(distance**2) / 2 - size * size2 * of.s * (1 - of.size)) / 2
+    kappa = w * w2 * of.s * of.rho
     cosh = decay * (1 + jnp.exp(-2 * jnp.abs(kappa)))
     sinh = decay * jnp.sign(kappa) * -jnp.expm1(-2 * jnp.abs(kappa))
     sines, cosines = sin * sin2, cos * cos2

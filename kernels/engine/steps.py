@@ -1,0 +1,134 @@
+"""Running the steps of a plan on a block of pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from ..covariance.pools import gathered, multiplied
+from ..program.axes import OUTSIDE
+from ..program.planning import LinearStep, LocalStep, Plan, Step
+from .planes import COMPILER_OPTIONS, Constants, Side, Weights, run_local
+
+DENSE = 2**15
+"""Up to so many entries a linear map of an axis is a matrix product, and above it gathers.
+
+A product of small matrices costs more operations than the taps it replaces, and is faster for all
+that: gathers wait for memory.
+"""
+
+
+@dataclass(frozen=True)
+class Block:
+    """The pairs of a block: all of left × right, or image ``i`` with image ``i`` (``paired``).
+
+    ``records`` of its sides may still be growing: while records are computed, a block reads those
+    before it.
+    """
+
+    left: Side
+    right: Side
+    paired: bool
+    constants: Constants
+    with_tangent: bool
+    by_plane: bool = False
+
+
+def run_step(plan: Plan, step: Step, values: dict[int, Array], block: Block) -> None:
+    """Run a step that is no record, and add what it defines to ``values``."""
+    if isinstance(step, LinearStep):
+        maps = _axis_operands(plan, step, np.dtype(block.left.images.dtype).name)
+        values[step.defines] = _run_linear(values[step.source], *maps)
+        return
+    assert isinstance(step, LocalStep)
+    sides = (_renumbered(side, step.records) for side in (block.left, block.right))
+    scales, grand_means = (
+        {i: of[record] for i, record in enumerate(step.records) if record in of}
+        for of in block.constants
+    )
+    outputs, readouts = run_local(
+        step.body,
+        [values[value] for value in step.reads],
+        *sides,
+        Constants(scales, grand_means),
+        _readout_weights(plan, step),
+        paired=block.paired,
+        with_tangent=block.with_tangent,
+        by_plane=block.by_plane and step.body.planes > 1,
+    )
+    values.update(zip(step.defines, outputs, strict=True))
+    values.update(zip(step.readouts, readouts, strict=True))
+
+
+def run_plan(plan: Plan, block: Block) -> dict[int, Array]:
+    """Run all steps of a plan that records nothing; returns what was wanted of it."""
+    values: dict[int, Array] = {}
+    for step, last_reads in zip(plan.steps, plan.last_reads, strict=True):
+        run_step(plan, step, values, block)
+        for value in last_reads:
+            del values[value]
+    return values
+
+
+def _renumbered(side: Side, records: Sequence[int]) -> Side:
+    known = {i: side.records[record] for i, record in enumerate(records) if record in side.records}
+    return Side(side.images, known)
+
+
+Operand = Array | tuple[Array, Array]
+"""A linear map of an axis: a matrix, or the positions that taps read and the outputs' weights."""
+
+
+@lru_cache(maxsize=1024)
+def _axis_operands(plan: Plan, step: LinearStep, dtype: str) -> tuple[Operand, Operand]:
+    rows, columns = _operands(plan, step)
+    return tuple(  # type: ignore[return-value]
+        jnp.asarray(part, dtype)
+        if isinstance(part, np.ndarray)
+        else (jnp.asarray(part[0]), jnp.asarray(part[1], dtype))
+        for part in (rows, columns)
+    )
+
+
+def _operands(plan: Plan, step: LinearStep) -> Iterator[np.ndarray | tuple[np.ndarray, np.ndarray]]:
+    maps = plan.maps(step.defines)
+    for axis_map, source, out in zip(
+        maps, plan.axes[step.source], plan.axes[step.defines], strict=True
+    ):
+        reads, weights = axis_map.gathers(source, out)
+        if source.length * out.length > DENSE and len(reads) < source.length // 4:
+            yield np.where(reads == OUTSIDE, source.length, reads), weights
+            continue
+        matrix = np.zeros((out.length, source.length))
+        tap, output = np.nonzero(reads != OUTSIDE)
+        np.add.at(matrix, (output, reads[tap, output]), weights[output])
+        yield matrix
+
+
+@partial(jax.jit, compiler_options=COMPILER_OPTIONS)
+def _run_linear(x: Array, rows: Operand, columns: Operand) -> Array:
+    for axis, operand in enumerate((rows, columns)):
+        if isinstance(operand, tuple):
+            x = gathered(x, axis, *operand)
+        else:
+            x = multiplied(x, axis, operand)
+    return x
+
+
+@lru_cache(maxsize=1024)
+def _readout_weights(plan: Plan, step: LocalStep) -> tuple[Weights, ...]:
+    found: list[Weights] = []
+    for value in step.readouts:
+        readout = plan.readouts[value]
+        weights = []
+        for axis, of in zip(step.body.axes, (readout.rows, readout.columns), strict=True):
+            p = np.broadcast_to(np.arange(axis.left), axis.partners.shape)
+            weights.append(np.where(axis.valid, of[p, axis.partners], 0))
+        found.append((weights[0], weights[1]))
+    return tuple(found)
