@@ -42,6 +42,7 @@ from .architecture import serial as serial
 from .covariance.activations import quadrature_error as quadrature_error
 from .data import Dataset as Dataset
 from .data import load as load
+from .engine import Blocking as Blocking
 from .finite import EmpiricalKernel as EmpiricalKernel
 from .finite import finite_network as finite_network
 from .interface import KernelFunction as KernelFunction
@@ -52,3 +53,4 @@ from .program import explain as explain
 from .regression import METRICS as METRICS
 from .regression import ScoreValue as ScoreValue
 from .regression import score_gram as score_gram
+from .table import kernel_table as kernel_table

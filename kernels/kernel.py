@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from typing import Any, Literal, get_args, overload
 
@@ -25,6 +25,7 @@ from .engine import (
     TileShape,
     balanced,
     bind,
+    blocking_of,
     gram,
     prepare,
     tile_shape,
@@ -96,12 +97,15 @@ class NeuralKernel:
             correlated or that normalise over a batch. There the kernel of an image with itself
             carries the rounding that the singularity (below) makes of it.
 
+        blocking: how the own engine cuts its work; by default chosen from a short measurement of
+            the device, which is kept in the user's cache folder (:func:`blocking_of`).
+
     Raises:
         ConfigurationError: ``get``, ``tile_bytes`` or ``backend`` is not usable.
         MissingDependencyError: the backend is not installed.
 
-    Computes in float32, or in float64 where JAX's x64 mode is on. Equal images give exactly the
-    kernel of the image with itself. Between nearly equal pixels, each nonlinearity may change
+    Computes in float32, or in float64 where JAX's x64 mode is on. Equal images give the kernel of
+    the image with itself. Between nearly equal pixels, each nonlinearity may change
     ``ntk`` by ``sqrt(24 ε) / π`` of its value, 5e-4 in float32, since the derivative of arccos
     is singular there; ``nngp`` keeps its digits.
 
@@ -312,9 +316,12 @@ class NeuralKernel:
             program,
             self.tile_bytes,
             n_reference,
-            blocking=self.blocking or Blocking(by_plane=False),
+            blocking=self._blocking(program, tangent),
             with_tangent=tangent,
         )
+
+    def _blocking(self, program: Program, tangent: bool) -> Blocking:
+        return self.blocking or blocking_of(program, with_tangent=tangent)
 
     def _check_prepared(
         self, left: PreparedImages, right: PreparedImages | None, tangent: bool
@@ -358,6 +365,7 @@ class NeuralKernel:
         tiles = self._tiles(program, statistics, tangent)
         return {
             **common,
+            "blocking": asdict(self._blocking(program, tangent)),
             "tile_rows": tiles.rows,
             "tile_columns": tiles.columns,
             "record_chunk": tiles.chunk,

@@ -3,6 +3,7 @@
 from .blocking import Blocking as Blocking
 from .blocks import balanced as balanced
 from .blocks import blocks as blocks
+from .calibration import blocking_of as blocking_of
 from .records import DEFAULT_BIND_BYTES as DEFAULT_BIND_BYTES
 from .records import Images as Images
 from .records import Statistics as Statistics

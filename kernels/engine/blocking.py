@@ -1,8 +1,37 @@
-"""How a device likes its work cut: by plane or all planes at once, and how many pairs a time."""
+"""How a device likes its work cut: by plane or all planes at once, and how many pairs at a time.
+
+Which is faster depends on the processor's caches and vectors, so it is measured: a short chain of
+convolutions at a size near the images', once for each device and precision, kept in the user's
+cache folder. The choice moves the last digits of a result; records of runs hold it, and a run that
+is resumed takes it from there.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import platformdirs
+
+LANES = (8, 16, 32, 64)
+"""Pairs at a time that are tried."""
+
+PROBE_SIDES = (8, 16, 32)
+"""Sides of the images on which they are tried; the next larger one stands for those between."""
+
+NEARLY = 1.1
+"""The smallest number of pairs whose time is within this factor of the least is taken."""
+
+FORMAT = 1
 
 
 @dataclass(frozen=True)
@@ -13,7 +42,82 @@ class Blocking:
         by_plane: plane by plane, each through all layers while it is in cache; otherwise all
             planes of a moment at once, instruction by instruction.
         lanes: by plane, the right images that meet one left image at a time.
+        nanoseconds: measured time of one convolution with its nonlinearity at one pair of pixels,
+            ``None`` if the choice was not measured.
     """
 
     by_plane: bool
     lanes: int = 16
+    nanoseconds: float | None = None
+
+
+Measure = Callable[[int, Blocking], float]
+"""Of a side of images and a choice, the time of a layer at one pair of pixels, in nanoseconds."""
+
+
+def probe_side(pixels: Sequence[int]) -> int:
+    """The side of the images on which the choice for images of these pixels is measured."""
+    return next((side for side in PROBE_SIDES if side >= max(pixels)), PROBE_SIDES[-1])
+
+
+@lru_cache(maxsize=64)
+def measured_blocking(side: int, with_tangent: bool, dtype: str, measure: Measure) -> Blocking:
+    """The fastest choice by plane, from the cache folder or by measuring it now."""
+    device = jax.local_devices()[0]
+    key = {
+        "format": FORMAT,
+        "device": device.device_kind,
+        "cores": os.cpu_count(),
+        "jax": jax.__version__,
+        "dtype": dtype,
+        "with_tangent": with_tangent,
+        "side": side,
+    }
+    name = "-".join(str(value) for value in key.values()).replace(" ", "_").replace("/", "_")
+    path = platformdirs.user_cache_path("kernas") / "blocking" / f"{name}.json"
+    known = _read(path)
+    if known is None or known.get("key") != key:
+        times = {lanes: measure(side, Blocking(True, lanes)) for lanes in LANES}
+        # Fewer pairs at a time waste less at the edges of a matrix.
+        fastest = next(n for n in LANES if times[n] <= NEARLY * min(times.values()))
+        chosen = Blocking(True, fastest, round(times[fastest], 3))
+        known = {"key": key, "nanoseconds": times, "blocking": asdict(chosen)}
+        _write(path, known)
+    return Blocking(**known["blocking"])
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """A measurement from the cache folder; ``None`` where there is none that can be read."""
+    try:
+        found = json.loads(path.read_text())
+        Blocking(**found["blocking"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # it is measured again
+    return found
+
+
+def _write(path: Path, known: dict[str, Any]) -> None:
+    """Keep a measurement; where the folder cannot be written it is measured in every process."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
+            json.dump(known, file)
+        Path(file.name).replace(path)
+    except OSError:
+        return
+
+
+def seconds_of(run: Callable[[], object], repetitions: int = 3) -> float:
+    """The least time of a call, after one that compiles."""
+    run()
+    times = []
+    for _ in range(repetitions):
+        start = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def precision() -> str:
+    """The name of the precision that JAX computes in."""
+    return str(jnp.result_type(float))

@@ -4,4 +4,5 @@ from .explanation import Explanation as Explanation
 from .explanation import explain as explain
 from .lowering import correlated_terms as correlated_terms
 from .lowering import lower as lower
+from .lowering import lower_together as lower_together
 from .ops import Program as Program

@@ -1,0 +1,56 @@
+"""The choice of a program's blocking, and what it costs."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+
+from ..architecture import Conv, Dense, GlobalAvgPool, Relu, serial
+from ..program import Program, lower
+from ..program.planning import LocalStep, plan_pairs
+from .blocking import Blocking, measured_blocking, precision, probe_side, seconds_of
+from .records import prepare
+from .tiles import DEFAULT_TILE_BYTES, gram, tile_shape
+from .workers import local_workers
+
+SMALL_PIXELS = 64
+"""Images of so many pixels, in networks with pools or strides inside, are not computed by plane."""
+
+PROBE_LAYERS = 3
+
+
+def blocking_of(program: Program, *, with_tangent: bool) -> Blocking:
+    """How a program is cut unless its user says otherwise.
+
+    By plane, with the measured number of lanes, if there is a window to gain from: chains of any
+    size, and networks with pools and strides inside above 64 pixels. Smaller ones are computed all
+    planes at once, instruction by instruction, so that different networks share what is compiled.
+    """
+    plan = plan_pairs(program, fused=True)
+    pixels = program.image_shape[:2] if len(program.image_shape) == 3 else (1, 1)
+    chain = all(isinstance(step, LocalStep) for step in plan.steps)
+    windows = any(isinstance(step, LocalStep) and step.body.planes > 1 for step in plan.steps)
+    if not windows or (not chain and pixels[0] * pixels[1] <= SMALL_PIXELS):
+        return Blocking(by_plane=False)
+    return measured_blocking(probe_side(pixels), with_tangent, precision(), _MEASURES[with_tangent])
+
+
+def _measured(side: int, blocking: Blocking, *, with_tangent: bool) -> float:
+    layers = [Conv(3, W_std=2**0.5), Relu()] * PROBE_LAYERS
+    program = lower(serial(*layers, GlobalAvgPool(), Dense()), (side, side, 1))
+    rows = 2 * len(local_workers())
+    rng = np.random.default_rng(0)
+    left, right = (
+        prepare(program, rng.random((n, side, side, 1)), None, chunk=n, with_tangent=with_tangent)
+        for n in (rows, blocking.lanes)
+    )
+    tile = tile_shape(program, DEFAULT_TILE_BYTES, 0, blocking=blocking, with_tangent=with_tangent)
+    seconds = seconds_of(
+        lambda: gram(program, left, right, None, tile=tile, with_tangent=with_tangent)
+    )
+    pairs = rows * blocking.lanes * PROBE_LAYERS * side**4
+    return seconds / pairs * 1e9
+
+
+_MEASURES = {flag: partial(_measured, with_tangent=flag) for flag in (False, True)}
