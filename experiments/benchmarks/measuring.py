@@ -1,0 +1,126 @@
+"""What the benchmarks share: images, alternating repetitions, peak memory, the environment."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+import kernas.kernels as kk
+from kernas.kernels.architecture import Layer
+from kernas.search.ranking.environment import device, versions
+
+HE = 2**0.5
+SEED = 0
+
+Call = Callable[[], object]
+
+
+def network(depth: int, head: Layer) -> kk.Architecture:
+    """``depth`` times a 3×3 convolution and ReLU, then the head and a dense layer."""
+    return kk.serial(*[kk.Conv(3, W_std=HE), kk.Relu()] * depth, head, kk.Dense())
+
+
+def cifar10(n: int, side: int) -> np.ndarray:
+    """Standardised images ``(n, side, side, 3)``, a balanced subset.
+
+    Raises:
+        DataError: CIFAR-10 is not in the folder ``KERNAS_DATA``.
+    """
+    train, _ = kk.load("cifar10", n_train=max(n, 10), n_test=1, image_size=side, seed=SEED)
+    return train.x[:n]
+
+
+def alternating(programs: Mapping[Any, Call], repetitions: int) -> dict[Any, list[float]]:
+    """Seconds of each call, all programs once in every repetition, another one first each time.
+
+    Call each program once before: what it compiles is not separated here.
+    """
+    names = list(programs)
+    seconds: dict[Any, list[float]] = {name: [] for name in names}
+    for repetition in range(repetitions):
+        first = repetition % len(names)
+        for name in names[first:] + names[:first]:
+            seconds[name].append(timed(programs[name])[0])
+    return seconds
+
+
+def timed(call: Callable[[], Any]) -> tuple[float, Any]:
+    """Seconds of a call, and what it returned."""
+    start = time.perf_counter()
+    result = call()
+    return time.perf_counter() - start, result
+
+
+def per_pair(seconds: list[float], pairs: int) -> dict[str, float]:
+    """Median, least and greatest milliseconds a pair."""
+    values = {"median": statistics.median(seconds), "least": min(seconds), "greatest": max(seconds)}
+    return {f"{name}_ms": 1e3 * value / pairs for name, value in values.items()}
+
+
+def resident_peak() -> int:
+    """The most bytes this process held resident.
+
+    Linux hands ``ru_maxrss`` of a parent down to the program it starts, so there it is read from
+    ``VmHWM``.
+    """
+    status = _status()
+    if "VmHWM" in status:
+        return status["VmHWM"]
+    import resource  # Windows has none.
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def peak_live_bytes(call: Call) -> int | None:
+    """The most bytes that a call, made before, holds at a time beyond those held already.
+
+    Of the device where JAX counts them; on Linux without, what the process holds resident, after
+    the allocator gave back what is free; elsewhere ``None``.
+    """
+    device = jax.devices()[0]
+    counted = device.memory_stats()
+    if counted:
+        # The device's own peak cannot be set back: it is that of the largest call so far.
+        call()
+        return device.memory_stats()["peak_bytes_in_use"]
+    if not _status():
+        return None
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+    Path("/proc/self/clear_refs").write_text("5")
+    before = _status()["VmHWM"]
+    call()
+    return _status()["VmHWM"] - before
+
+
+def _status() -> dict[str, int]:
+    """Sizes in bytes that Linux keeps of this process; empty elsewhere."""
+    path = Path("/proc/self/status")
+    lines = path.read_text().splitlines() if path.exists() else []
+    sizes = (line.split() for line in lines if line.endswith(" kB"))
+    return {name.rstrip(":"): int(size) * 1024 for name, size, _ in sizes}
+
+
+def processor() -> dict[str, Any]:
+    """The processor's name and how many of its cores this process may use."""
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text().splitlines() if path.exists() else []
+    name = next((line.split(":")[1].strip() for line in lines if line.startswith("model n")), None)
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {"name": name, "cores": usable}
+
+
+def environment() -> dict[str, Any]:
+    """Device, processor and versions, for the record."""
+    return {"device": device(), "processor": processor(), "versions": versions()}
