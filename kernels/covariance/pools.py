@@ -50,6 +50,7 @@ def weighed(x: Array, rows: Array, columns: Array) -> Array:
         columns: ``(readouts, j)``.
     """
     weights = (rows[:, :, None] * columns[:, None, :]).reshape(len(rows), -1)
+    weights = lax.optimization_barrier(weights)
     pairs = x.shape[2:]
 
     def product(part: Array) -> Array:
@@ -57,6 +58,6 @@ def weighed(x: Array, rows: Array, columns: Array) -> Array:
 
     if not jnp.iscomplexobj(x):
         return product(x).reshape(-1, *pairs)
-    both = product(jnp.stack([lax.real(x), lax.imag(x)], axis=2))
+    both = product(lax.optimization_barrier(jnp.stack([lax.real(x), lax.imag(x)], axis=2)))
     both = both.reshape(-1, 2, *pairs)
     return lax.complex(both[:, 0], both[:, 1])

@@ -16,49 +16,82 @@ DIRECT_TAPS = 9
 """A window of more taps is summed along one axis, then along the other."""
 
 
-def tap_mean(window: Conv, x: Array, pixels: tuple[int, int]) -> Array:
+Border = tuple[tuple[int, int], tuple[int, int]]
+"""Rows before and after, and columns before and after, the pixels of a plane."""
+
+
+def border_of(window: Conv, pixels: tuple[int, int]) -> Border:
+    """How far the taps of a window of stride 1 reach beyond the pixels that it moves over."""
+    rows, columns = (
+        (
+            max(0, -tap_offsets(window, axis, size)[0]),
+            max(0, tap_offsets(window, axis, size)[-1] + _outputs(window, axis, size) - size),
+        )
+        for axis, size in enumerate(pixels)
+    )
+    return rows, columns
+
+
+def _outputs(window: Conv, axis: int, size: int) -> int:
+    return output_size("Conv", window, axis, size)
+
+
+def tap_mean(window: Conv, x: Array, pixels: tuple[int, int], border: Border) -> Array:
     """``(1 / q_h q_w) Σ_k x[p + k, q + k]`` of planes: stride 1, taps move along each slot.
 
     Args:
         window: of the convolution.
-        x: a moment ``[slots, h, slots', w, *pairs]``, zero where a pair is outside.
-        pixels: ``(h, w)`` of the images that the window moves over.
+        x: a moment ``[slots, h, slots', w, *pairs]`` with a border around its pixels, zero where
+            a pair is outside, in memory: XLA would compute it once for every tap.
+        pixels: ``(h, w)`` without the border.
+        border: of ``x``, at least that of the window.
     """
     axes = (1, 3)
-    taps = [tap_offsets(window, axis, size) for axis, size in enumerate(pixels)]
-    sizes = [output_size("Conv", window, axis, size) for axis, size in enumerate(pixels)]
-    padded = x
-    for axis, offsets, after, before in zip(axes, taps, sizes, pixels, strict=True):
-        padded = _around(padded, axis, offsets, before, after, window.padding == "CIRCULAR")
-    # In memory before the window reads it: XLA would compute it once for every tap.
-    padded = lax.optimization_barrier(padded)
-    count = len(taps[0]) * len(taps[1])
+    starts = [
+        [border[axis][0] + tap for tap in tap_offsets(window, axis, size)]
+        for axis, size in enumerate(pixels)
+    ]
+    sizes = [_outputs(window, axis, size) for axis, size in enumerate(pixels)]
+
+    def taps(array: Array, number: int) -> list[Array]:
+        return [
+            lax.slice_in_dim(array, start, start + sizes[number], axis=axes[number])
+            for start in starts[number]
+        ]
+
+    count = len(starts[0]) * len(starts[1])
     if count <= DIRECT_TAPS:
-        rows = [
-            lax.slice_in_dim(padded, t - taps[0][0], t - taps[0][0] + sizes[0], axis=1)
-            for t in taps[0]
-        ]
-        shifted = [
-            lax.slice_in_dim(row, t - taps[1][0], t - taps[1][0] + sizes[1], axis=3)
-            for row in rows
-            for t in taps[1]
-        ]
-        return reduce(jnp.add, shifted) * (1 / count)
-    for axis, offsets, after in zip(axes, taps, sizes, strict=True):
-        starts = [t - offsets[0] for t in offsets]
-        parts = [lax.slice_in_dim(padded, s, s + after, axis=axis) for s in starts]
-        padded = lax.optimization_barrier(reduce(jnp.add, parts))
-    return padded * (1 / count)
+        total = reduce(jnp.add, [tap for row in taps(x, 0) for tap in taps(row, 1)])
+    else:
+        total = reduce(jnp.add, taps(in_memory(reduce(jnp.add, taps(x, 0))), 1))
+    return total * (1 / count)
 
 
-def _around(x: Array, axis: int, offsets: range, before: int, after: int, circular: bool) -> Array:
-    """All that the taps read along an axis: from the first tap of the first output to the last."""
-    low, high = offsets[0], offsets[-1] + after
-    if circular:
-        return jnp.take(x, np.arange(low, high) % before, axis)
+def in_memory(x: Array) -> Array:
+    """An array with a row of zeros after its pixels, which XLA writes before it is read.
+
+    Fused into the loop of what reads it, it would be computed once for every time it is read there,
+    and not in vectors.
+    """
     edges = [(0, 0, 0)] * x.ndim
-    edges[axis] = (-low, high - before, 0)
-    return lax.pad(x, jnp.zeros((), x.dtype), edges)
+    edges[1] = (0, 1, 0)
+    return lax.optimization_barrier(lax.pad(x, jnp.zeros((), x.dtype), edges))
+
+
+def wrapped(x: Array, border: Border) -> Array:
+    """Planes with the opposite edges' pixels around them."""
+    for axis, (low, high) in zip((1, 3), border, strict=True):
+        size = x.shape[axis]
+        x = jnp.take(x, np.arange(-low, size + high) % size, axis)
+    return lax.optimization_barrier(x)
+
+
+def surrounded(x: Array, border: Border) -> Array:
+    """Planes with zeros around them, in memory."""
+    edges = [(0, 0, 0)] * x.ndim
+    for axis, (low, high) in zip((1, 3), border, strict=True):
+        edges[axis] = (low, high, 0)
+    return lax.optimization_barrier(lax.pad(x, jnp.zeros((), x.dtype), edges))
 
 
 def weight_moment(

@@ -28,7 +28,14 @@ from ..covariance.moments import covariance, moment, tangent
 from ..covariance.normalization import center_moment, layer_scale
 from ..covariance.pools import weighed
 from ..covariance.sums import weighted_sum
-from ..covariance.weights import tap_mean, weight_moment
+from ..covariance.weights import (
+    Border,
+    border_of,
+    surrounded,
+    tap_mean,
+    weight_moment,
+    wrapped,
+)
 from ..program.axes import OUTSIDE, Axis
 from ..program.ops import (
     DualOp,
@@ -125,6 +132,26 @@ def _lanes(x: Array, side: int, paired: bool) -> Array:
     return x[..., :, None] if side == 0 and not paired else x[..., None, :]
 
 
+class _Value(NamedTuple):
+    """A moment with a border around the pixels of its planes."""
+
+    array: Array
+    border: Border
+
+    @property
+    def inside(self) -> Array:
+        x = self.array
+        for axis, (low, high) in zip((1, 3), self.border, strict=True):
+            x = lax.slice_in_dim(x, low, x.shape[axis] - high, axis=axis)
+        return x
+
+
+def op_pixels(body: LocalBody, value: int) -> tuple[int, int]:
+    """The left pixels of a body's value."""
+    axes = body.inputs[value] if value < len(body.inputs) else body.axes
+    return axes[0].left, axes[1].left
+
+
 class _Block:
     """A body with what it needs of every image, ready to be put beside pairs of pixels."""
 
@@ -146,6 +173,7 @@ class _Block:
         self.dtype = self.left.images.dtype
         self.readers = Counter(value for op in body.ops for value in op.reads)
         self.readers.update(body.readouts)
+        self.borders = self._borders()
         self.pixels = [self._of_pixels(op) for op in body.ops]
 
     def at_once(
@@ -164,7 +192,7 @@ class _Block:
             read.append(x)
         values = self._run(read, right, masks)
         rows, columns = (axis.length for axis in self.axes)
-        outputs = [values[v].reshape(rows, columns, *self.pairs) for v in self.body.outputs]
+        outputs = [values[v].inside.reshape(rows, columns, *self.pairs) for v in self.body.outputs]
         return outputs, self._readouts(values, weights, None)
 
     def by_plane(
@@ -196,7 +224,7 @@ class _Block:
                 lax.dynamic_update_slice(
                     whole,
                     jnp.broadcast_to(
-                        values[v], (1, rows.left, 1, columns.left, *self.pairs)
+                        values[v].inside, (1, rows.left, 1, columns.left, *self.pairs)
                     ).astype(whole.dtype),
                     (slot[0], 0, slot[1], 0, *[0] * len(self.pairs)),
                 )
@@ -223,8 +251,8 @@ class _Block:
         right = jax.tree.map(partial(self._window, start=[0, 0]), twice)
         read = [_plane_of(x, [0, 0]) for x in arrays]
         values = self._run(read, right, [mask[:1] for mask in masks])
-        outputs = [values[v] for v in self.body.outputs]
-        readouts = [values[v] for v in self.body.readouts]
+        outputs = [values[v].array for v in self.body.outputs]
+        readouts = [values[v].array for v in self.body.readouts]
         return outputs, readouts
 
     def _of_pixels(self, op: MomentOp) -> tuple[Any, Any]:
@@ -250,21 +278,42 @@ class _Block:
                 return of[0], of[1]
         return None, None
 
-    def _run(self, read: list[Array], right: list[Any], masks: Sequence[Array]) -> list[Array]:
+    def _run(self, read: list[Array], right: list[Any], masks: Sequence[Array]) -> list[_Value]:
         """All values, over the planes whose right pixels are given."""
         mask = lax.optimization_barrier(
             masks[0][:, :, None, None, None, None] * masks[1][:, :, None, None]
         )
-        values = list(read)
+        values = [self._stored(number, value) for number, value in enumerate(read)]
         for op, (left, _), other in zip(self.body.ops, self.pixels, right, strict=True):
             value = self._execute(op, values, left, other, mask)
-            if self.readers[len(values)] > 1:
-                value = lax.optimization_barrier(value)
-            values.append(value)
+            values.append(self._stored(len(values), value))
         return values
 
+    def _borders(self) -> dict[int, Border]:
+        """The borders of what is read by windows with zero edges, or read out."""
+        found: dict[int, Border] = {}
+        for value in self.body.readouts:
+            found[value] = (0, 1), (0, 0)
+        for op in self.body.ops:
+            if isinstance(op, TapOp) and op.window.padding != "CIRCULAR":
+                border = border_of(op.window, op_pixels(self.body, op.source))
+                known = found.get(op.source, ((0, 0), (0, 0)))
+                rows, columns = (
+                    (max(a[0], b[0]), max(a[1], b[1])) for a, b in zip(border, known, strict=True)
+                )
+                found[op.source] = rows, columns
+        return found
+
+    def _stored(self, number: int, value: Array) -> _Value:
+        border = self.borders.get(number)
+        if border is not None:
+            return _Value(surrounded(value, border), border)
+        if self.readers[number] > 1:
+            value = lax.optimization_barrier(value)
+        return _Value(value, ((0, 0), (0, 0)))
+
     def _execute(
-        self, op: MomentOp, values: list[Array], left: Any, right: Any, mask: Array
+        self, op: MomentOp, values: list[_Value], left: Any, right: Any, mask: Array
     ) -> Array:
         beside: tuple[Callable[[Array], Array], ...] = (_under_left, lambda x: x)
         match op:
@@ -276,11 +325,15 @@ class _Block:
                 shape = (*mask.shape[:4], *self.pairs)
                 return jnp.zeros(shape, self.dtype)
             case TapOp():
-                x = values[op.source]
-                return tap_mean(op.window, x, (x.shape[1], x.shape[3]))
+                x, border = values[op.source]
+                pixels = op_pixels(self.body, op.source)
+                if op.window.padding == "CIRCULAR":
+                    border = border_of(op.window, pixels)
+                    x = wrapped(values[op.source].inside, border)
+                return tap_mean(op.window, x, pixels, border)
             case WeightOp():
                 return weight_moment(
-                    values[op.source],
+                    values[op.source].inside,
                     mask,
                     W_std=op.W_std,
                     b_std=op.b_std,
@@ -288,7 +341,7 @@ class _Block:
                     with_tangent=self.with_tangent,
                 )
             case DualOp():
-                x = values[op.source]
+                x = values[op.source].inside
                 dual = Dual(op.left_activation, op.right_activation)
                 K, slope = dual.of_pairs(covariance(x), (left, right), beside)
                 if not op.left_activation.keeps_zero or not op.right_activation.keeps_zero:
@@ -296,18 +349,18 @@ class _Block:
                 T = tangent(x)
                 return moment(K, None if T is None else T * slope)
             case SteinOp():
-                x = values[op.source]
+                x = values[op.source].inside
                 slopes = left if op.side == 0 else right
                 of_K, of_T = (_under_left(s) if op.side == 0 else s for s in slopes)
                 T = tangent(x)
                 return moment(covariance(x) * of_K, None if T is None else T * of_T)
             case LayerNormOp():
-                return values[op.source] * (_under_left(left) if op.side == 0 else right)
+                return values[op.source].inside * (_under_left(left) if op.side == 0 else right)
             case SumOp():
                 times = [t for _, t in op.terms]
-                return weighted_sum([values[value] for value in op.reads], times)
+                return weighted_sum([values[value].inside for value in op.reads], times)
             case NormalizeOp():
-                return self._normalized(op, values[op.source], left, right) * mask
+                return self._normalized(op, values[op.source].inside, left, right) * mask
         raise TypeError(f"not a local instruction: {op}")
 
     def _vectors(self) -> Array:
@@ -379,26 +432,17 @@ class _Block:
             )
             if slot is not None:
                 rows, columns = rows[:, slot[0]], columns[:, slot[1]]
-            x = values[source]
-            if slot is not None:
-                x, rows = _in_memory(x, 1), _in_memory(rows, 1)
+            x, border = values[source]
+            rows, columns = (
+                jnp.pad(part, [(0, 0)] * (part.ndim - 1) + [edge])
+                for part, edge in zip((rows, columns), border, strict=True)
+            )
             x = x.reshape(x.shape[0] * x.shape[1], x.shape[2] * x.shape[3], *x.shape[4:])
             x = jnp.broadcast_to(x, (*x.shape[:2], *self.pairs))
             read = weighed(x, rows.reshape(len(of), -1), columns.reshape(len(of), -1))
             for i, value in zip(of, read, strict=True):
                 found[i] = value[None, None]
         return [value for value in found if value is not None]
-
-
-def _in_memory(x: Array, axis: int) -> Array:
-    """An array with a row of zeros at the end of an axis, which XLA writes before it is read.
-
-    What reads both parts of a moment would otherwise compute the nonlinearity before it twice, and
-    not in vectors.
-    """
-    edges = [(0, 0, 0)] * x.ndim
-    edges[axis] = (0, 1, 0)
-    return lax.optimization_barrier(lax.pad(x, jnp.zeros((), x.dtype), edges))
 
 
 def _under_left(x: Array) -> Array:
