@@ -43,6 +43,7 @@ from .covariance.activations import quadrature_error as quadrature_error
 from .data import Dataset as Dataset
 from .data import load as load
 from .engine import Blocking as Blocking
+from .engine import KernelPlan as KernelPlan
 from .finite import EmpiricalKernel as EmpiricalKernel
 from .finite import finite_network as finite_network
 from .interface import KernelFunction as KernelFunction

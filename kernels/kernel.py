@@ -21,12 +21,14 @@ from .engine import (
     DEFAULT_TILE_BYTES,
     Blocking,
     Images,
+    KernelPlan,
     Statistics,
     TileShape,
     balanced,
     bind,
     blocking_of,
     gram,
+    kernel_plan,
     prepare,
     tile_shape,
 )
@@ -341,6 +343,30 @@ class NeuralKernel:
                     "these images were prepared without the tangent kernel; call "
                     'kernel.prepare(x, get=("nngp", "ntk"))'
                 )
+
+    def plan(self, image_shape: Sequence[int]) -> KernelPlan:
+        """What will be computed for a pair of images, and what it costs; computes nothing.
+
+        Args:
+            image_shape: ``(height, width, channels)`` or ``(features,)``.
+
+        Raises:
+            ConfigurationError: another backend computes the kernel, or not even one pair fits into
+                ``tile_bytes``.
+            ArchitectureError: the network does not fit the images.
+        """
+        if self.backend != "kernas":
+            raise ConfigurationError(
+                f"backend={self.backend!r}: plans are the own engine's; use backend='kernas'"
+            )
+        tangent = "ntk" in names_of(self.get)
+        program = self._program(tuple(image_shape))
+        n_reference = 0 if self._bound is None else self._bound.n_reference
+        blocking = self._blocking(program, tangent)
+        tile = tile_shape(
+            program, self.tile_bytes, n_reference, blocking=blocking, with_tangent=tangent
+        )
+        return kernel_plan(program, blocking, tile, with_tangent=tangent)
 
     def settings(self, image_shape: Sequence[int]) -> dict[str, Any]:
         """What decides the last digits of a result, for a record beside it.

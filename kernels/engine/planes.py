@@ -420,7 +420,7 @@ class _Block:
             x = lax.dynamic_slice(x, begin, (*x.shape[:axis], *sizes, *x.shape[axis + 2 :]))
         return x[..., None, :, None, :, :, :]
 
-    def _readouts(self, values: list[Array], weights: Sequence[Weights], slot: Any) -> list[Array]:
+    def _readouts(self, values: list[_Value], weights: Sequence[Weights], slot: Any) -> list[Array]:
         """The readouts of all planes, or of one."""
         if not weights:
             return []

@@ -23,8 +23,12 @@ from .records import NO_CONSTANTS, Images, Statistics, record_bytes, take
 from .steps import Block, run_plan
 from .workers import Device, Task, local_workers, run_tasks
 
-DEFAULT_TILE_BYTES = 32 * 2**20
-"""Default bound on the bytes that the moments of one tile take at a time."""
+DEFAULT_TILE_BYTES = 2**30
+"""Default bound on the bytes that all tiles at work take."""
+
+CACHED_BYTES = 16 * 2**20
+"""Tiles of all planes at once are no larger, so that what an instruction writes is still in cache
+when the next one reads it."""
 
 Progress = Callable[[int], None]
 
@@ -60,7 +64,8 @@ def tile_shape(
         ConfigurationError: not even one pair fits.
     """
     plan = plan_pairs(program, fused=blocking.by_plane)
-    per_pair = max(pair_bytes(plan, with_tangent=with_tangent), 1)
+    by_plane = blocking.by_plane
+    per_pair = max(pair_bytes(plan, with_tangent=with_tangent, by_plane=by_plane), 1)
     recorded = max(record_bytes(program, n_reference, with_tangent=with_tangent), 1)
     least = max(per_pair, recorded)
     if tile_bytes < least:
@@ -72,7 +77,7 @@ def tile_shape(
     if blocking.by_plane:
         rows, columns = 1, min(blocking.lanes, pairs)
     else:
-        rows = columns = math.isqrt(pairs)
+        rows = columns = math.isqrt(max(1, min(pairs, CACHED_BYTES // per_pair)))
     return TileShape(rows, columns, tile_bytes // recorded, blocking.by_plane, per_pair)
 
 

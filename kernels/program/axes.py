@@ -24,6 +24,14 @@ from ..architecture.windows import output_size, stride_of, tap_offsets
 OUTSIDE = -1
 
 
+def scale(left: int, right: int) -> int:
+    """How many pixels of the right image one of the left image stands for.
+
+    More than one while a pool of some stride has been taken on the left side only.
+    """
+    return max(1, round(right / left)) if left > 1 else 1
+
+
 @dataclass(frozen=True)
 class Axis:
     """The pairs of pixels that a moment holds along one axis.
@@ -32,7 +40,8 @@ class Axis:
         left: pixels of the left image.
         right: pixels of the right image.
         modulus: ``M``, at least ``right``.
-        diagonals: the displacements ``q − p`` that are needed, in order.
+        diagonals: the displacements ``q − s p`` that are needed, in order, ``s`` being the
+            :func:`scale` of the two images.
     """
 
     left: int
@@ -42,7 +51,7 @@ class Axis:
 
     @cached_property
     def slots(self) -> tuple[int, ...]:
-        """Displacements modulo ``M``, in order; slot ``i`` holds ``(p, (p + slots[i]) mod M)``."""
+        """Displacements modulo ``M``, in order: ``i`` holds ``(p, (s p + slots[i]) mod M)``."""
         return tuple(sorted({d % self.modulus for d in self.diagonals}))
 
     @property
@@ -53,19 +62,24 @@ class Axis:
     @cached_property
     def partners(self) -> np.ndarray:
         """``q`` of each pair, ``(slots, left)``; :data:`OUTSIDE` where the right image ends."""
-        q = (np.arange(self.left) + np.array(self.slots, int)[:, None]) % self.modulus
+        q = (self._moved + np.array(self.slots, int)[:, None]) % self.modulus
         return np.where(q < self.right, q, OUTSIDE)
 
     @cached_property
     def valid(self) -> np.ndarray:
         """Which pairs are needed, ``(slots, left)``: those of :attr:`diagonals`."""
-        displacement = self.partners - np.arange(self.left)
+        displacement = self.partners - self._moved
         return np.isin(displacement, self.diagonals) & (self.partners != OUTSIDE)
+
+    @property
+    def _moved(self) -> np.ndarray:
+        return scale(self.left, self.right) * np.arange(self.left)
 
     def position(self, p: np.ndarray, q: np.ndarray) -> np.ndarray:
         """Where pairs stand among :attr:`length`; :data:`OUTSIDE` for those that are not held."""
-        inside = (p != OUTSIDE) & (q != OUTSIDE) & np.isin(q - p, self.diagonals)
-        slot = np.searchsorted(self.slots, (q - p) % self.modulus)
+        displacement = q - scale(self.left, self.right) * p
+        inside = (p != OUTSIDE) & (q != OUTSIDE) & np.isin(displacement, self.diagonals)
+        slot = np.searchsorted(self.slots, displacement % self.modulus)
         return np.where(inside, slot * self.left + p, OUTSIDE)
 
     def within(self, other: Axis) -> tuple[int, ...]:
@@ -83,22 +97,24 @@ class AxisMap:
         left: for each tap the pixel that it reads for each left output, ``(taps, outputs)``.
         right: likewise for right outputs.
         weight: of each output pair, ``(left outputs, right outputs)``.
+        before: sizes of the left and right image that it reads.
     """
 
     left: np.ndarray
     right: np.ndarray
     weight: np.ndarray
+    before: tuple[int, int]
 
     def reads(self, diagonals: Iterable[int]) -> set[int]:
         """Displacements that some output pair at one of ``diagonals`` reads."""
         wanted = np.isin(self._displacements(), list(diagonals))
         p, q = self.left[:, :, None], self.right[:, None, :]
         read = wanted & (p != OUTSIDE) & (q != OUTSIDE)
-        return set(np.unique((q - p)[read]).tolist())
+        return set(np.unique((q - scale(*self.before) * p)[read]).tolist())
 
-    def pulled_back(self, weights: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-        """The functional ``Σ weights · y`` as one of ``x``: its weights, of that ``shape``."""
-        pulled = np.zeros(shape)
+    def pulled_back(self, weights: np.ndarray) -> np.ndarray:
+        """The functional ``Σ weights · y`` as one of ``x``: the weights of its pairs."""
+        pulled = np.zeros(self.before)
         p, q = np.broadcast_arrays(self.left[:, :, None], self.right[:, None, :])
         read = (p != OUTSIDE) & (q != OUTSIDE)
         share = np.broadcast_to(weights * self.weight, p.shape)
@@ -122,14 +138,14 @@ class AxisMap:
 
     def _displacements(self) -> np.ndarray:
         outputs = self.weight.shape
-        return np.arange(outputs[1])[None, :] - np.arange(outputs[0])[:, None]
+        return np.arange(outputs[1]) - scale(*outputs) * np.arange(outputs[0])[:, None]
 
 
 def tap_map(layer: Conv, axis: int, left: int, right: int) -> AxisMap:
     """Of a convolution: a tap moves both pixels together, and taps have equal weights."""
     taps = _taps(layer, axis, left), _taps(layer, axis, right)
     weight = np.full((taps[0].shape[1], taps[1].shape[1]), 1 / len(taps[0]))
-    return AxisMap(*taps, weight)
+    return AxisMap(*taps, weight, (left, right))
 
 
 def pool_map(
@@ -144,14 +160,15 @@ def pool_map(
         share = 1 / pooling_divisor(layer, axis, size)
     still = np.broadcast_to(np.arange(other), (len(taps), other))
     if side == 0:
-        return AxisMap(taps, still, np.broadcast_to(share[:, None], (len(share), other)))
-    return AxisMap(still, taps, np.broadcast_to(share, (other, len(share))))
+        weight = np.broadcast_to(share[:, None], (len(share), other))
+        return AxisMap(taps, still, weight, (left, right))
+    return AxisMap(still, taps, np.broadcast_to(share, (other, len(share))), (left, right))
 
 
 def flatten_map(left: int) -> AxisMap:
     """Of ``Flatten``: the mean over equal pixels."""
     taps = np.arange(left)[:, None]
-    return AxisMap(taps, taps, np.full((1, 1), 1 / left))
+    return AxisMap(taps, taps, np.full((1, 1), 1 / left), (left, left))
 
 
 def _taps(layer: Conv | AvgPool, axis: int, size: int) -> np.ndarray:

@@ -206,8 +206,12 @@ class _Lowering:
         return self._emit(SumOp(op.left, op.right, tuple(sorted(terms))))
 
     def _build(self, a: int, b: int) -> int | None:
-        """Take one of the two parts apart; ``side`` says whether it stands left or right."""
-        side = 0 if self._order(a) >= self._order(b) else 1
+        """Take one of the two parts apart; ``side`` says whether it stands left or right.
+
+        Of equals the right one: a pool with itself is then taken on the left side first, and a
+        coarse left pixel meets few fine right ones.
+        """
+        side = 0 if self._order(a) > self._order(b) else 1
         part = self.parts[(a, b)[side]]
         layer = part.layer
         shape = (self.pixels[a], self.pixels[b])

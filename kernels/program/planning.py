@@ -23,7 +23,7 @@ from functools import lru_cache
 import numpy as np
 
 from ..architecture.windows import stride_of, tap_offsets
-from .axes import Axis, AxisMap, flatten_map, pool_map, shared_modulus, tap_map
+from .axes import Axis, AxisMap, flatten_map, pool_map, scale, shared_modulus, tap_map
 from .ops import (
     FlattenOp,
     MeanOp,
@@ -218,10 +218,7 @@ def _find_readouts(program: Program) -> dict[int, Readout]:
             before = program.ops[op.source]
             assert isinstance(before, MomentOp)
             maps = _axis_maps(op, program.ops)
-            rows, columns = (
-                maps[axis].pulled_back(weights[axis], (before.left[axis], before.right[axis]))
-                for axis in (0, 1)
-            )
+            rows, columns = (maps[axis].pulled_back(weights[axis]) for axis in (0, 1))
             source, weights, op = op.source, (rows, columns), before
         found[index] = Readout(source, *weights)
     return found
@@ -270,12 +267,13 @@ def _needs(program: Program, wanted: Iterable[int], readouts: dict[int, Readout]
 
 
 def _all(op: MomentOp, axis: int) -> range:
-    return range(1 - op.left[axis], op.right[axis])
+    step = scale(op.left[axis], op.right[axis])
+    return range(step * (1 - op.left[axis]), op.right[axis])
 
 
 def _support(weights: np.ndarray) -> set[int]:
     p, q = np.nonzero(weights)
-    return set(np.unique(q - p).tolist())
+    return set(np.unique(q - scale(*weights.shape) * p).tolist())
 
 
 def _wraps(op: TapOp) -> bool:

@@ -1,0 +1,160 @@
+"""What a plan costs, as a table of its instructions: data, before anything is computed."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from ..architecture.windows import window_of
+from ..program.ops import FlattenOp, ImageOp, MomentOp, PoolOp, Program, RecordOp, SumOp, TapOp
+from ..program.planning import Plan, plan_pairs
+from .blocking import Blocking
+from .tiles import TileShape
+
+OPERATIONS = {"DualOp": 32, "SteinOp": 2, "WeightOp": 3, "LayerNormOp": 1, "NormalizeOp": 6}
+"""Floating-point operations at one pair of pixels, both kernels together; a dual's are ReLU's."""
+
+PROBE_OPERATIONS = 16 + OPERATIONS["DualOp"] + OPERATIONS["WeightOp"]
+"""Those of the layer that the calibration times: nine taps of both kernels, weights and ReLU."""
+
+
+@dataclass(frozen=True)
+class InstructionCost:
+    """An instruction on one pair of images.
+
+    Attributes:
+        name: of the instruction.
+        pixels: of the left and of the right image.
+        displacements: that are needed, along the rows and along the columns.
+        planes: slots of the rows times slots of the columns.
+        entries: pairs of pixels that are computed, those between diagonals included.
+        operations: floating-point operations.
+    """
+
+    name: str
+    pixels: tuple[tuple[int, int], tuple[int, int]]
+    displacements: tuple[int, int]
+    planes: int
+    entries: int
+    operations: int
+
+
+@dataclass(frozen=True)
+class KernelPlan:
+    """What is computed for one pair of images; ``print`` shows it as a table.
+
+    Attributes:
+        image_shape: ``(height, width, channels)`` or ``(features,)``.
+        instructions: those that run for every pair, in order.
+        steps: into how many steps they are put.
+        blocking: how they are cut.
+        pair_bytes: most bytes alive at once for one pair.
+        tile: ``(rows, columns)``, images on the left and on the right of a tile.
+        seconds: predicted time of one pair with all workers at work, ``None`` if the device was
+            not measured.
+    """
+
+    image_shape: tuple[int, ...]
+    instructions: tuple[InstructionCost, ...]
+    steps: int
+    blocking: Blocking
+    pair_bytes: int
+    tile: tuple[int, int]
+    seconds: float | None
+
+    @property
+    def operations(self) -> int:
+        """Floating-point operations of one pair."""
+        return sum(cost.operations for cost in self.instructions)
+
+    @property
+    def planes(self) -> int:
+        """Planes of all instructions."""
+        return sum(cost.planes for cost in self.instructions)
+
+    def __str__(self) -> str:
+        lines = [("instruction", "pixels", "displacements", "planes", "entries", "operations")]
+        for cost in self.instructions:
+            sides = ["×".join(map(str, side)) for side in cost.pixels]
+            lines.append(
+                (
+                    cost.name,
+                    sides[0] if sides[0] == sides[1] else " and ".join(sides),
+                    "×".join(map(str, cost.displacements)),
+                    f"{cost.planes:,}",
+                    f"{cost.entries:,}",
+                    f"{cost.operations:,}",
+                )
+            )
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        table = [
+            "  ".join(
+                f"{cell:<{width}}" if i < 2 else f"{cell:>{width}}"
+                for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+            ).rstrip()
+            for line in lines
+        ]
+        lanes = self.blocking.lanes
+        how = f"by plane, {lanes} pairs at a time" if self.blocking.by_plane else "all at once"
+        predicted = "not measured" if self.seconds is None else f"{1e3 * self.seconds:.3g} ms"
+        return "\n".join(
+            [
+                *table,
+                f"one pair: {self.operations:,} operations in {self.steps} steps, {how}; "
+                f"{self.pair_bytes:,} bytes; {predicted}",
+                f"a tile: {self.tile[0]} × {self.tile[1]} images",
+            ]
+        )
+
+
+def kernel_plan(
+    program: Program, blocking: Blocking, tile: TileShape, *, with_tangent: bool
+) -> KernelPlan:
+    """The plan of a program with its costs."""
+    plan = plan_pairs(program, fused=blocking.by_plane)
+    costs = tuple(
+        _cost(plan, index, with_tangent)
+        for index in sorted(plan.axes)
+        if not isinstance(program.ops[index], RecordOp)
+    )
+    seconds = None
+    if blocking.nanoseconds is not None:
+        operations = sum(cost.operations for cost in costs)
+        seconds = operations / PROBE_OPERATIONS * blocking.nanoseconds * 1e-9
+    return KernelPlan(
+        program.image_shape,
+        costs,
+        len(plan.steps),
+        blocking,
+        tile.pair_bytes,
+        (tile.rows, tile.columns),
+        seconds,
+    )
+
+
+def _cost(plan: Plan, index: int, with_tangent: bool) -> InstructionCost:
+    op = plan.program.ops[index]
+    assert isinstance(op, MomentOp)
+    name = type(op).__name__.removesuffix("Op")
+    axes, kernels = plan.axes[index], 2 if with_tangent else 1
+    if index in plan.readouts:
+        name, axes, each = "Readout", plan.axes[plan.readouts[index].source], 2 * kernels
+    elif isinstance(op, TapOp):
+        each = kernels * (math.prod(window_of(op.window)) - 1)
+    elif isinstance(op, PoolOp | FlattenOp):
+        each = kernels * sum(len(part.left) for part in plan.maps(index))
+    elif isinstance(op, ImageOp):
+        each = 2 * plan.program.image_shape[-1]
+    elif isinstance(op, SumOp):
+        each = kernels * (len(op.terms) - 1)
+    else:
+        each = OPERATIONS.get(type(op).__name__, 0)
+    entries = math.prod(axis.length for axis in axes)
+    return InstructionCost(
+        name,
+        (op.left, op.right),
+        (len(axes[0].diagonals), len(axes[1].diagonals)),
+        math.prod(len(axis.slots) for axis in axes),
+        entries,
+        entries * each,
+    )
