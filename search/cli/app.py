@@ -18,7 +18,7 @@ from kernas.errors import (
     RunFolderError,
 )
 
-from .options import ExplainOptions, RankOptions
+from .options import ExplainOptions, PlanOptions, RankOptions
 
 BAD_INPUT = (ArchitectureError, ConfigurationError, DataError, RunFolderError)
 
@@ -31,6 +31,7 @@ Examples:
   kernas rank --dataset cifar10 --truth nasbench201 --sample 100 --output runs/cifar --resume
   kernas rank --architectures cells.txt network.json --json
   kernas explain network.json --image-size 32
+  kernas plan network.json --image-size 32
   kernas rank --help
   kernas --version"""
 
@@ -51,6 +52,10 @@ def run(arguments: list[str]) -> int:
         return 0
     try:
         options = parse(arguments)
+        if isinstance(options, PlanOptions):
+            from .plan_command import run_plan
+
+            return run_plan(options)
         if isinstance(options, ExplainOptions):
             from .explain_command import run_explain
 
@@ -73,6 +78,7 @@ def parse(arguments: list[str]) -> RankOptions | ExplainOptions:
     commands: dict[str, Callable[..., RankOptions | ExplainOptions]] = {
         "rank": RankOptions,
         "explain": ExplainOptions,
+        "plan": PlanOptions,
     }
     return subcommand_cli_from_dict(
         commands, prog="kernas", description=DESCRIPTION, args=arguments or ["--help"]

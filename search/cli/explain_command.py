@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from kernas.errors import ConfigurationError
 
 from .options import ExplainOptions
+
+if TYPE_CHECKING:
+    from ..spaces import Candidate
 
 
 def run_explain(options: ExplainOptions) -> int:
     """Explain each architecture that the options name, and return the exit code."""
     from kernas.kernels import explain
 
+    candidates, shape = candidates_and_shape(options)
+    for candidate in candidates:
+        print(candidate.name)
+        print(explain(candidate.architecture, shape))
+    return 0
+
+
+def candidates_and_shape(options: ExplainOptions) -> tuple[list[Candidate], tuple[int, ...]]:
+    """The architectures that the options name, and the images that they are to see.
+
+    Raises:
+        ConfigurationError: the size or the channels are not usable.
+    """
     from ..spaces import NasBench201, read_candidates
 
     if options.image_size < 0 or options.channels < 1:
@@ -21,7 +39,4 @@ def run_explain(options: ExplainOptions) -> int:
     side, channels = options.image_size, options.channels
     shape = (side, side, channels) if side else (channels,)
     space = NasBench201(options.cells, options.center, options.reduction)
-    for candidate in read_candidates([options.architecture], space):
-        print(candidate.name)
-        print(explain(candidate.architecture, shape))
-    return 0
+    return list(read_candidates([options.architecture], space)), shape

@@ -145,3 +145,18 @@ class ExplainOptions:
 
     reduction: Literal["residual", "pool"] = "residual"
     """What halves the image between stages."""
+
+
+@dataclass(frozen=True)
+class PlanOptions(ExplainOptions):
+    """Show what a kernel computes for a pair of images and what that costs; computes nothing.
+
+    A short measurement of the device comes first, once.
+
+    Typical calls:
+      kernas plan network.json --image-size 32
+      kernas plan network.json --image-size 32 --get nngp
+    """
+
+    get: Literal["nngp", "ntk"] = "ntk"
+    """The kernel."""

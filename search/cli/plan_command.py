@@ -1,0 +1,17 @@
+"""The subcommand ``kernas plan``."""
+
+from __future__ import annotations
+
+from .explain_command import candidates_and_shape
+from .options import PlanOptions
+
+
+def run_plan(options: PlanOptions) -> int:
+    """Print the plan of each architecture that the options name, and return the exit code."""
+    from kernas.kernels import NeuralKernel
+
+    candidates, shape = candidates_and_shape(options)
+    for candidate in candidates:
+        print(candidate.name)
+        print(NeuralKernel(candidate.architecture, get=options.get).plan(shape))
+    return 0
