@@ -18,6 +18,7 @@ from .ranking.table import Ranking, rank_rows
 from .report.files import write_report
 from .scores import Score
 from .scores.base import check_scores
+from .scores.kernel_score import with_recorded_blocking
 from .spaces import Candidate
 from .truth import Truth
 
@@ -79,8 +80,9 @@ def rank(
     with open_run(output, config, resume=resume) as folder:
         done = folder.records()
         try:
+            resumed = with_recorded_blocking(wanted, (record["settings"] for record in done))
             records = evaluate_candidates(
-                chosen, wanted, done=done, keep=folder.append, progress=progress
+                chosen, resumed, done=done, keep=folder.append, progress=progress
             )
             ranking = _ranking(chosen, wanted, records, table, seed, config)
             write_report(folder, ranking, records)

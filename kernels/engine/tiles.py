@@ -77,7 +77,9 @@ def tile_shape(
     if blocking.by_plane:
         rows, columns = 1, min(blocking.lanes, pairs)
     else:
-        rows = columns = math.isqrt(max(1, min(pairs, CACHED_BYTES // per_pair)))
+        most = math.isqrt(max(1, min(pairs, CACHED_BYTES // per_pair)))
+        # A power of two: different networks then have tiles of one size, compiled once.
+        rows = columns = 1 << (most.bit_length() - 1)
     return TileShape(rows, columns, tile_bytes // recorded, blocking.by_plane, per_pair)
 
 

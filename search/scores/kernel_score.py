@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
 import numpy as np
 
 from kernas.errors import ConfigurationError, DataError
-from kernas.kernels import Architecture, NeuralKernel
+from kernas.kernels import Architecture, Blocking, NeuralKernel
 from kernas.kernels.data import Dataset
 from kernas.kernels.regression import METRICS, DegenerateKernelError, ScoreValue, score_gram
 
-from .base import Evaluation
+from .base import Evaluation, Score
 
 KernelName = Literal["nngp", "ntk"]
 KERNELS: tuple[KernelName, ...] = ("nngp", "ntk")
@@ -33,6 +33,8 @@ class KernelSource:
         n_reference: images that the statistics of ``Normalize`` come from, >= 1.
         reference_seed: chooses them among those of ``fit``.
         tile_bytes: bound of a tile's memory; ``None`` leaves it to :class:`NeuralKernel`.
+        blocking: how the engine cuts its work, no part of the identity: it moves last digits only;
+            ``None`` leaves it to :class:`NeuralKernel`.
 
     Raises:
         ConfigurationError: an argument is out of its range.
@@ -45,6 +47,7 @@ class KernelSource:
     n_reference: int = 32
     reference_seed: int = 0
     tile_bytes: int | None = None
+    blocking: Blocking | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.ridge < float("inf"):
@@ -95,7 +98,7 @@ class KernelSource:
         """
         asked = {score.get for score in scores}
         gets: tuple[KernelName, ...] = tuple(get for get in KERNELS if get in asked)
-        kernel = NeuralKernel(architecture, get=gets)
+        kernel = NeuralKernel(architecture, get=gets, blocking=self.blocking)
         if self.tile_bytes is not None:
             kernel = replace(kernel, tile_bytes=self.tile_bytes)
         if kernel.needs_bind:
@@ -166,6 +169,7 @@ class KernelScore:
         n_reference: images of ``fit`` that the statistics of ``Normalize`` come from.
         reference_seed: chooses them.
         tile_bytes: bound of a tile's memory; ``None`` leaves it to ``NeuralKernel``.
+        blocking: how the engine cuts its work; ``None`` leaves it to ``NeuralKernel``.
 
     Raises:
         ConfigurationError: an argument is out of its range, or the metric needs ``validation``.
@@ -182,6 +186,7 @@ class KernelScore:
     n_reference: int = 32
     reference_seed: int = 0
     tile_bytes: int | None = None
+    blocking: Blocking | None = None
 
     def __post_init__(self) -> None:
         if self.get not in KERNELS:
@@ -217,8 +222,29 @@ class KernelScore:
             self.n_reference,
             self.reference_seed,
             self.tile_bytes,
+            self.blocking,
         )
 
     def settings(self) -> dict[str, Any]:
         """What identifies the score in the records of a run."""
         return {"higher_is_better": self.higher_is_better, **self.source.settings()}
+
+
+def with_recorded_blocking(
+    scores: Sequence[Score], settings: Iterable[Mapping[str, Any]]
+) -> tuple[Score, ...]:
+    """The scores with the blocking of the run that they go on with.
+
+    Args:
+        scores: of the run.
+        settings: of the kernels that the run has recorded; networks that have nothing to gain by
+            plane are recorded all at once in any run.
+    """
+    recorded = [Blocking(**kernel["blocking"]) for kernel in settings if "blocking" in kernel]
+    if not recorded:
+        return tuple(scores)
+    blocking = next((b for b in recorded if b.by_plane), recorded[0])
+    return tuple(
+        replace(score, blocking=blocking) if isinstance(score, KernelScore) else score
+        for score in scores
+    )
