@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import jax
 import jax.numpy as jnp
 
 from .base import Layer, finite_number, integer_in, nonzero_number
@@ -203,7 +204,8 @@ class Elementwise(Activation):
 
     @property
     def keeps_zero(self) -> bool:
-        return bool(function_named(self.name)(jnp.zeros(())) == 0)
+        with jax.ensure_compile_time_eval():  # an instruction asks while it is traced
+            return bool(function_named(self.name)(jnp.zeros(())) == 0)
 
 
 ACTIVATIONS: tuple[type[Activation], ...] = (

@@ -24,7 +24,9 @@ from kernas.kernels.architecture.layers import (
 )
 from kernas.kernels.architecture.windows import axis_padding, extent, stride_of
 from kernas.kernels.backends.neural_tangents import check_expressible
-from kernas.kernels.engine import DEFAULT_TILE_BYTES, tile_shape
+from kernas.kernels.engine import DEFAULT_TILE_BYTES, Blocking, tile_shape
+from kernas.kernels.engine.records import record_bytes
+from kernas.kernels.engine.workers import local_workers
 from kernas.kernels.program import lower
 
 
@@ -47,9 +49,11 @@ def images(case: str, n: int, seed: int = 0) -> np.ndarray:
     return x.astype(np.float32).astype(float)
 
 
-def bound(case: str, *, tile_bytes: int = DEFAULT_TILE_BYTES) -> NeuralKernel:
+def bound(
+    case: str, *, tile_bytes: int = DEFAULT_TILE_BYTES, blocking: Blocking | None = None
+) -> NeuralKernel:
     """The kernel of a case; its reference images are always the same."""
-    kernel = NeuralKernel(CASES[case], get=BOTH, tile_bytes=tile_bytes)
+    kernel = NeuralKernel(CASES[case], get=BOTH, tile_bytes=tile_bytes, blocking=blocking)
     return kernel.bind(images(case, 3, seed=9)) if kernel.needs_bind else kernel
 
 
@@ -121,9 +125,11 @@ def test_independent_of_the_size_of_tiles(case: str, side: int) -> None:
     """Seven images never divide evenly into tiles of two or three."""
     with jax.enable_x64(True):
         x = images(case, 7)
-        per_pair = tile_shape(lower(CASES[case], shape_of(case)), 10**9, 3, tangent=True).pair_bytes
-        # Records of an image that meets three reference images need some more.
-        small = bound(case, tile_bytes=max(per_pair * side**2, 8 * per_pair))
+        program, at_once = lower(CASES[case], shape_of(case)), Blocking(by_plane=False)
+        whole = tile_shape(program, 10**9, 3, blocking=at_once, with_tangent=True)
+        least = record_bytes(program, 3, with_tangent=True)
+        budget = max(whole.pair_bytes * len(local_workers()) * side**2, least)
+        small = bound(case, tile_bytes=budget, blocking=at_once)
         for ours, theirs in zip(small(x), bound(case)(x), strict=True):
             np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-12)
 

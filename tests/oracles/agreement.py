@@ -15,6 +15,7 @@ from oracles.numpy_kernel import evaluate
 
 from kernas.kernels import Kernels, NeuralKernel
 from kernas.kernels.architecture.graph import Architecture
+from kernas.kernels.engine import Blocking
 from kernas.kernels.kernel import Backend
 
 BOTH = ("nngp", "ntk")
@@ -96,6 +97,7 @@ def check_engine(
     reference: np.ndarray | None = None,
     *,
     backend: Backend = "kernas",
+    blocking: Blocking | None = None,
     precisions: tuple[type, ...] = (np.float64, np.float32),
     double: float = FLOAT64.nngp,
 ) -> None:
@@ -107,6 +109,7 @@ def check_engine(
         x2: images ``(n2, …)``; ``x1`` if not given.
         reference: images to bind to.
         backend: of the kernel.
+        blocking: of the kernel.
         precisions: ``float64``, ``float32`` or both.
         double: tolerance in float64.
     """
@@ -117,7 +120,7 @@ def check_engine(
     expected = expected_kernels(architecture, x1, x2, reference)
     for precision in precisions:
         with jax.enable_x64(precision is np.float64):
-            kernel = NeuralKernel(architecture, get=BOTH, backend=backend)
+            kernel = NeuralKernel(architecture, get=BOTH, backend=backend, blocking=blocking)
             if reference is not None:
                 kernel = kernel.bind(reference, len(reference))
             kernels = kernel(x1, x2)
