@@ -1,0 +1,94 @@
+"""The moments that are alive at any step fit into the tile's bytes."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+from jax import Array
+
+import kernas.kernels as kk
+from kernas.kernels import NeuralKernel
+from kernas.kernels.engine import Blocking, records, steps, tile_shape
+from kernas.kernels.engine.workers import local_workers
+from kernas.kernels.program import lower
+from kernas.kernels.program.planning import Plan, Step
+
+CONV, POOL = kk.Conv(3, W_std=1.4, b_std=0.1), kk.AvgPool(3, padding="SAME")
+NETWORKS = {
+    "chain": kk.serial(CONV, kk.Relu(), CONV, kk.Relu(), kk.GlobalAvgPool(), kk.Dense()),
+    "pools, strides and statistics": kk.serial(
+        CONV,
+        kk.Normalize(),
+        kk.residual(kk.serial(kk.Relu(), kk.Conv(3)), POOL),
+        kk.Relu(),
+        kk.Conv(3, 2),
+        kk.Relu(),
+        kk.AvgPool(2),
+        kk.LocalAvgPool(1),
+        kk.Dense(),
+    ),
+}
+BLOCKINGS = {"by plane": Blocking(by_plane=True, lanes=4), "at once": Blocking(by_plane=False)}
+
+
+class Ledger:
+    """Bytes of the moments that are held after a step, and the most so far over all threads."""
+
+    def __init__(self) -> None:
+        self.most = 0
+        self._values: dict[tuple[int, int], dict[int, Array]] = {}
+        self._totals: dict[int, int] = {}
+        self._lock = threading.Lock()
+
+    def enter(self, plan: Plan, values: dict[int, Array]) -> None:
+        """``values`` are what the calling thread holds of a plan, instead of the last time's."""
+        thread = threading.get_ident()
+        with self._lock:
+            self._values[thread, id(plan)] = values
+            own = [held for (whose, _), held in self._values.items() if whose == thread]
+            self._totals[thread] = sum(v.nbytes for held in own for v in held.values())
+            self.most = max(self.most, sum(self._totals.values()))
+
+    def take_most(self) -> int:
+        """The most, and begin anew."""
+        found = self.most
+        self.__init__()
+        return found
+
+
+@pytest.fixture
+def ledger(monkeypatch: pytest.MonkeyPatch) -> Ledger:
+    found = Ledger()
+    run_step = steps.run_step
+
+    def recorded(plan: Plan, step: Step, values: dict[int, Array], block: steps.Block) -> None:
+        run_step(plan, step, values, block)
+        found.enter(plan, values)
+
+    for module in (steps, records):
+        monkeypatch.setattr(module, "run_step", recorded)
+    return found
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("how", BLOCKINGS)
+def test_live_moments_fit_into_the_bytes(ledger: Ledger, name: str, how: str) -> None:
+    """Of records and of tiles, the smallest ones and larger ones that all workers have at once."""
+    network, blocking = NETWORKS[name], BLOCKINGS[how]
+    x = np.random.default_rng(0).standard_normal((7, 6, 6, 2))
+    program = lower(network, x.shape[1:])
+    recorded = records.record_bytes(program, 4, with_tangent=True)
+    shape = tile_shape(program, 2**30, 4, blocking=blocking, with_tangent=True)
+    for pairs in (1, 6):
+        tile_bytes = max(pairs * shape.pair_bytes * len(local_workers()), recorded)
+        kernel = NeuralKernel(network, "ntk", tile_bytes, blocking=blocking)
+        if kernel.needs_bind:
+            kernel = kernel.bind(x, 4)
+            assert 0 < ledger.take_most() <= 4 * recorded
+        prepared = kernel.prepare(x)
+        assert 0 < ledger.take_most() <= tile_bytes
+        for right in (None, prepared):
+            kernel(prepared, right)
+            assert 0 < ledger.take_most() <= tile_bytes
