@@ -34,7 +34,7 @@ DEFAULT_BIND_BYTES = 4 * 2**30
 
 @dataclass(frozen=True)
 class Images:
-    """Images with what a tile needs of each: records, and the kernel with itself.
+    """Images with what a tile needs of each: its records.
 
     Attributes:
         pixels: ``[n, h, w, channels]``.

@@ -46,6 +46,7 @@ class TileShape:
         chunk: images whose records are computed at a time.
         by_plane: plane by plane, or all planes at once.
         pair_bytes: most bytes that the live moments of one pair take.
+        workers: at most so many tiles at a time.
     """
 
     rows: int
@@ -53,6 +54,7 @@ class TileShape:
     chunk: int
     by_plane: bool
     pair_bytes: int
+    workers: int
 
 
 def tile_shape(
@@ -73,14 +75,15 @@ def tile_shape(
             f"tile_bytes={tile_bytes}: one pair of images of {program.image_shape} needs {least} "
             "bytes; give at least that, or use smaller images"
         )
-    pairs = max(1, tile_bytes // (per_pair * len(local_workers())))
+    workers = min(len(local_workers()), tile_bytes // per_pair)
+    pairs = tile_bytes // (per_pair * workers)
     if blocking.by_plane:
         rows, columns = 1, min(blocking.lanes, pairs)
     else:
         most = math.isqrt(max(1, min(pairs, CACHED_BYTES // per_pair)))
         # A power of two: different networks then have tiles of one size, compiled once.
         rows = columns = 1 << (most.bit_length() - 1)
-    return TileShape(rows, columns, tile_bytes // recorded, blocking.by_plane, per_pair)
+    return TileShape(rows, columns, tile_bytes // recorded, blocking.by_plane, per_pair, workers)
 
 
 def gram(
@@ -121,7 +124,7 @@ def gram(
     constants = NO_CONSTANTS if statistics is None else statistics.constants
     plan = plan_pairs(program, fused=tile.by_plane)
 
-    workers = local_workers()
+    workers = local_workers()[: tile.workers]
     copies = {
         device: jax.device_put((left.side, columns.side, constants), device)
         for device in dict.fromkeys(workers)

@@ -92,3 +92,13 @@ def test_live_moments_fit_into_the_bytes(ledger: Ledger, name: str, how: str) ->
         for right in (None, prepared):
             kernel(prepared, right)
             assert 0 < ledger.take_most() <= tile_bytes
+
+
+@pytest.mark.parametrize("by_plane", [False, True])
+def test_no_more_tiles_at_a_time_than_their_bytes_hold(by_plane: bool) -> None:
+    chain = kk.serial(kk.Conv(3), kk.Relu(), kk.Conv(3), kk.Relu(), kk.GlobalAvgPool())
+    program = lower(chain, (6, 6, 2))
+    blocking = Blocking(by_plane)
+    large = tile_shape(program, 10**9, 0, blocking=blocking, with_tangent=True)
+    tile = tile_shape(program, large.pair_bytes, 0, blocking=blocking, with_tangent=True)
+    assert (tile.rows, tile.columns, tile.workers) == (1, 1, 1)
