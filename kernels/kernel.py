@@ -361,12 +361,9 @@ class NeuralKernel:
             )
         tangent = "ntk" in names_of(self.get)
         program = self._program(tuple(image_shape))
-        n_reference = 0 if self._bound is None else self._bound.n_reference
-        blocking = self._blocking(program, tangent)
-        tile = tile_shape(
-            program, self.tile_bytes, n_reference, blocking=blocking, with_tangent=tangent
-        )
-        return kernel_plan(program, blocking, tile, with_tangent=tangent)
+        statistics = None if self._bound is None else self._bound.statistics
+        tile = self._tiles(program, statistics, tangent)
+        return kernel_plan(program, self._blocking(program, tangent), tile, with_tangent=tangent)
 
     def settings(self, image_shape: Sequence[int]) -> dict[str, Any]:
         """What decides the last digits of a result, for a record beside it.

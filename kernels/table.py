@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
-from typing import TypeVar
+from collections.abc import Hashable, Iterator, Mapping
+from typing import TypeVar, cast
 
 import numpy as np
 
@@ -19,7 +19,15 @@ from .engine import (
     prepare,
     tile_shape,
 )
-from .interface import Get, Kernels, check_equal_shapes, checked_get, checked_images, names_of
+from .interface import (
+    Get,
+    Kernels,
+    check_equal_shapes,
+    checked_get,
+    checked_images,
+    names_of,
+    wanted,
+)
 from .program import lower_together
 
 Key = TypeVar("Key", bound=Hashable)
@@ -97,7 +105,5 @@ def kernel_table(
     )
     assert rows is not None
     matrices = gram(program, rows, columns, None, tile=tile, with_tangent=with_tangent)
-    return {
-        key: Kernels(K if "nngp" in names else None, T if "ntk" in names else None)
-        for key, (K, T) in zip(networks, matrices, strict=True)
-    }
+    kernels = (wanted(names, K, T) for K, T in matrices)
+    return dict(zip(networks, cast("Iterator[Kernels]", kernels), strict=True))

@@ -19,6 +19,11 @@ DIRECT_TAPS = 9
 Border = tuple[tuple[int, int], tuple[int, int]]
 """Rows before and after, and columns before and after, the pixels of a plane."""
 
+NONE: Border = ((0, 0), (0, 0))
+
+ROW: Border = ((0, 1), (0, 0))
+"""The least border that puts a plane in memory (:func:`surrounded`)."""
+
 
 def border_of(window: Conv, pixels: tuple[int, int]) -> Border:
     """How far the taps of a window of stride 1 reach beyond the pixels that it moves over."""
@@ -63,19 +68,8 @@ def tap_mean(window: Conv, x: Array, pixels: tuple[int, int], border: Border) ->
     if count <= DIRECT_TAPS:
         total = reduce(jnp.add, [tap for row in taps(x, 0) for tap in taps(row, 1)])
     else:
-        total = reduce(jnp.add, taps(in_memory(reduce(jnp.add, taps(x, 0))), 1))
+        total = reduce(jnp.add, taps(surrounded(reduce(jnp.add, taps(x, 0)), ROW), 1))
     return total * (1 / count)
-
-
-def in_memory(x: Array) -> Array:
-    """An array with a row of zeros after its pixels, which XLA writes before it is read.
-
-    Fused into the loop of what reads it, it would be computed once for every time it is read there,
-    and not in vectors.
-    """
-    edges = [(0, 0, 0)] * x.ndim
-    edges[1] = (0, 1, 0)
-    return lax.optimization_barrier(lax.pad(x, jnp.zeros((), x.dtype), edges))
 
 
 def wrapped(x: Array, border: Border) -> Array:
@@ -87,7 +81,11 @@ def wrapped(x: Array, border: Border) -> Array:
 
 
 def surrounded(x: Array, border: Border) -> Array:
-    """Planes with zeros around them, in memory."""
+    """Planes with zeros around them, which XLA writes before they are read.
+
+    Fused into the loop of what reads them, they would be computed once for every time they are
+    read there, and not in vectors.
+    """
     edges = [(0, 0, 0)] * x.ndim
     for axis, (low, high) in zip((1, 3), border, strict=True):
         edges[axis] = (low, high, 0)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -19,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import platformdirs
 
 LANES = (8, 16, 32, 64)
@@ -105,19 +103,3 @@ def _write(path: Path, known: dict[str, Any]) -> None:
         Path(file.name).replace(path)
     except OSError:
         return
-
-
-def seconds_of(run: Callable[[], object], repetitions: int = 3) -> float:
-    """The least time of a call, after one that compiles."""
-    run()
-    times = []
-    for _ in range(repetitions):
-        start = time.perf_counter()
-        run()
-        times.append(time.perf_counter() - start)
-    return min(times)
-
-
-def precision() -> str:
-    """The name of the precision that JAX computes in."""
-    return str(jnp.result_type(float))

@@ -29,6 +29,8 @@ from ..covariance.normalization import center_moment, layer_scale
 from ..covariance.pools import weighed
 from ..covariance.sums import weighted_sum
 from ..covariance.weights import (
+    NONE,
+    ROW,
     Border,
     border_of,
     surrounded,
@@ -146,7 +148,7 @@ class _Value(NamedTuple):
         return x
 
 
-def op_pixels(body: LocalBody, value: int) -> tuple[int, int]:
+def _pixels_of(body: LocalBody, value: int) -> tuple[int, int]:
     """The left pixels of a body's value."""
     axes = body.inputs[value] if value < len(body.inputs) else body.axes
     return axes[0].left, axes[1].left
@@ -233,7 +235,7 @@ class _Block:
             added = self._readouts(values, weights, slot)
             return outputs, [a + b for a, b in zip(readouts, added, strict=True)]
 
-        shapes = jax.eval_shape(lambda: self._run_shapes(arrays, twice, masks, weights))
+        shapes = jax.eval_shape(lambda: self._like(arrays, twice, masks))
         zeros = [
             jnp.zeros(
                 (len(rows.slots), rows.left, len(columns.slots), columns.left, *self.pairs),
@@ -246,8 +248,8 @@ class _Block:
         flat = (rows.length, columns.length, *self.pairs)
         return [output.reshape(flat) for output in outputs], readouts
 
-    def _run_shapes(self, arrays: Any, twice: Any, masks: Any, weights: Any) -> Any:
-        """The dtypes of a plane's outputs and readouts."""
+    def _like(self, arrays: Any, twice: Any, masks: Any) -> Any:
+        """Values of the dtypes that a plane's outputs and readouts have."""
         right = jax.tree.map(partial(self._window, start=[0, 0]), twice)
         read = [_plane_of(x, [0, 0]) for x in arrays]
         values = self._run(read, right, [mask[:1] for mask in masks])
@@ -293,11 +295,11 @@ class _Block:
         """The borders of what is read by windows with zero edges, or read out."""
         found: dict[int, Border] = {}
         for value in self.body.readouts:
-            found[value] = (0, 1), (0, 0)
+            found[value] = ROW
         for op in self.body.ops:
             if isinstance(op, TapOp) and op.window.padding != "CIRCULAR":
-                border = border_of(op.window, op_pixels(self.body, op.source))
-                known = found.get(op.source, ((0, 0), (0, 0)))
+                border = border_of(op.window, _pixels_of(self.body, op.source))
+                known = found.get(op.source, NONE)
                 rows, columns = (
                     (max(a[0], b[0]), max(a[1], b[1])) for a, b in zip(border, known, strict=True)
                 )
@@ -310,7 +312,7 @@ class _Block:
             return _Value(surrounded(value, border), border)
         if self.readers[number] > 1:
             value = lax.optimization_barrier(value)
-        return _Value(value, ((0, 0), (0, 0)))
+        return _Value(value, NONE)
 
     def _execute(
         self, op: MomentOp, values: list[_Value], left: Any, right: Any, mask: Array
@@ -325,11 +327,11 @@ class _Block:
                 shape = (*mask.shape[:4], *self.pairs)
                 return jnp.zeros(shape, self.dtype)
             case TapOp():
-                x, border = values[op.source]
-                pixels = op_pixels(self.body, op.source)
+                value, pixels = values[op.source], _pixels_of(self.body, op.source)
+                x, border = value
                 if op.window.padding == "CIRCULAR":
                     border = border_of(op.window, pixels)
-                    x = wrapped(values[op.source].inside, border)
+                    x = wrapped(value.inside, border)
                 return tap_mean(op.window, x, pixels, border)
             case WeightOp():
                 return weight_moment(

@@ -8,6 +8,7 @@ the means of the layer before.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
 from functools import partial
 
@@ -104,12 +105,12 @@ def bind(
     images = len(reference)
     needed = images * record_bytes(program, images, with_tangent=with_tangent)
     if needed > max_bytes:
-        fitting = images
-        while (
-            fitting > 1
-            and fitting * record_bytes(program, fitting, with_tangent=with_tangent) > max_bytes
-        ):
-            fitting -= 1
+        fewer = bisect_right(
+            range(images),
+            max_bytes,
+            key=lambda n: n * record_bytes(program, n, with_tangent=with_tangent),
+        )
+        fitting = max(1, fewer - 1)
         raise ConfigurationError(
             f"n_reference={images} images of {program.image_shape} need {needed} bytes "
             f"to be met with each other, the bound is bind_bytes={max_bytes}; bind with "

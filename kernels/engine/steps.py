@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
@@ -12,7 +12,7 @@ import numpy as np
 from jax import Array
 
 from ..covariance.pools import gathered, multiplied
-from ..program.axes import OUTSIDE
+from ..program.axes import OUTSIDE, Axis, AxisMap
 from ..program.planning import LinearStep, LocalStep, Plan, Step
 from .planes import COMPILER_OPTIONS, Constants, Side, Weights, run_local
 
@@ -87,28 +87,24 @@ Operand = Array | tuple[Array, Array]
 
 @lru_cache(maxsize=1024)
 def _axis_operands(plan: Plan, step: LinearStep, dtype: str) -> tuple[Operand, Operand]:
-    rows, columns = _operands(plan, step)
-    return tuple(  # type: ignore[return-value]
-        jnp.asarray(part, dtype)
-        if isinstance(part, np.ndarray)
-        else (jnp.asarray(part[0]), jnp.asarray(part[1], dtype))
-        for part in (rows, columns)
+    rows, columns = (
+        _operand(*parts, dtype)
+        for parts in zip(
+            plan.maps(step.defines), plan.axes[step.source], plan.axes[step.defines], strict=True
+        )
     )
+    return rows, columns
 
 
-def _operands(plan: Plan, step: LinearStep) -> Iterator[np.ndarray | tuple[np.ndarray, np.ndarray]]:
-    maps = plan.maps(step.defines)
-    for axis_map, source, out in zip(
-        maps, plan.axes[step.source], plan.axes[step.defines], strict=True
-    ):
-        reads, weights = axis_map.gathers(source, out)
-        if source.length * out.length > DENSE and len(reads) < source.length // 4:
-            yield np.where(reads == OUTSIDE, source.length, reads), weights
-            continue
-        matrix = np.zeros((out.length, source.length))
-        tap, output = np.nonzero(reads != OUTSIDE)
-        np.add.at(matrix, (output, reads[tap, output]), weights[output])
-        yield matrix
+def _operand(axis_map: AxisMap, source: Axis, out: Axis, dtype: str) -> Operand:
+    reads, weights = axis_map.gathers(source, out)
+    if source.length * out.length > DENSE and len(reads) < source.length // 4:
+        positions = np.where(reads == OUTSIDE, source.length, reads)
+        return jnp.asarray(positions), jnp.asarray(weights, dtype)
+    matrix = np.zeros((out.length, source.length))
+    tap, output = np.nonzero(reads != OUTSIDE)
+    np.add.at(matrix, (output, reads[tap, output]), weights[output])
+    return jnp.asarray(matrix, dtype)
 
 
 @partial(jax.jit, compiler_options=COMPILER_OPTIONS)

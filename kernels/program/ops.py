@@ -253,8 +253,3 @@ class Program:
     def needs_reference(self) -> bool:
         """Whether statistics of reference images enter the kernel."""
         return any(isinstance(op, ScaleOp) for op in self.ops)
-
-    @property
-    def meets_reference(self) -> bool:
-        """Whether every image has to be paired with the reference images first."""
-        return any(isinstance(op, MeanOp) for op in self.ops)

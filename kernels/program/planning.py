@@ -276,17 +276,17 @@ def _support(weights: np.ndarray) -> set[int]:
     return set(np.unique(q - scale(*weights.shape) * p).tolist())
 
 
-def _wraps(op: TapOp) -> bool:
-    """Whether a window keeps displacements modulo the image: circular, of stride 1."""
-    return op.window.padding == "CIRCULAR" and stride_of(op.window) == (1, 1)
+def _all_circular(ops: Iterable[Op]) -> bool:
+    """Whether all windows of stride 1 are circular: they keep displacements modulo the image."""
+    windows = [op.window for op in ops if isinstance(op, TapOp)]
+    paddings = {window.padding for window in windows if stride_of(window) == (1, 1)}
+    return paddings == {"CIRCULAR"}
 
 
 def _axes(program: Program, needs: Needs, readouts: dict[int, Readout]) -> dict[int, AxisPair]:
     """The pairs of every needed moment: one modulus for all that local instructions connect."""
     ops = program.ops
-    taps = [ops[i] for i in needs if isinstance(ops[i], TapOp)]
-    local = [op for op in taps if isinstance(op, TapOp) and stride_of(op.window) == (1, 1)]
-    circular = bool(local) and all(_wraps(op) for op in local)
+    circular = _all_circular(ops[index] for index in needs)
     parent = {value: value for value in needs}
 
     def root(value: int) -> int:
@@ -362,13 +362,7 @@ class _Scheduler:
     fused: bool
 
     def __post_init__(self) -> None:
-        ops = self.program.ops
-        local = [
-            op
-            for op in (ops[i] for i in self.axes)
-            if isinstance(op, TapOp) and stride_of(op.window) == (1, 1)
-        ]
-        self.circular = bool(local) and all(_wraps(op) for op in local)
+        self.circular = _all_circular(self.program.ops[index] for index in self.axes)
 
     def run(self, order: Sequence[int]) -> tuple[Step, ...]:
         """Steps that compute the instructions ``order``, each after what it reads."""
