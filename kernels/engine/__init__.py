@@ -6,6 +6,7 @@ from .blocks import blocks as blocks
 from .calibration import blocking_of as blocking_of
 from .costs import KernelPlan as KernelPlan
 from .costs import kernel_plan as kernel_plan
+from .programs import compilations as compilations
 from .records import DEFAULT_BIND_BYTES as DEFAULT_BIND_BYTES
 from .records import Images as Images
 from .records import Statistics as Statistics

@@ -52,6 +52,7 @@ from ..program.ops import (
     ZeroOp,
 )
 from ..program.planning import LocalBody
+from .programs import compiled
 
 COMPILER_OPTIONS = {"xla_cpu_prefer_vector_width": 512}
 """As wide as the processor has it: a fifth faster than XLA's default where AVX-512 exists."""
@@ -86,7 +87,7 @@ Weights = tuple[np.ndarray, np.ndarray]
 
 
 @partial(
-    jax.jit,
+    compiled,
     static_argnames=("body", "paired", "with_tangent", "by_plane"),
     compiler_options=COMPILER_OPTIONS,
 )

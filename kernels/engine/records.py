@@ -12,7 +12,6 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from functools import partial
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -27,6 +26,7 @@ from ..program.planning import LocalStep, RecordStep, Step, plan_means, plan_var
 from .blocks import blocks
 from .memory import pair_bytes
 from .planes import Constants, Side
+from .programs import compiled, make_room
 from .steps import Block, run_step
 
 DEFAULT_BIND_BYTES = 4 * 2**30
@@ -73,7 +73,7 @@ NO_CONSTANTS = Constants({}, {})
 """Of a program without ``Normalize``."""
 
 
-@jax.jit
+@compiled
 def take(side: Side, indices: np.ndarray) -> Side:
     """Some of the images of a side."""
     records = {i: record[..., indices] for i, record in side.records.items()}
@@ -116,6 +116,7 @@ def bind(
             f"to be met with each other, the bound is bind_bytes={max_bytes}; bind with "
             f"n_reference={fitting} or fewer, smaller images, or a larger bind_bytes"
         )
+    make_room()
     pixels = as_pixels(reference)
     records: dict[int, Array] = {}
     constants = Constants({}, {})
@@ -147,6 +148,7 @@ def prepare(
     Raises:
         ArchitectureError: a nonlinearity's series is not exact enough at these variances.
     """
+    make_room()
     pixels = as_pixels(x)
     constants = NO_CONSTANTS if statistics is None else statistics.constants
     parts: list[dict[int, Array]] = []
@@ -228,13 +230,13 @@ def _number(step: Step) -> int:
     return step.defines
 
 
-@partial(jax.jit, static_argnames=("pixels",))
+@partial(compiled, static_argnames=("pixels",))
 def _pixel_variances(x: Array, pixels: tuple[int, int]) -> Array:
     """``K(x, x)[p, p]`` of images with themselves, whose displacement 0 comes first."""
     return covariance(x)[: pixels[0], : pixels[1], 0]
 
 
-@jax.jit
+@compiled
 def _reference_means(x: Array) -> Array:
     """Mean over reference images of ``[h', w', r, n]``: ``[h', w', n]``."""
     return jnp.mean(x, axis=2)

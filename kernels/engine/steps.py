@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -15,6 +14,7 @@ from ..covariance.pools import gathered, multiplied
 from ..program.axes import OUTSIDE, Axis, AxisMap
 from ..program.planning import LinearStep, LocalStep, Plan, Step
 from .planes import COMPILER_OPTIONS, Constants, Side, Weights, run_local
+from .programs import compiled
 
 DENSE = 2**15
 """Up to so many entries a linear map of an axis is a matrix product, and above it gathers.
@@ -107,7 +107,7 @@ def _operand(axis_map: AxisMap, source: Axis, out: Axis, dtype: str) -> Operand:
     return jnp.asarray(matrix, dtype)
 
 
-@partial(jax.jit, compiler_options=COMPILER_OPTIONS)
+@partial(compiled, compiler_options=COMPILER_OPTIONS)
 def _run_linear(x: Array, rows: Operand, columns: Operand) -> Array:
     for axis, operand in enumerate((rows, columns)):
         if isinstance(operand, tuple):

@@ -19,6 +19,7 @@ from ..program.planning import plan_pairs
 from .blocking import Blocking
 from .blocks import IndexBlock, balanced, blocks
 from .memory import pair_bytes
+from .programs import make_room
 from .records import NO_CONSTANTS, Images, Statistics, record_bytes, take
 from .steps import Block, run_plan
 from .workers import Device, Task, local_workers, run_tasks
@@ -121,6 +122,7 @@ def gram(
     alive = {i: output for i, output in enumerate(program.outputs) if output is not None}
     if not alive:  # the networks are zero everywhere
         return wholes
+    make_room()
     constants = NO_CONSTANTS if statistics is None else statistics.constants
     plan = plan_pairs(program, fused=tile.by_plane)
 

@@ -10,11 +10,11 @@ from typing import Any
 from tqdm import tqdm
 
 from kernas.errors import ConfigurationError
+from kernas.kernels.engine import compilations
 from kernas.kernels.regression import ScoreValue
 
 from ..scores import Score, evaluate_scores
 from ..spaces import Candidate, repeated_name
-from .environment import compilations
 from .run_folder import Record
 from .table import DEGENERATE, ERROR, OK, Row
 

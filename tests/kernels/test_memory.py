@@ -10,7 +10,7 @@ from jax import Array
 
 import kernas.kernels as kk
 from kernas.kernels import NeuralKernel
-from kernas.kernels.engine import Blocking, records, steps, tile_shape
+from kernas.kernels.engine import Blocking, compilations, programs, records, steps, tile_shape
 from kernas.kernels.engine.workers import local_workers
 from kernas.kernels.program import lower
 from kernas.kernels.program.planning import Plan, Step
@@ -102,3 +102,15 @@ def test_no_more_tiles_at_a_time_than_their_bytes_hold(by_plane: bool) -> None:
     large = tile_shape(program, 10**9, 0, blocking=blocking, with_tangent=True)
     tile = tile_shape(program, large.pair_bytes, 0, blocking=blocking, with_tangent=True)
     assert (tile.rows, tile.columns, tile.workers) == (1, 1, 1)
+
+
+def test_programs_of_networks_long_past_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a process maps does not grow with the number of networks it computes."""
+    x = np.random.default_rng(0).standard_normal((3, 4, 4, 2))
+    kernel = NeuralKernel(NETWORKS["chain"], blocking=BLOCKINGS["by plane"])
+    before, start = kernel(x), compilations().count
+    assert np.array_equal(kernel(x), before)
+    assert compilations().count == start
+    monkeypatch.setattr(programs, "MOST", -1)
+    assert np.array_equal(kernel(x), before)
+    assert compilations().count > start
