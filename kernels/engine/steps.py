@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -47,23 +48,44 @@ def run_step(plan: Plan, step: Step, values: dict[int, Array], block: Block) -> 
         values[step.defines] = _run_linear(values[step.source], *maps)
         return
     assert isinstance(step, LocalStep)
+    arguments, options = local_arguments(plan, step, values, block)
+    outputs, readouts = run_local(*arguments, **options)
+    values.update(zip(step.defines, outputs, strict=True))
+    values.update(zip(step.readouts, readouts, strict=True))
+
+
+def local_arguments(
+    plan: Plan, step: LocalStep, values: dict[int, Array], block: Block
+) -> tuple[tuple[Any, ...], dict[str, bool]]:
+    """What :func:`~.planes.run_local` takes for a step: to call it, or to lower it.
+
+    Args:
+        plan: whose step it is.
+        step: of local instructions.
+        values: the moments that the step reads.
+        block: the pairs; arrays, or their shapes where nothing is run.
+
+    Returns:
+        The positional arguments, of which the first is static, and the static ones by name.
+    """
     sides = (_renumbered(side, step.records) for side in (block.left, block.right))
     scales, grand_means = (
         {i: of[record] for i, record in enumerate(step.records) if record in of}
         for of in block.constants
     )
-    outputs, readouts = run_local(
+    arguments = (
         step.body,
         [values[value] for value in step.reads],
         *sides,
         Constants(scales, grand_means),
         _readout_weights(plan, step),
-        paired=block.paired,
-        with_tangent=block.with_tangent,
-        by_plane=block.by_plane and step.body.planes > 1,
     )
-    values.update(zip(step.defines, outputs, strict=True))
-    values.update(zip(step.readouts, readouts, strict=True))
+    options = {
+        "paired": block.paired,
+        "with_tangent": block.with_tangent,
+        "by_plane": block.by_plane and step.body.planes > 1,
+    }
+    return arguments, options
 
 
 def run_plan(plan: Plan, block: Block) -> dict[int, Array]:
