@@ -20,8 +20,12 @@ from typing import Any
 import jax
 import platformdirs
 
-LANES = (8, 16, 32, 64)
-"""Pairs at a time that are tried."""
+CPU_LANES = (8, 16, 32, 64)
+"""Pairs at a time that are tried on a CPU, whose caches hold a plane of so many."""
+
+ACCELERATOR_LANES = (128, 256, 512, 1024)
+"""Pairs at a time that are tried on other devices: a TPU's vectors have 128 lanes, and the 132
+multiprocessors of an H100 hold 270,336 threads, which is a plane of 32×32 pixels of 264 pairs."""
 
 PROBE_SIDES = (8, 16, 32)
 """Sides of the images on which they are tried; the next larger one stands for those between."""
@@ -58,6 +62,14 @@ def probe_side(pixels: Sequence[int]) -> int:
     return next((side for side in PROBE_SIDES if side >= max(pixels)), PROBE_SIDES[-1])
 
 
+def lanes_tried(platform: str) -> tuple[int, ...]:
+    """Pairs at a time that are tried on a device of a platform, ``"cpu"`` or another of JAX's.
+
+    A tile holds no more of them than ``tile_bytes`` allows, whatever is chosen.
+    """
+    return CPU_LANES if platform == "cpu" else ACCELERATOR_LANES
+
+
 @lru_cache(maxsize=64)
 def measured_blocking(side: int, with_tangent: bool, dtype: str, measure: Measure) -> Blocking:
     """The fastest choice by plane, from the cache folder or by measuring it now."""
@@ -75,9 +87,10 @@ def measured_blocking(side: int, with_tangent: bool, dtype: str, measure: Measur
     path = platformdirs.user_cache_path("kernas") / "blocking" / f"{name}.json"
     known = _read(path)
     if known is None or known.get("key") != key:
-        times = {lanes: measure(side, Blocking(True, lanes)) for lanes in LANES}
+        tried = lanes_tried(device.platform)
+        times = {lanes: measure(side, Blocking(True, lanes)) for lanes in tried}
         # Fewer pairs at a time waste less at the edges of a matrix.
-        fastest = next(n for n in LANES if times[n] <= NEARLY * min(times.values()))
+        fastest = next(n for n in tried if times[n] <= NEARLY * min(times.values()))
         chosen = Blocking(True, fastest, round(times[fastest], 3))
         known = {"key": key, "nanoseconds": times, "blocking": asdict(chosen)}
         _write(path, known)

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
 from ..covariance.pools import gathered, multiplied
 from ..program.axes import OUTSIDE, Axis, AxisMap
+from ..program.ops import MomentOp, Op, VarianceOp
 from ..program.planning import LinearStep, LocalStep, Plan, Step
 from .planes import COMPILER_OPTIONS, Constants, Side, Weights, run_local
 from .programs import compiled
@@ -47,23 +50,92 @@ def run_step(plan: Plan, step: Step, values: dict[int, Array], block: Block) -> 
         values[step.defines] = _run_linear(values[step.source], *maps)
         return
     assert isinstance(step, LocalStep)
+    arguments, options = local_arguments(plan, step, values, block)
+    outputs, readouts = run_local(*arguments, **options)
+    values.update(zip(step.defines, outputs, strict=True))
+    values.update(zip(step.readouts, readouts, strict=True))
+
+
+def local_arguments(
+    plan: Plan, step: LocalStep, values: dict[int, Array], block: Block
+) -> tuple[tuple[Any, ...], dict[str, bool]]:
+    """What :func:`~.planes.run_local` takes for a step: to call it, or to lower it.
+
+    Args:
+        plan: whose step it is.
+        step: of local instructions.
+        values: the moments that the step reads.
+        block: the pairs; arrays, or their shapes where nothing is run.
+
+    Returns:
+        The positional arguments, of which the first is static, and the static ones by name.
+    """
     sides = (_renumbered(side, step.records) for side in (block.left, block.right))
     scales, grand_means = (
         {i: of[record] for i, record in enumerate(step.records) if record in of}
         for of in block.constants
     )
-    outputs, readouts = run_local(
+    arguments = (
         step.body,
         [values[value] for value in step.reads],
         *sides,
         Constants(scales, grand_means),
         _readout_weights(plan, step),
-        paired=block.paired,
-        with_tangent=block.with_tangent,
-        by_plane=block.by_plane and step.body.planes > 1,
     )
-    values.update(zip(step.defines, outputs, strict=True))
-    values.update(zip(step.readouts, readouts, strict=True))
+    options = {
+        "paired": block.paired,
+        "with_tangent": block.with_tangent,
+        "by_plane": block.by_plane and step.body.planes > 1,
+    }
+    return arguments, options
+
+
+def lowered_step(
+    plan: Plan, step: LocalStep, lanes: int, *, with_tangent: bool, sharding: Any = None
+) -> Any:
+    """The program of a step plane by plane, from shapes alone: nothing is computed.
+
+    Args:
+        plan: whose step it is, of a network without ``Normalize``.
+        step: of local instructions.
+        lanes: right images that meet one left image.
+        with_tangent: whether ``Θ`` is wanted.
+        sharding: the device to compile for, perhaps one that is not here; the default if ``None``.
+
+    Returns:
+        A ``jax.stages.Lowered``, to be compiled.
+    """
+    real = jnp.result_type(float)
+    dtype = jnp.result_type(real, jnp.complex64) if with_tangent else real
+    ops = plan.program.ops
+    left, right = (
+        Side(
+            _shape((images, *plan.program.image_shape), real),
+            {record: _shape((*_pixels(ops, record), images), real) for record in step.records},
+        )
+        for images in (1, lanes)
+    )
+    values = {
+        value: _shape((*(axis.length for axis in plan.axes[value]), 1, lanes), dtype)
+        for value in step.reads
+    }
+    block = Block(left, right, False, Constants({}, {}), with_tangent, by_plane=True)
+    (body, *arrays), options = local_arguments(plan, step, values, block)
+    shapes = jax.tree.map(lambda x: _shape(x.shape, x.dtype, sharding), arrays)
+    return run_local.lower(body, *shapes, **options)
+
+
+def _pixels(ops: Sequence[Op], record: int) -> tuple[int, int]:
+    """The left pixels of a variance."""
+    variance = ops[record]
+    assert isinstance(variance, VarianceOp)
+    source = ops[variance.source]
+    assert isinstance(source, MomentOp)
+    return source.left
+
+
+def _shape(shape: tuple[int, ...], dtype: Any, sharding: Any = None) -> Any:
+    return jax.ShapeDtypeStruct(shape, jax.dtypes.canonicalize_dtype(dtype), sharding=sharding)
 
 
 def run_plan(plan: Plan, block: Block) -> dict[int, Array]:

@@ -10,10 +10,13 @@ from jax import Array
 
 import kernas.kernels as kk
 from kernas.kernels import NeuralKernel
+from kernas.kernels.architecture import Activation, Layer
 from kernas.kernels.engine import Blocking, compilations, programs, records, steps, tile_shape
+from kernas.kernels.engine.memory import step_bytes
+from kernas.kernels.engine.steps import lowered_step
 from kernas.kernels.engine.workers import local_workers
 from kernas.kernels.program import lower
-from kernas.kernels.program.planning import Plan, Step
+from kernas.kernels.program.planning import LocalStep, Plan, Step, plan_pairs
 
 CONV, POOL = kk.Conv(3, W_std=1.4, b_std=0.1), kk.AvgPool(3, padding="SAME")
 NETWORKS = {
@@ -114,3 +117,43 @@ def test_programs_of_networks_long_past_are_dropped(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(programs, "MOST", -1)
     assert np.array_equal(kernel(x), before)
     assert compilations().count > start
+
+
+def layers(count: int, activation: Activation | None = None) -> list[Layer]:
+    return [CONV, activation or kk.Relu()] * count
+
+
+HEAD = (kk.GlobalAvgPool(), kk.Dense())
+COMPILED = {
+    "1 layer": (16, 16, [*layers(1), *HEAD]),
+    "16 x 16": (16, 16, [*layers(5), *HEAD]),
+    "16 x 16, 32 lanes": (16, 32, [*layers(5), *HEAD]),
+    "32 x 32": (32, 16, [*layers(5), *HEAD]),
+    "32 x 32, 32 lanes": (32, 32, [*layers(5), *HEAD]),
+    "10 layers": (32, 16, [*layers(10), *HEAD]),
+    "local pool": (32, 16, [*layers(5), kk.LocalAvgPool(4), kk.Dense()]),
+    "stride inside": (16, 16, [*layers(2), kk.Conv(3, 2), kk.Relu(), *layers(1), *HEAD]),
+    "pools inside": (
+        16,
+        16,
+        [*layers(2), kk.AvgPool(2), *layers(2), kk.AvgPool(2), *layers(1), *HEAD],
+    ),
+    "erf": (16, 16, [*layers(3, kk.Erf()), *HEAD]),
+    "exp": (16, 16, [*layers(3, kk.Exp(0.5)), *HEAD]),
+    "tanh, a series": (8, 8, [*layers(2, kk.Elementwise("tanh")), *HEAD]),
+}
+"""Side of the images, lanes, network."""
+
+
+@pytest.mark.parametrize("with_tangent", [True, False], ids=["ntk", "nngp"])
+@pytest.mark.parametrize("name", COMPILED)
+def test_planned_bytes_are_those_of_the_compiled_program(name: str, with_tangent: bool) -> None:
+    """Of steps that run plane by plane, within a fifth; one of one plane has nothing to plan."""
+    side, lanes, network = COMPILED[name]
+    plan = plan_pairs(lower(kk.serial(*network), (side, side, 3)), fused=True)
+    steps = [s for s in plan.steps if isinstance(s, LocalStep) and s.body.planes > 1]
+    assert len(steps) == 1 + name.endswith("inside") + (name == "pools inside")
+    for step in steps:
+        compiled = lowered_step(plan, step, lanes, with_tangent=with_tangent).compile()
+        planned = lanes * step_bytes(plan, step, with_tangent=with_tangent)
+        assert compiled.memory_analysis().temp_size_in_bytes == pytest.approx(planned, rel=0.2)

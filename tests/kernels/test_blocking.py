@@ -1,0 +1,50 @@
+"""How many pairs at a time are tried on a device."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+import kernas.kernels as kk
+from kernas.kernels.engine import Blocking, blocking, tile_shape
+from kernas.kernels.engine.blocking import lanes_tried, measured_blocking
+from kernas.kernels.program import lower
+
+
+def test_accelerators_try_wider_planes_than_cpus() -> None:
+    assert lanes_tried("cpu") == (8, 16, 32, 64)
+    for platform in ("gpu", "tpu"):
+        assert all(lanes % 128 == 0 for lanes in lanes_tried(platform))
+
+
+@pytest.mark.parametrize("platform", ["cpu", "gpu"])
+def test_the_fewest_lanes_that_are_nearly_fastest(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, platform: str
+) -> None:
+    device = SimpleNamespace(device_kind="a device", platform=platform)
+    tried: list[int] = []
+
+    def measure(side: int, choice: Blocking) -> float:
+        tried.append(choice.lanes)
+        return 1 + 0.05 * (choice.lanes == lanes_tried(platform)[1])
+
+    monkeypatch.setattr(blocking.jax, "local_devices", lambda: [device])
+    monkeypatch.setattr(blocking.platformdirs, "user_cache_path", lambda _: tmp_path)
+    found = measured_blocking(8, True, "float32", measure)
+    assert tuple(tried) == lanes_tried(platform)
+    assert found.lanes == tried[0]
+    assert measured_blocking.__wrapped__(8, True, "float32", measure) == found
+    assert len(tried) == 4
+
+
+def test_a_tile_is_no_wider_than_its_bytes() -> None:
+    chain = kk.serial(kk.Conv(3), kk.Relu(), kk.GlobalAvgPool())
+    program = lower(chain, (8, 8, 1))
+    wide = Blocking(by_plane=True, lanes=1024)
+    narrow, whole = (
+        tile_shape(program, n, 0, blocking=wide, with_tangent=True) for n in (2**20, 2**30)
+    )
+    assert narrow.columns == 2**20 // (narrow.pair_bytes * narrow.workers) < 1024
+    assert whole.columns == 1024
