@@ -44,7 +44,7 @@ import jax
 import tyro
 from jax.experimental import topologies
 from jax.sharding import SingleDeviceSharding
-from measuring import environment, network
+from measuring import network
 from optimised import loop_kernels
 
 import kernas.kernels as kk
@@ -55,6 +55,7 @@ from kernas.kernels.engine.memory import step_bytes
 from kernas.kernels.engine.steps import lowered_step
 from kernas.kernels.program import lower
 from kernas.kernels.program.planning import LocalStep, Plan, plan_pairs
+from kernas.search.ranking.environment import versions
 
 RESULT = Path(__file__).with_suffix(".json")
 
@@ -210,7 +211,7 @@ def _point(platform: Platform, side: int, depth: int, lanes: int, sharding: Any)
     fewer = loop_kernels(compiled_step(side, depth - 1, lanes, sharding)[2].as_text())
     planes = step.body.planes
     planned = lanes * step_bytes(plan, step, with_tangent=True)
-    counted = _counted(compiled)
+    counted = compiled.cost_analysis() or {}  # of a program for an absent GPU there is none
     point: dict[str, Any] = {
         "lanes": lanes,
         "planes": planes,
@@ -257,11 +258,6 @@ def estimate(chip: Chip, point: dict[str, Any]) -> tuple[float, str]:
     return bounds[bound], bound
 
 
-def _counted(compiled: Any) -> dict[str, float]:
-    """XLA's cost analysis; of a program for an absent GPU there is none."""
-    return compiled.cost_analysis() or {}
-
-
 def _times(count: float | None, factor: float) -> float | None:
     return None if count is None else count * factor
 
@@ -301,8 +297,8 @@ def main(quick: bool = False, platforms: tuple[Platform, ...] = ()) -> None:
         "network": {"layers": depth, "head": "GlobalAvgPool", "image_shape": [side, side, 3]},
         "kernel": "ntk",
         "platforms": {p: measure(p, side, depth, lanes) for p in chosen},
+        "versions": versions(),
     }
-    result |= {"versions": environment()["versions"]}
     print(json.dumps(result))
     if not quick:
         result["platforms"] = merged(result["platforms"])

@@ -10,12 +10,13 @@ from typing import get_args
 import numpy as np
 import pytest
 from fused_loop import Variant, fused_loop, library
+from measuring import network
 from oracles.numpy_kernel import oracle
 
 import kernas.kernels as kk
 from kernas.errors import MissingDependencyError
 
-compiled = pytest.mark.skipif(
+needs_compiler = pytest.mark.skipif(
     shutil.which(shlex.split(os.environ.get("CC", "cc"))[0]) is None, reason="no C compiler"
 )
 VARIANTS: tuple[Variant, ...] = get_args(Variant)
@@ -29,11 +30,6 @@ SHAPES = [
 """Layers, shape of the images and number of left and of right ones."""
 
 
-def network(depth: int) -> kk.Architecture:
-    layers = [kk.Conv(3, W_std=2**0.5), kk.Relu()] * depth
-    return kk.serial(*layers, kk.GlobalAvgPool(), kk.Dense())
-
-
 def images(shape: tuple[int, ...], left: int, right: int) -> tuple[np.ndarray, np.ndarray]:
     """One image stands on both sides, one begins with black rows, and one is black."""
     rng = np.random.default_rng(0)
@@ -42,33 +38,33 @@ def images(shape: tuple[int, ...], left: int, right: int) -> tuple[np.ndarray, n
     return x1, x2
 
 
-@compiled
+@needs_compiler
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize(("depth", "shape", "left", "right"), SHAPES)
 def test_agrees_with_the_oracle(variant, depth, shape, left, right):
     x1, x2 = images(shape, left, right)
     found = fused_loop(x1, x2, depth, variant)
-    for ours, exact in zip(found, oracle(network(depth), x1, x2), strict=True):
+    for ours, exact in zip(found, oracle(network(depth, kk.GlobalAvgPool()), x1, x2), strict=True):
         np.testing.assert_allclose(ours, exact, rtol=1e-6, atol=1e-30)
 
 
-@compiled
+@needs_compiler
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_agrees_with_the_engine(variant):
     x1, x2 = images((6, 6, 3), 4, 20)
     found = fused_loop(x1, x2, 4, variant)
-    engine = kk.NeuralKernel(network(4))(x1, x2, get=("nngp", "ntk"))
+    engine = kk.NeuralKernel(network(4, kk.GlobalAvgPool()))(x1, x2, get=("nngp", "ntk"))
     for ours, theirs in zip(found, engine, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=2e-6, atol=1e-30)
 
 
-@compiled
+@needs_compiler
 def test_arithmetic_of_the_process_stays_as_it_was():
     library()
     assert np.float32(1e-40) * np.float32(0.5) > 0
 
 
-@compiled
+@needs_compiler
 def test_other_shapes_are_refused():
     x1, x2 = images((6, 6, 3), 2, 3)
     with pytest.raises(ValueError, match="expected two sets of images"):
