@@ -1,6 +1,7 @@
 """What is installed is what is tracked, and what selects files selects them."""
 
 import json
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -64,17 +65,18 @@ def test_importing_a_folder_by_itself_is_refused():
         assert f"import kernas.{folder}" in wrong.stderr
 
 
-def test_the_type_checker_reads_every_folder():
-    """Pyright with ``include = ["src"]`` would silently check nothing outside it."""
+def test_the_type_checker_reads_every_folder(tmp_path):
+    """Pyright with ``include = ["src"]`` would silently check nothing outside it.
+
+    Planted in folders of their own, the errors are in nobody's way, the wheel's for one.
+    """
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
     folders = ("kernels", "search", "tests", "experiments", "src/kernas")
-    planted = [ROOT / folder / "planted_type_error.py" for folder in folders]
-    try:
-        for path in planted:
-            path.write_text('x: int = "text"\n')
-        checked = run(sys.executable, "-m", "pyright", "--outputjson")
-    finally:
-        for path in planted:
-            path.unlink(missing_ok=True)
+    planted = [tmp_path / folder / "planted_type_error.py" for folder in folders]
+    for path in planted:
+        path.parent.mkdir(parents=True)
+        path.write_text('x: int = "text"\n')
+    checked = run(sys.executable, "-m", "pyright", "--outputjson", cwd=tmp_path)
     found = {item["file"] for item in json.loads(checked.stdout)["generalDiagnostics"]}
     assert {str(path) for path in planted} <= found
 
