@@ -49,6 +49,7 @@ from .finite import finite_network as finite_network
 from .interface import KernelFunction as KernelFunction
 from .interface import Kernels as Kernels
 from .kernel import NeuralKernel as NeuralKernel
+from .kernel import share_compilation as share_compilation
 from .program import Explanation as Explanation
 from .program import explain as explain
 from .regression import METRICS as METRICS

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from typing import Any, Literal, get_args, overload
@@ -11,7 +12,12 @@ from typing import Any, Literal, get_args, overload
 import jax.numpy as jnp
 import numpy as np
 
-from kernas.errors import ConfigurationError, DataError, UnboundKernelError
+from kernas.errors import (
+    ArchitectureError,
+    ConfigurationError,
+    DataError,
+    UnboundKernelError,
+)
 
 from ._compat import import_neural_tangents
 from .architecture import Architecture, Normalize
@@ -26,10 +32,11 @@ from .engine import (
     TileShape,
     balanced,
     bind,
-    blocking_of,
-    gram,
+    grams,
     kernel_plan,
     prepare,
+    resolved,
+    share,
     tile_shape,
 )
 from .interface import (
@@ -49,6 +56,27 @@ Backend = Literal["kernas", "neural-tangents"]
 @lru_cache(maxsize=256)
 def _lower(architecture: Architecture, image_shape: tuple[int, ...]) -> Program:
     return lower(architecture, image_shape)
+
+
+def share_compilation(architectures: Iterable[Architecture], image_shape: Sequence[int]) -> None:
+    """Let the kernels of several networks share what is compiled for them.
+
+    Small images in networks with pools or strides inside are computed by programs that take the
+    network as data. Such a program knows the operations of the networks that are given here, so it
+    is compiled once for all of them, and not for each by itself. It changes no result.
+
+    Args:
+        architectures: those whose kernels are going to be computed; one that does not fit the
+            images is passed over, its kernel says why.
+        image_shape: ``(height, width, channels)`` or ``(features,)``.
+    """
+
+    def programs() -> Iterator[Program]:
+        for architecture in architectures:
+            with contextlib.suppress(ArchitectureError):
+                yield _lower(architecture, tuple(image_shape))
+
+    share(programs())
 
 
 @dataclass(frozen=True)
@@ -77,6 +105,18 @@ class PreparedImages:
     def __len__(self) -> int:
         return len(self.images)
 
+    @property
+    def recorded(self) -> Images:
+        """The images with their records, of the own engine."""
+        assert isinstance(self.images, Images)
+        return self.images
+
+    @property
+    def given(self) -> np.ndarray:
+        """The images as they were given, of neural-tangents."""
+        assert isinstance(self.images, np.ndarray)
+        return self.images
+
 
 Inputs = np.ndarray | PreparedImages
 
@@ -99,8 +139,9 @@ class NeuralKernel:
             correlated or that normalise over a batch. There the kernel of an image with itself
             carries the rounding that the singularity (below) makes of it.
 
-        blocking: how the own engine cuts its work; by default chosen from a short measurement of
-            the device, which is kept in the user's cache folder (:func:`blocking_of`).
+        blocking: how the own engine cuts its work; by default chosen from the network and from a
+            short measurement of the device, which is kept in the user's cache folder
+            (:func:`blocking_of`).
 
     Raises:
         ConfigurationError: ``get``, ``tile_bytes`` or ``backend`` is not usable.
@@ -187,13 +228,14 @@ class NeuralKernel:
         program = self._program(x.shape[1:])
         chosen = np.random.default_rng(seed).permutation(len(x))[:n_reference]
         reference = x[np.sort(chosen)]
-        statistics = None
+        statistics, tangent = None, "ntk" in names_of(self.get)
         if program.needs_reference:
             statistics = bind(
                 program,
                 reference,
+                blocking=self._blocking(program, tangent),
                 max_bytes=bind_bytes,
-                with_tangent="ntk" in names_of(self.get),
+                with_tangent=tangent,
             )
         digest = hashlib.sha256(np.ascontiguousarray(reference, np.float64).tobytes()).hexdigest()
         bound = _Bound(statistics, x.shape[1:], len(reference), seed, digest)
@@ -218,9 +260,8 @@ class NeuralKernel:
         if self.backend == "neural-tangents":
             return PreparedImages(x, program, None, tangent)
         statistics = self._statistics(program, tangent)
-        tiles = self._tiles(program, statistics, tangent)
-        chunk = balanced(len(x), tiles.chunk)
-        images = prepare(program, x, statistics, chunk=chunk, with_tangent=tangent)
+        tile = self._tiles(program, statistics, tangent)
+        images = prepare(program, x, statistics, tile=tile, with_tangent=tangent)
         return PreparedImages(images, program, statistics, tangent)
 
     @overload
@@ -252,28 +293,65 @@ class NeuralKernel:
             ArchitectureError: the network does not fit the images, or the backend cannot
                 express it.
         """
+        (matrix,) = self._matrices([(x1, x2)], get)
+        return matrix
+
+    def gram_and_cross(
+        self, x_train: Inputs, x_test: Inputs, get: Get | tuple[Get, ...] | None = None
+    ) -> tuple[Any, Any]:
+        """What regression reads, all of its pairs in one sweep.
+
+        Args:
+            x_train: ``(n, height, width, channels)`` or ``(n, features)``, or prepared images.
+            x_test: ``(m, …)``.
+            get: as for a call.
+
+        Returns:
+            ``kernel(x_train)``, ``(n, n)``, and ``kernel(x_test, x_train)``, ``(m, n)``, without
+            computing a pair twice.
+
+        Raises:
+            UnboundKernelError, DataError, ArchitectureError: as for a call.
+        """
+        train = x_train if isinstance(x_train, PreparedImages) else self.prepare(x_train, get)
+        gram, cross = self._matrices([(train, None), (x_test, train)], get)
+        return gram, cross
+
+    def _matrices(
+        self, requests: Sequence[tuple[Inputs, Inputs | None]], get: Get | tuple[Get, ...] | None
+    ) -> list[Any]:
+        """A matrix, or :class:`Kernels`, for each pair of sets of images."""
         get = self.get if get is None else checked_get(get)
         tangent = "ntk" in names_of(get)
-        left = x1 if isinstance(x1, PreparedImages) else self.prepare(x1, get)
-        right = None
-        if x2 is not None:
-            right = x2 if isinstance(x2, PreparedImages) else self.prepare(x2, get)
-        self._check_prepared(left, right, tangent)
-        program, statistics = left._program, left._statistics
-        rows, columns = left.images, None if right is None else right.images
-        longest = max(len(rows), 0 if columns is None else len(columns))
-        if isinstance(rows, np.ndarray):
-            assert not isinstance(columns, Images)
-            most = self._neural_tangents_side(program, tangent)
-            side = balanced(longest, most)
-            K, T = neural_tangents.gram(
-                self.architecture, rows, columns, side=side, tangent=tangent
+
+        def made(x: Inputs) -> PreparedImages:
+            return x if isinstance(x, PreparedImages) else self.prepare(x, get)
+
+        prepared = [(made(x1), None if x2 is None else made(x2)) for x1, x2 in requests]
+        for left, right in prepared:
+            self._check_prepared(left, right, tangent)
+        if self.backend == "neural-tangents":
+            matrices = [self._neural_tangents(left, right, tangent) for left, right in prepared]
+        else:
+            program, statistics = prepared[0][0]._program, prepared[0][0]._statistics
+            pairs = [(one.recorded, None if two is None else two.recorded) for one, two in prepared]
+            found = grams(
+                program,
+                pairs,
+                statistics,
+                tile=self._tiles(program, statistics, tangent),
+                with_tangent=tangent,
             )
-            return wanted(get, K, T)
-        assert not isinstance(columns, np.ndarray)
-        tile = self._tiles(program, statistics, tangent)
-        ((K, T),) = gram(program, rows, columns, statistics, tile=tile, with_tangent=tangent)
-        return wanted(get, K, T)
+            matrices = [matrix for (matrix,) in found]
+        return [wanted(get, K, T) for K, T in matrices]
+
+    def _neural_tangents(
+        self, left: PreparedImages, right: PreparedImages | None, tangent: bool
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        rows, columns = left.given, None if right is None else right.given
+        most = self._neural_tangents_side(left._program, tangent)
+        side = balanced(max(len(rows), 0 if columns is None else len(columns)), most)
+        return neural_tangents.gram(self.architecture, rows, columns, side=side, tangent=tangent)
 
     def normalization_scales(self) -> dict[int, tuple[float, ...]]:
         """What each ``Normalize`` of the bound network divides by: ``√(v − m)``, or ``√v``.
@@ -323,7 +401,7 @@ class NeuralKernel:
         )
 
     def _blocking(self, program: Program, tangent: bool) -> Blocking:
-        return self.blocking or blocking_of(program, with_tangent=tangent)
+        return resolved(program, self.blocking, with_tangent=tangent)
 
     def _check_prepared(
         self, left: PreparedImages, right: PreparedImages | None, tangent: bool

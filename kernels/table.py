@@ -13,10 +13,9 @@ from .architecture import Architecture, Normalize
 from .engine import (
     DEFAULT_TILE_BYTES,
     Blocking,
-    balanced,
-    blocking_of,
-    gram,
+    grams,
     prepare,
+    resolved,
     tile_shape,
 )
 from .interface import (
@@ -93,17 +92,14 @@ def kernel_table(
         check_equal_shapes(left.shape[1:], right.shape[1:])
     program = lower_together(tuple(networks.values()), left.shape[1:])
     with_tangent = "ntk" in names
-    chosen = blocking or blocking_of(program, with_tangent=with_tangent)
+    chosen = resolved(program, blocking, with_tangent=with_tangent)
     tile = tile_shape(program, tile_bytes, 0, blocking=chosen, with_tangent=with_tangent)
     rows, columns = (
-        None
-        if x is None
-        else prepare(
-            program, x, None, chunk=balanced(len(x), tile.chunk), with_tangent=with_tangent
-        )
+        None if x is None else prepare(program, x, None, tile=tile, with_tangent=with_tangent)
         for x in (left, right)
     )
     assert rows is not None
-    matrices = gram(program, rows, columns, None, tile=tile, with_tangent=with_tangent)
+    request = rows, columns
+    (matrices,) = grams(program, [request], None, tile=tile, with_tangent=with_tangent)
     kernels = (wanted(names, K, T) for K, T in matrices)
     return dict(zip(networks, cast("Iterator[Kernels]", kernels), strict=True))

@@ -241,7 +241,7 @@ def _point(platform: Platform, side: int, depth: int, lanes: int, sharding: Any)
 def operations(side: int, depth: int) -> int:
     """Floating-point operations for one pair, as the plan counts them."""
     program = lower(network(depth, kk.GlobalAvgPool()), (side, side, 3))
-    blocking = kk.Blocking(by_plane=True, lanes=1)
+    blocking = kk.Blocking("planes", lanes=1)
     tile = tile_shape(program, 2**30, 0, blocking=blocking, with_tangent=True)
     return kernel_plan(program, blocking, tile, with_tangent=True).operations
 

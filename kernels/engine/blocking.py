@@ -1,9 +1,9 @@
-"""How a device likes its work cut: by plane or all planes at once, and how many pairs at a time.
+"""How a device likes its work cut: in planes, whole or as a stream, and how many pairs at a time.
 
-Which is faster depends on the processor's caches and vectors, so it is measured: a short chain of
-convolutions at a size near the images', once for each device and precision, kept in the user's
-cache folder. The choice moves the last digits of a result; records of runs hold it, and a run that
-is resumed takes it from there.
+How many pairs a plane should hold depends on the processor's caches and vectors, so it is measured:
+a short chain of convolutions at a size near the images', once for each device and precision, kept
+in the user's cache folder. The choice moves the last digits of a result; records of runs hold it,
+and a run that is resumed takes it from there.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import platformdirs
@@ -33,7 +33,24 @@ PROBE_SIDES = (8, 16, 32)
 NEARLY = 1.1
 """The smallest number of pairs whose time is within this factor of the least is taken."""
 
-FORMAT = 1
+FORMAT = 2
+
+Way = Literal["planes", "whole", "stream"]
+
+
+STREAM_PIXELS = 256
+"""Images of so many pixels are streams; larger ones are computed in planes."""
+
+
+def stream_lanes(pixels: int, platform: str) -> int:
+    """Pairs of a block of a stream (``experiments/benchmarks/representations.py``).
+
+    On a CPU moments of more than 64 pixels are larger than its caches with any number of pairs, and
+    long enough for its vectors with one.
+    """
+    if platform != "cpu":
+        return 128
+    return 16 if pixels <= 64 else 1
 
 
 @dataclass(frozen=True)
@@ -41,14 +58,17 @@ class Blocking:
     """How the pairs of a tile are computed.
 
     Attributes:
-        by_plane: plane by plane, each through all layers while it is in cache; otherwise all
-            planes of a moment at once, instruction by instruction.
-        lanes: by plane, the right images that meet one left image at a time.
+        way: ``"planes"``, each through all layers while it is in cache; ``"whole"``, all planes of
+            a moment at once, instruction by instruction; ``"stream"``, whole moments of small
+            images, the instructions being data. A network that cannot be a stream is computed
+            whole.
+        lanes: in planes, the right images that meet one left image at a time; in a stream, the
+            pairs of a block.
         nanoseconds: measured time of one convolution with its nonlinearity at one pair of pixels,
             ``None`` if the choice was not measured.
     """
 
-    by_plane: bool
+    way: Way
     lanes: int = 16
     nanoseconds: float | None = None
 
@@ -72,7 +92,7 @@ def lanes_tried(platform: str) -> tuple[int, ...]:
 
 @lru_cache(maxsize=64)
 def measured_blocking(side: int, with_tangent: bool, dtype: str, measure: Measure) -> Blocking:
-    """The fastest choice by plane, from the cache folder or by measuring it now."""
+    """The fastest choice in planes, from the cache folder or by measuring it now."""
     device = jax.local_devices()[0]
     key = {
         "format": FORMAT,
@@ -88,10 +108,10 @@ def measured_blocking(side: int, with_tangent: bool, dtype: str, measure: Measur
     known = _read(path)
     if known is None or known.get("key") != key:
         tried = lanes_tried(device.platform)
-        times = {lanes: measure(side, Blocking(True, lanes)) for lanes in tried}
+        times = {lanes: measure(side, Blocking("planes", lanes)) for lanes in tried}
         # Fewer pairs at a time waste less at the edges of a matrix.
         fastest = next(n for n in tried if times[n] <= NEARLY * min(times.values()))
-        chosen = Blocking(True, fastest, round(times[fastest], 3))
+        chosen = Blocking("planes", fastest, round(times[fastest], 3))
         known = {"key": key, "nanoseconds": times, "blocking": asdict(chosen)}
         _write(path, known)
     return Blocking(**known["blocking"])

@@ -5,19 +5,28 @@ from __future__ import annotations
 import time
 from functools import partial
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from ..architecture import Conv, Dense, GlobalAvgPool, Relu, serial
 from ..program import Program, lower
 from ..program.planning import LocalStep, plan_pairs
-from .blocking import Blocking, measured_blocking, probe_side
+from .blocking import (
+    STREAM_PIXELS,
+    Blocking,
+    measured_blocking,
+    probe_side,
+    stream_lanes,
+)
 from .records import prepare
+from .streams import is_stream
 from .tiles import DEFAULT_TILE_BYTES, gram, tile_shape
 from .workers import local_workers
 
 SMALL_PIXELS = 64
-"""Images of so many pixels, in networks with pools or strides inside, are not computed by plane."""
+"""Images of so many pixels, in networks with pools or strides inside that are no streams, are
+computed whole."""
 
 PROBE_LAYERS, PROBE_REPETITIONS = 3, 3
 
@@ -25,18 +34,30 @@ PROBE_LAYERS, PROBE_REPETITIONS = 3, 3
 def blocking_of(program: Program, *, with_tangent: bool) -> Blocking:
     """How a program is cut unless its user says otherwise.
 
-    By plane, with the measured number of lanes, if there is a window to gain from: chains of any
-    size, and networks with pools and strides inside above 64 pixels. Smaller ones are computed all
-    planes at once, instruction by instruction, so that different networks share what is compiled.
+    In planes, with the measured number of lanes, if there is a window to gain from: chains of any
+    size, and networks with pools and strides inside of large images. Of small images these are
+    streams, which share what is compiled.
     """
     plan = plan_pairs(program, fused=True)
     pixels = program.image_shape[:2] if len(program.image_shape) == 3 else (1, 1)
     chain = all(isinstance(step, LocalStep) for step in plan.steps)
     windows = any(isinstance(step, LocalStep) and step.body.planes > 1 for step in plan.steps)
-    if not windows or (not chain and pixels[0] * pixels[1] <= SMALL_PIXELS):
-        return Blocking(by_plane=False)
+    size = pixels[0] * pixels[1]
+    if windows and not chain and size <= STREAM_PIXELS and is_stream(program):
+        return Blocking("stream", stream_lanes(size, jax.local_devices()[0].platform))
+    if not windows or (not chain and size <= SMALL_PIXELS):
+        return Blocking("whole")
     dtype = str(jnp.result_type(float))
     return measured_blocking(probe_side(pixels), with_tangent, dtype, _MEASURES[with_tangent])
+
+
+def resolved(program: Program, blocking: Blocking | None, *, with_tangent: bool) -> Blocking:
+    """The user's choice as far as the program allows it, or the one that is made for it."""
+    if blocking is None:
+        return blocking_of(program, with_tangent=with_tangent)
+    if blocking.way == "stream" and not is_stream(program):
+        return Blocking("whole")
+    return blocking
 
 
 def _measured(side: int, blocking: Blocking, *, with_tangent: bool) -> float:

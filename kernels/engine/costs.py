@@ -9,6 +9,7 @@ from ..architecture.windows import window_of
 from ..program.ops import FlattenOp, ImageOp, MomentOp, PoolOp, Program, RecordOp, SumOp, TapOp
 from ..program.planning import Plan, plan_pairs
 from .blocking import Blocking
+from .streams import stream_for
 from .tiles import TileShape
 
 OPERATIONS = {"DualOp": 32, "SteinOp": 2, "WeightOp": 3, "LayerNormOp": 1, "NormalizeOp": 6}
@@ -95,7 +96,11 @@ class KernelPlan:
             for line in lines
         ]
         lanes = self.blocking.lanes
-        how = f"by plane, {lanes} pairs at a time" if self.blocking.by_plane else "all at once"
+        how = {
+            "planes": f"by plane, {lanes} pairs at a time",
+            "whole": "all planes at once",
+            "stream": f"as a stream, {lanes} pairs at a time",
+        }[self.blocking.way]
         predicted = "not measured" if self.seconds is None else f"{1e3 * self.seconds:.3g} ms"
         return "\n".join(
             [
@@ -111,9 +116,12 @@ def kernel_plan(
     program: Program, blocking: Blocking, tile: TileShape, *, with_tangent: bool
 ) -> KernelPlan:
     """The plan of a program with its costs."""
-    plan = plan_pairs(program, fused=blocking.by_plane)
+    plan = plan_pairs(program, fused=blocking.way == "planes")
+    steps = len(plan.steps)
+    if blocking.way == "stream":
+        steps = sum(len(bank.rows) for bank in stream_for(program, recording=False).banks)
     costs = tuple(
-        _cost(plan, index, with_tangent)
+        _cost(plan, index, with_tangent, grids=blocking.way == "stream")
         for index in sorted(plan.axes)
         if not isinstance(program.ops[index], RecordOp)
     )
@@ -124,7 +132,7 @@ def kernel_plan(
     return KernelPlan(
         program.image_shape,
         costs,
-        len(plan.steps),
+        steps,
         blocking,
         tile.pair_bytes,
         (tile.rows, tile.columns),
@@ -132,12 +140,15 @@ def kernel_plan(
     )
 
 
-def _cost(plan: Plan, index: int, with_tangent: bool) -> InstructionCost:
+def _cost(plan: Plan, index: int, with_tangent: bool, *, grids: bool) -> InstructionCost:
+    """Of an instruction; ``grids`` if moments hold all pairs of pixels, needed or not."""
     op = plan.program.ops[index]
     assert isinstance(op, MomentOp)
     name = type(op).__name__.removesuffix("Op")
     axes, kernels = plan.axes[index], 2 if with_tangent else 1
+    weighed = op
     if index in plan.readouts:
+        weighed = plan.program.ops[plan.readouts[index].source]
         name, axes, each = "Readout", plan.axes[plan.readouts[index].source], 2 * kernels
     elif isinstance(op, TapOp):
         each = kernels * (math.prod(window_of(op.window)) - 1)
@@ -150,6 +161,9 @@ def _cost(plan: Plan, index: int, with_tangent: bool) -> InstructionCost:
     else:
         each = OPERATIONS.get(type(op).__name__, 0)
     entries = math.prod(axis.length for axis in axes)
+    if grids:
+        assert isinstance(weighed, MomentOp)
+        entries = math.prod((*weighed.left, *weighed.right))
     return InstructionCost(
         name,
         (op.left, op.right),

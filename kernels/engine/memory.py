@@ -21,9 +21,13 @@ from ..covariance.activations.series import NODES, TERMS
 from ..covariance.images import UNROLLED_CHANNELS
 from ..program.ops import DualOp, ImageOp, LayerNormOp, MomentOp, NormalizeOp, SteinOp, TapOp
 from ..program.planning import LocalStep, Plan, RecordStep, Step
+from ..program.streams import Grid, InstructionSet
 
 PLANES_ALIVE = 3
 """Planes of both kernels that a fused step holds: what a layer reads, what it writes, a readout."""
+
+MOMENTS_OF_OPERATION = 2
+"""Moments that an operation of a stream holds beside the registers."""
 
 ARRAYS_OF_RIGHT_PIXELS = {SteinOp: 2, LayerNormOp: 1, NormalizeOp: 2}
 """Of an instruction: slopes, a scale, a mean of both kernels."""
@@ -92,6 +96,26 @@ def step_bytes(plan: Plan, step: Step, *, with_tangent: bool) -> int:
     if not with_tangent and step.readouts:
         copies = sum(math.prod(axis.length for axis in plan.axes[v]) for v in step.reads) * item
     return doubled + series + planes + outputs + copies
+
+
+def register_bytes(instructions: InstructionSet, *, with_tangent: bool) -> int:
+    """Bytes of all registers of a set for one pair."""
+    moment = _item() * (2 if with_tangent else 1)
+    return moment * sum(bank.registers * _entries(bank.grid) for bank in instructions.banks)
+
+
+def operation_bytes(instructions: InstructionSet, *, with_tangent: bool) -> int:
+    """Bytes for one pair that an operation needs beside the registers.
+
+    ``MOMENTS_OF_OPERATION`` moments with a border: what a window reads, and what is made of it.
+    """
+    moment = _item() * (2 if with_tangent else 1)
+    sides = ((h + 2, w + 2) for bank in instructions.banks for h, w in bank.grid[:1])
+    return MOMENTS_OF_OPERATION * moment * max(((h * w) ** 2 for h, w in sides), default=0)
+
+
+def _entries(grid: Grid) -> int:
+    return math.prod(grid[0]) * math.prod(grid[1])
 
 
 def _arrays_of_right_pixels(op: MomentOp, channels: int) -> int:

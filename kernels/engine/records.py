@@ -9,6 +9,7 @@ the means of the layer before.
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -34,16 +35,32 @@ DEFAULT_BIND_BYTES = 4 * 2**30
 
 
 @dataclass(frozen=True)
+class Met:
+    """Kernels that came out while records were made, real or ``K + iΘ``.
+
+    Attributes:
+        alone: of each image with itself, ``[n]``.
+        reference: of each reference image with each image, ``[r, n]``; ``[0, n]`` where the
+            records need none.
+    """
+
+    alone: np.ndarray
+    reference: np.ndarray
+
+
+@dataclass(frozen=True)
 class Images:
     """Images with what a tile needs of each: its records.
 
     Attributes:
         pixels: ``[n, h, w, channels]``.
         records: per image, by instruction.
+        met: kernels of these images that are known already, if any.
     """
 
-    pixels: Array
-    records: dict[int, Array]
+    pixels: Array | np.ndarray
+    records: Mapping[int, Array | np.ndarray]
+    met: Met | None = None
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -51,7 +68,8 @@ class Images:
     @property
     def side(self) -> Side:
         """All images as one side of a block."""
-        return Side(self.pixels, self.records)
+        records = {index: jnp.asarray(record) for index, record in self.records.items()}
+        return Side(jnp.asarray(self.pixels), records)
 
 
 @dataclass(frozen=True)
@@ -93,6 +111,30 @@ def as_pixels(x: np.ndarray) -> Array:
     return pixels[:, None, None, :] if pixels.ndim == 2 else pixels
 
 
+def check_bind_bytes(
+    program: Program, images: int, max_bytes: int, needed: Callable[[int], int]
+) -> None:
+    """Refuse more reference images than a number of bytes holds.
+
+    Args:
+        program: the lowered network.
+        images: how many there are.
+        max_bytes: the bound.
+        needed: of a number of images, the bytes to record them all together.
+
+    Raises:
+        ConfigurationError: the message says how many fit.
+    """
+    if needed(images) <= max_bytes:
+        return
+    fitting = max(1, bisect_right(range(images), max_bytes, key=needed) - 1)
+    raise ConfigurationError(
+        f"n_reference={images} images of {program.image_shape} need {needed(images)} bytes "
+        f"to be met with each other, the bound is bind_bytes={max_bytes}; bind with "
+        f"n_reference={fitting} or fewer, smaller images, or a larger bind_bytes"
+    )
+
+
 def bind(
     program: Program, reference: np.ndarray, *, max_bytes: int, with_tangent: bool
 ) -> Statistics:
@@ -102,20 +144,12 @@ def bind(
         ConfigurationError: the block does not fit into ``max_bytes``.
         ArchitectureError: a nonlinearity's series is not exact enough at these variances.
     """
-    images = len(reference)
-    needed = images * record_bytes(program, images, with_tangent=with_tangent)
-    if needed > max_bytes:
-        fewer = bisect_right(
-            range(images),
-            max_bytes,
-            key=lambda n: n * record_bytes(program, n, with_tangent=with_tangent),
-        )
-        fitting = max(1, fewer - 1)
-        raise ConfigurationError(
-            f"n_reference={images} images of {program.image_shape} need {needed} bytes "
-            f"to be met with each other, the bound is bind_bytes={max_bytes}; bind with "
-            f"n_reference={fitting} or fewer, smaller images, or a larger bind_bytes"
-        )
+    check_bind_bytes(
+        program,
+        len(reference),
+        max_bytes,
+        lambda n: n * record_bytes(program, n, with_tangent=with_tangent),
+    )
     make_room()
     pixels = as_pixels(reference)
     records: dict[int, Array] = {}

@@ -16,7 +16,7 @@ from kernas.errors import ConfigurationError
 from ..covariance.moments import covariance, tangent
 from ..program.ops import Program
 from ..program.planning import plan_pairs
-from .blocking import Blocking
+from .blocking import Blocking, Way
 from .blocks import IndexBlock, balanced, blocks
 from .memory import pair_bytes
 from .programs import make_room
@@ -45,7 +45,7 @@ class TileShape:
         rows: most left images of a tile.
         columns: most right images of a tile.
         chunk: images whose records are computed at a time.
-        by_plane: plane by plane, or all planes at once.
+        way: in planes, whole or as a stream.
         pair_bytes: most bytes that the live moments of one pair take.
         workers: at most so many tiles at a time.
     """
@@ -53,7 +53,7 @@ class TileShape:
     rows: int
     columns: int
     chunk: int
-    by_plane: bool
+    way: Way
     pair_bytes: int
     workers: int
 
@@ -66,25 +66,34 @@ def tile_shape(
     Raises:
         ConfigurationError: not even one pair fits.
     """
-    plan = plan_pairs(program, fused=blocking.by_plane)
-    by_plane = blocking.by_plane
+    by_plane = blocking.way == "planes"
+    plan = plan_pairs(program, fused=by_plane)
     per_pair = max(pair_bytes(plan, with_tangent=with_tangent, by_plane=by_plane), 1)
     recorded = max(record_bytes(program, n_reference, with_tangent=with_tangent), 1)
     least = max(per_pair, recorded)
-    if tile_bytes < least:
-        raise ConfigurationError(
-            f"tile_bytes={tile_bytes}: one pair of images of {program.image_shape} needs {least} "
-            "bytes; give at least that, or use smaller images"
-        )
+    check_tile_bytes(program, tile_bytes, least)
     workers = min(len(local_workers()), tile_bytes // per_pair)
     pairs = tile_bytes // (per_pair * workers)
-    if blocking.by_plane:
+    if by_plane:
         rows, columns = 1, min(blocking.lanes, pairs)
     else:
         most = math.isqrt(max(1, min(pairs, CACHED_BYTES // per_pair)))
         # A power of two: different networks then have tiles of one size, compiled once.
         rows = columns = 1 << (most.bit_length() - 1)
-    return TileShape(rows, columns, tile_bytes // recorded, blocking.by_plane, per_pair, workers)
+    return TileShape(rows, columns, tile_bytes // recorded, blocking.way, per_pair, workers)
+
+
+def check_tile_bytes(program: Program, tile_bytes: int, least: int) -> None:
+    """Refuse a bound below what one pair of images, or the records of one image, need.
+
+    Raises:
+        ConfigurationError: the message says how many bytes are needed.
+    """
+    if tile_bytes < least:
+        raise ConfigurationError(
+            f"tile_bytes={tile_bytes}: one pair of images of {program.image_shape} needs {least} "
+            "bytes; give at least that, or use smaller images"
+        )
 
 
 def gram(
@@ -124,7 +133,7 @@ def gram(
         return wholes
     make_room()
     constants = NO_CONSTANTS if statistics is None else statistics.constants
-    plan = plan_pairs(program, fused=tile.by_plane)
+    plan = plan_pairs(program, fused=tile.way == "planes")
 
     workers = local_workers()[: tile.workers]
     copies = {
@@ -136,7 +145,7 @@ def gram(
         def tile_of(col: np.ndarray, device: Device) -> list[Array | None]:
             all_left, all_right, shared = copies[device]
             sides = take(all_left, row), take(all_right, col)
-            block = Block(*sides, False, shared, with_tangent, tile.by_plane)
+            block = Block(*sides, False, shared, with_tangent, tile.way == "planes")
             values = run_plan(plan, block)
             parts: list[Array | None] = []
             for output in alive.values():
@@ -160,7 +169,7 @@ def gram(
 
 def _lanes(images: int, tile: TileShape) -> int:
     """Columns of a tile: as equal as possible, but by plane as wide as the device likes it."""
-    return min(images, tile.columns) if tile.by_plane else balanced(images, tile.columns)
+    return min(images, tile.columns) if tile.way == "planes" else balanced(images, tile.columns)
 
 
 def fill_tiles(

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+import os
+
 from kernas.errors import ConfigurationError
 
 from .options import Device, Dtype
 
 
-def configure_jax(device: Device, dtype: Dtype) -> None:
-    """Choose the platform and the precision for this process.
+def configure_jax(device: Device, dtype: Dtype, *, compilation_cache: bool) -> None:
+    """Choose the platform, the precision and the cache of compiled programs for this process.
 
     Args:
         device: ``"auto"`` leaves the choice to JAX.
         dtype: ``"float64"`` turns JAX's x64 mode on.
+        compilation_cache: whether JAX keeps compiled programs in the user's cache folder; a folder
+            that the user chose (``JAX_COMPILATION_CACHE_DIR``) stays.
 
     Raises:
         ConfigurationError: JAX has no such device here.
     """
     import jax
+    import platformdirs
 
+    if not compilation_cache:
+        jax.config.update("jax_enable_compilation_cache", False)
+    elif "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        folder = platformdirs.user_cache_path("kernas") / "programs"
+        jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_enable_x64", dtype == "float64")
     if device == "cpu":
         jax.config.update("jax_platforms", "cpu")

@@ -112,6 +112,10 @@ class RankOptions:
     dtype: Dtype = "float32"
     """Floating-point type of the kernels; the regression is always float64."""
 
+    compilation_cache: bool = True
+    """Whether compiled programs are kept in the user's cache folder, so that a later run with
+    images of the same size starts at once."""
+
     quiet: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """No progress bar."""
 

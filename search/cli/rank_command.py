@@ -26,7 +26,7 @@ SHOWN = 10
 
 def run_rank(options: RankOptions) -> int:
     """Rank as the options say, print the result, and return the exit code."""
-    configure_jax(options.device, options.dtype)
+    configure_jax(options.device, options.dtype, compilation_cache=options.compilation_cache)
     # In JSON mode whatever a library prints must not mix with the object.
     with contextlib.redirect_stdout(sys.stderr) if options.json else contextlib.nullcontext():
         ranking, output = _rank(options)

@@ -47,6 +47,9 @@ def evaluate_candidates(
         for record in done
         if record["hash"] in first and record["status"] != ERROR
     }
+    for source in dict.fromkeys(score.source for score in scores):
+        # Of all, done or not, so that a run that is resumed computes in the same programs.
+        source.expect(candidate.architecture for candidate in first.values())
     missing = [candidate for hash_, candidate in first.items() if hash_ not in records]
     with tqdm(
         total=len(first),

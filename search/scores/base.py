@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -29,6 +29,13 @@ class Evaluation:
 
 class Source(Hashable, Protocol):
     """Where scores come from. Scores with equal sources are evaluated together, once."""
+
+    def expect(self, architectures: Iterable[Architecture]) -> None:
+        """Called once before a ranking with all of its architectures, to prepare what they share.
+
+        Changes no result.
+        """
+        ...
 
     def evaluate(self, architecture: Architecture, scores: Sequence[Any]) -> Evaluation:
         """The given scores of an architecture; all of them have this source."""

@@ -9,7 +9,7 @@ from typing import Any, Literal, cast
 import numpy as np
 
 from kernas.errors import ConfigurationError, DataError
-from kernas.kernels import Architecture, Blocking, NeuralKernel
+from kernas.kernels import Architecture, Blocking, NeuralKernel, share_compilation
 from kernas.kernels.data import Dataset
 from kernas.kernels.regression import METRICS, DegenerateKernelError, ScoreValue, score_gram
 
@@ -90,6 +90,10 @@ class KernelSource:
     def __hash__(self) -> int:
         return hash(self._key())
 
+    def expect(self, architectures: Iterable[Architecture]) -> None:
+        """Let the kernels that are going to be evaluated share what is compiled."""
+        share_compilation(architectures, self.fit.x.shape[1:])
+
     def evaluate(self, architecture: Architecture, scores: Sequence[KernelScore]) -> Evaluation:
         """The given scores of an architecture, from one Gram evaluation.
 
@@ -104,11 +108,12 @@ class KernelSource:
         if kernel.needs_bind:
             kernel = kernel.bind(self.fit.x, n_reference=self.n_reference, seed=self.reference_seed)
         needs_validation = any(METRICS[score.metric].needs_validation for score in scores)
-        fit = kernel.prepare(self.fit.x)
-        gram = kernel(fit, get=gets)
         cross = None
         if needs_validation:
-            cross = kernel(cast(Dataset, self.validation).x, fit, get=gets)
+            validation = cast(Dataset, self.validation).x
+            gram, cross = kernel.gram_and_cross(self.fit.x, validation, gets)
+        else:
+            gram = kernel(self.fit.x, get=gets)
         values: dict[str, ScoreValue] = {}
         degenerate: dict[str, str] = {}
         for get in gets:
@@ -237,13 +242,13 @@ def with_recorded_blocking(
 
     Args:
         scores: of the run.
-        settings: of the kernels that the run has recorded; networks that have nothing to gain by
-            plane are recorded all at once in any run.
+        settings: of the kernels that the run has recorded. Only what was measured may come out
+            differently another time: how many pairs go through a plane.
     """
-    recorded = [Blocking(**kernel["blocking"]) for kernel in settings if "blocking" in kernel]
-    if not recorded:
+    recorded = (Blocking(**kernel["blocking"]) for kernel in settings if "blocking" in kernel)
+    blocking = next((b for b in recorded if b.nanoseconds is not None), None)
+    if blocking is None:
         return tuple(scores)
-    blocking = next((b for b in recorded if b.by_plane), recorded[0])
     return tuple(
         replace(score, blocking=blocking) if isinstance(score, KernelScore) else score
         for score in scores

@@ -42,7 +42,7 @@ def test_the_fewest_lanes_that_are_nearly_fastest(
 def test_a_tile_is_no_wider_than_its_bytes() -> None:
     chain = kk.serial(kk.Conv(3), kk.Relu(), kk.GlobalAvgPool())
     program = lower(chain, (8, 8, 1))
-    wide = Blocking(by_plane=True, lanes=1024)
+    wide = Blocking("planes", lanes=1024)
     narrow, whole = (
         tile_shape(program, n, 0, blocking=wide, with_tangent=True) for n in (2**20, 2**30)
     )

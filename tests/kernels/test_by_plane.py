@@ -19,7 +19,7 @@ from kernas.kernels.engine import Blocking
 from kernas.kernels.program import lower
 from kernas.kernels.program.planning import LocalStep, plan_pairs
 
-BY_PLANE = Blocking(by_plane=True, lanes=2)
+BY_PLANE = Blocking("planes", lanes=2)
 
 
 def averaged(architecture: Architecture) -> Architecture:
@@ -159,8 +159,8 @@ def test_result_does_not_depend_on_lanes(lanes: int) -> None:
     """Of seven images: lanes that do not divide them, and more than there are."""
     x = IMAGES
     with jax.enable_x64(True):
-        whole = bound(Blocking(by_plane=False))(x)
-        kernel = bound(Blocking(by_plane=True, lanes=lanes))
+        whole = bound(Blocking("whole"))(x)
+        kernel = bound(Blocking("planes", lanes=lanes))
         for left, right in ((7, None), (7, 7), (1, None), (1, 7), (7, 2)):
             found = kernel(x[:left], None if right is None else x[:right])
             for ours, theirs in zip(found, whole, strict=True):

@@ -17,7 +17,7 @@ from kernas.kernels.engine.workers import local_workers
 
 DEVICES = 3
 TILE_BYTES = {"by plane": 2**26, "at once": 2**17}
-BLOCKINGS = {"by plane": Blocking(by_plane=True, lanes=2), "at once": Blocking(by_plane=False)}
+BLOCKINGS = {"by plane": Blocking("planes", lanes=2), "at once": Blocking("whole")}
 
 
 @pytest.fixture(scope="module")

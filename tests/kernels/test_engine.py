@@ -20,9 +20,9 @@ from kernas.kernels.program import lower
 from kernas.search import NasBench201
 
 FORMS = (None, "center", "rms", "any")
-AT_ONCE = Blocking(by_plane=False)
+AT_ONCE = Blocking("whole")
 BLOCKINGS = pytest.mark.parametrize(
-    "blocking", [AT_ONCE, Blocking(by_plane=True, lanes=4)], ids=["at once", "by plane"]
+    "blocking", [AT_ONCE, Blocking("planes", lanes=4)], ids=["at once", "by plane"]
 )
 
 

@@ -125,7 +125,7 @@ def test_independent_of_the_size_of_tiles(case: str, side: int) -> None:
     """Seven images never divide evenly into tiles of two or three."""
     with jax.enable_x64(True):
         x = images(case, 7)
-        program, at_once = lower(CASES[case], shape_of(case)), Blocking(by_plane=False)
+        program, at_once = lower(CASES[case], shape_of(case)), Blocking("whole")
         whole = tile_shape(program, 10**9, 3, blocking=at_once, with_tangent=True)
         least = record_bytes(program, 3, with_tangent=True)
         budget = max(whole.pair_bytes * len(local_workers()) * side**2, least)

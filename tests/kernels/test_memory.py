@@ -11,12 +11,21 @@ from jax import Array
 import kernas.kernels as kk
 from kernas.kernels import NeuralKernel
 from kernas.kernels.architecture import Activation, Layer
-from kernas.kernels.engine import Blocking, compilations, programs, records, steps, tile_shape
+from kernas.kernels.engine import (
+    Blocking,
+    compilations,
+    programs,
+    records,
+    steps,
+    streams,
+    tile_shape,
+)
 from kernas.kernels.engine.memory import step_bytes
 from kernas.kernels.engine.steps import lowered_step
 from kernas.kernels.engine.workers import local_workers
 from kernas.kernels.program import lower
 from kernas.kernels.program.planning import LocalStep, Plan, Step, plan_pairs
+from kernas.search import NasBench201
 
 CONV, POOL = kk.Conv(3, W_std=1.4, b_std=0.1), kk.AvgPool(3, padding="SAME")
 NETWORKS = {
@@ -33,7 +42,7 @@ NETWORKS = {
         kk.Dense(),
     ),
 }
-BLOCKINGS = {"by plane": Blocking(by_plane=True, lanes=4), "at once": Blocking(by_plane=False)}
+BLOCKINGS = {"by plane": Blocking("planes", lanes=4), "at once": Blocking("whole")}
 
 
 class Ledger:
@@ -101,7 +110,7 @@ def test_live_moments_fit_into_the_bytes(ledger: Ledger, name: str, how: str) ->
 def test_no_more_tiles_at_a_time_than_their_bytes_hold(by_plane: bool) -> None:
     chain = kk.serial(kk.Conv(3), kk.Relu(), kk.Conv(3), kk.Relu(), kk.GlobalAvgPool())
     program = lower(chain, (6, 6, 2))
-    blocking = Blocking(by_plane)
+    blocking = Blocking("planes" if by_plane else "whole")
     large = tile_shape(program, 10**9, 0, blocking=blocking, with_tangent=True)
     tile = tile_shape(program, large.pair_bytes, 0, blocking=blocking, with_tangent=True)
     assert (tile.rows, tile.columns, tile.workers) == (1, 1, 1)
@@ -157,3 +166,18 @@ def test_planned_bytes_are_those_of_the_compiled_program(name: str, with_tangent
         compiled = lowered_step(plan, step, lanes, with_tangent=with_tangent).compile()
         planned = lanes * step_bytes(plan, step, with_tangent=with_tangent)
         assert compiled.memory_analysis().temp_size_in_bytes == pytest.approx(planned, rel=0.2)
+
+
+@pytest.mark.parametrize("with_tangent", [True, False], ids=["ntk", "nngp"])
+@pytest.mark.parametrize(("side", "lanes"), [(8, 16), (16, 1)])
+def test_planned_bytes_of_a_stream_are_those_of_the_compiled_program(
+    side: int, lanes: int, with_tangent: bool
+) -> None:
+    (cell,) = NasBench201(cells_per_stage=1).sample(1, seed=11)
+    program = lower(cell.architecture, (side, side, 3))
+    compiled = streams.lowered_pairs(program, lanes, with_tangent=with_tangent).compile()
+    tile = tile_shape(
+        program, 2**30, 0, blocking=Blocking("stream", lanes), with_tangent=with_tangent
+    )
+    planned = lanes * tile.pair_bytes
+    assert compiled.memory_analysis().temp_size_in_bytes == pytest.approx(planned, rel=0.25)

@@ -7,7 +7,7 @@ bound, computed from the reference's distance of the closest correlation from ±
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import jax
 import numpy as np
@@ -109,7 +109,7 @@ def check_engine(
         x2: images ``(n2, …)``; ``x1`` if not given.
         reference: images to bind to.
         backend: of the kernel.
-        blocking: of the kernel.
+        blocking: of the kernel; streams, which are compiled for each network, only if asked for.
         precisions: ``float64``, ``float32`` or both.
         double: tolerance in float64.
     """
@@ -121,6 +121,9 @@ def check_engine(
     for precision in precisions:
         with jax.enable_x64(precision is np.float64):
             kernel = NeuralKernel(architecture, get=BOTH, backend=backend, blocking=blocking)
+            chosen = kernel.settings(x1.shape[1:]).get("blocking", {})
+            if blocking is None and chosen.get("way") == "stream":
+                kernel = replace(kernel, blocking=Blocking("whole"))
             if reference is not None:
                 kernel = kernel.bind(reference, len(reference))
             kernels = kernel(x1, x2)

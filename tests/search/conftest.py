@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,11 @@ class FakeSource:
     """Draws a number from the architecture's hash, and counts how often it is asked."""
 
     calls: list[str] = field(default_factory=list, compare=False, hash=False)
+    expected: list[str] = field(default_factory=list, compare=False, hash=False)
     action: Callable[[Architecture], Evaluation | None] = lambda architecture: None
+
+    def expect(self, architectures: Iterable[Architecture]) -> None:
+        self.expected.extend(architecture.hash for architecture in architectures)
 
     def evaluate(self, architecture: Architecture, scores: Sequence[Any]) -> Evaluation:
         self.calls.append(architecture.hash)

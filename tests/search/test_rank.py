@@ -256,6 +256,7 @@ class Slow:
     def settings(self): return {}
     @property
     def source(self): return self
+    def expect(self, architectures): pass
     def evaluate(self, architecture, scores):
         time.sleep(0.05)
         number = int(architecture.hash[:8], 16) / 7
@@ -289,3 +290,20 @@ def test_killed_at_random_moments_and_resumed_gives_the_same_bytes(tmp_path):
         json.loads(line)["hash"] for line in (killed / "results.jsonl").read_bytes().splitlines()
     ]
     assert len(hashes) == len(set(hashes)) == 24
+
+
+def test_a_source_hears_once_of_all_architectures_done_or_not(tmp_path, fake_score):
+    chosen = ks.NasBench201(1).sample(4, seed=0)
+    for resume in (False, True):
+        score = fake_score()
+        ks.rank(chosen, score, output=tmp_path, resume=resume, progress=False)
+        assert score.source.expected == [candidate.architecture.hash for candidate in chosen]
+
+
+def test_cells_share_what_is_compiled():
+    train, _ = kk.load("digits", n_train=40, n_test=1, seed=0)
+    fit, validation = train.split(0.5, seed=0)
+    for center, most in ((False, 3), (True, 6)):
+        score = ks.KernelScore(fit, validation, n_reference=4)
+        cells = ks.NasBench201(1, center=center).sample(5, seed=2)
+        assert ks.rank(cells, score, progress=False).summary["compilations"] <= most

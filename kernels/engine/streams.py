@@ -1,0 +1,541 @@
+"""Statistics, records and Gram matrices of networks as data, in blocks of pairs.
+
+A block holds any pairs of images, so the pairs of several matrices go through the device in one
+sweep. The records of an image are made by running the network on the image with itself and, where
+``Normalize`` is centred, with every reference image; the kernel of those pairs comes out on the way
+and is not computed again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from ..covariance.activations import has_closed_form
+from ..program.ops import DualOp, MeanOp, Program
+from ..program.streams import EMPTY, Encoded, InstructionSet, Stream, encode, stream_of
+from .blocks import IndexBlock, blocks
+from .machine import Shared, Table, run_pairs, run_records
+from .memory import operation_bytes, register_bytes
+from .planes import Constants
+from .programs import make_room
+from .records import NO_CONSTANTS, Images, Met, Statistics, check_bind_bytes
+from .tiles import TileShape, check_tile_bytes
+from .workers import Device, Task, local_workers, run_tasks
+
+BLOCKS = 64
+"""Most blocks of pairs that one call computes."""
+
+LEAST_IMAGES = 64
+"""A table has room for so many images or a power of two, so that few sizes are compiled."""
+
+ALONE = 32
+"""Images at a time whose records need no reference images, for networks that have none."""
+
+Matrix = tuple[np.ndarray, np.ndarray | None]
+"""``K`` and, if it is wanted, ``Θ``."""
+
+Request = tuple[Images, Images | None]
+"""The images of a matrix's rows and of its columns; ``None`` for the rows' own."""
+
+
+@lru_cache(maxsize=1024)
+def known_stream(program: Program, recording: bool) -> Stream | None:
+    """The stream of a program; ``None`` if it cannot be one, or has a series for each pixel."""
+    for op in program.ops:
+        if isinstance(op, DualOp) and not has_closed_form(op.left_activation, op.right_activation):
+            return None
+    return stream_of(program, recording=recording)
+
+
+def is_stream(program: Program) -> bool:
+    """Whether a program can be computed as a stream."""
+    return all(known_stream(program, recording) is not None for recording in (False, True))
+
+
+_shared: dict[tuple[tuple[int, ...], bool], InstructionSet] = {}
+
+
+def share(programs: Iterable[Program]) -> None:
+    """Let networks share what is compiled: one set for each shape of images, of all operations.
+
+    Args:
+        programs: those that are going to be computed. What was shared before stays in the set.
+    """
+    for program in programs:
+        if is_stream(program):
+            for recording in (False, True):
+                key = program.image_shape, recording
+                _shared[key] = _shared.get(key, EMPTY).extended(stream_for(program, recording))
+
+
+def stream_for(program: Program, recording: bool) -> Stream:
+    """The stream of a program that can be one."""
+    stream = known_stream(program, recording)
+    assert stream is not None
+    return stream
+
+
+def instructions_of(program: Program, recording: bool) -> InstructionSet:
+    """What is compiled for a program: the shared set if it holds the program, or its own."""
+    stream = stream_for(program, recording)
+    shared = _shared.get((program.image_shape, recording))
+    return shared if shared is not None and shared.holds(stream) else EMPTY.extended(stream)
+
+
+class _Layout:
+    """Records by the numbers of a program, as tables of a set and back."""
+
+    def __init__(self, program: Program, recording: bool, *, with_tangent: bool) -> None:
+        self.program = program
+        self.stream = stream_for(program, recording)
+        self.instructions = instructions_of(program, recording)
+        self.real = np.dtype(jnp.result_type(float))
+        self.moment = np.result_type(self.real, np.complex64) if with_tangent else self.real
+
+    @property
+    def encoded(self) -> Encoded:
+        """The stream in numbers of the set."""
+        return encode(self.stream, self.instructions, self.real)
+
+    def table(self, images: Images, size: int) -> Table:
+        """Images with their records, and room for others up to a number of images."""
+        pixels = np.asarray(images.pixels)
+        filled = np.zeros((pixels.shape[3], *pixels.shape[1:3], size), self.real)
+        filled[..., : len(pixels)] = np.moveaxis(pixels, (3, 0), (0, 3))
+        variances: dict[Any, np.ndarray]
+        means: dict[Any, np.ndarray]
+        variances, means = (
+            {of: np.zeros((places, *of, size), dtype) for of, places in rooms}
+            for rooms, dtype in (
+                (self.instructions.variances, self.real),
+                (self.instructions.means, self.moment),
+            )
+        )
+        for index, record in images.records.items():
+            of, place = self.stream.slots[index]
+            room = means if self._is_mean(index) else variances
+            room[of][place, ..., : len(pixels)] = record if room is variances else self._of(record)
+        return Table(filled, variances, means)
+
+    def records(self, table: Table, count: int) -> dict[int, Array | np.ndarray]:
+        """What was recorded of the first images of a table."""
+        found: dict[int, Array | np.ndarray] = {}
+        for index in self.stream.recorded:
+            of, place = self.stream.slots[index]
+            room = table.means if self._is_mean(index) else table.variances
+            found[index] = room[of][place, ..., :count]
+        return found
+
+    def shared(self, constants: Constants) -> Shared:
+        """What ``Normalize`` takes from the reference images."""
+        scales = np.zeros(self.instructions.scales, self.real)
+        grand: dict[Any, np.ndarray] = {
+            of: np.zeros(places, self.moment) for of, places in self.instructions.means
+        }
+        for index, value in constants.scales.items():
+            scales[self.stream.slots[index][1]] = value
+        for index, value in constants.grand_means.items():
+            of, place = self.stream.slots[index]
+            grand[of][place] = self._of(value)
+        return Shared(scales, grand)
+
+    def constants(self, shared: Shared) -> Constants:
+        """What was recorded of the reference images together."""
+        slots = self.stream.slots
+        means = [index for index in self.stream.recorded if self._is_mean(index)]
+        return Constants(
+            {index: shared.scales[slots[index][1]] for index in self.stream.scaled},
+            {index: shared.grand_means[slots[index][0]][slots[index][1]] for index in means},
+        )
+
+    def _is_mean(self, index: int) -> bool:
+        return isinstance(self.program.ops[index], MeanOp)
+
+    def _of(self, record: Any) -> np.ndarray:
+        return _kernels(record, self.moment)
+
+
+def _kernels(moments: Any, dtype: np.dtype) -> np.ndarray:
+    """Moments of both kernels, or of NNGP alone if that is what is wanted."""
+    return np.asarray(moments) if dtype.kind == "c" else np.real(moments)
+
+
+class _Pairs(NamedTuple):
+    """The pairs by which images are recorded; see :func:`run_records`."""
+
+    left: np.ndarray
+    right: np.ndarray
+    alone: np.ndarray
+    met: np.ndarray
+    mirrored: bool
+
+    @classmethod
+    def of_others(cls, images: int, reference: int, lanes: int) -> _Pairs:
+        """Every reference image with every image, and every image with itself."""
+        i, j = np.divmod(np.arange(reference * images), images)
+        own = np.arange(images)
+        met = np.arange(reference * images).reshape(reference, images)
+        left, right = np.concatenate([i, reference + own]), np.concatenate([j, own])
+        return cls._in_blocks(left, right, reference * images + own, met, lanes, False)
+
+    @classmethod
+    def of_reference(cls, images: int, lanes: int, *, mirrored: bool) -> _Pairs:
+        """The reference images with each other, each two of them once if ``mirrored``."""
+        if mirrored:
+            i, j = np.triu_indices(images)
+        else:
+            i, j = np.divmod(np.arange(images**2), images)
+        met = np.zeros((images, images), int)
+        met[i, j] = np.arange(len(i))
+        alone = met.diagonal().copy()
+        if mirrored:
+            whole = -(-len(i) // balanced_lanes(len(i), lanes)) * balanced_lanes(len(i), lanes)
+            below = np.tril_indices(images, -1)
+            met[below] = whole + met.T[below]
+        return cls._in_blocks(images + i, j, alone, met, lanes, mirrored)
+
+    @classmethod
+    def _in_blocks(
+        cls,
+        left: np.ndarray,
+        right: np.ndarray,
+        alone: np.ndarray,
+        met: np.ndarray,
+        lanes: int,
+        mirrored: bool,
+    ) -> _Pairs:
+        lanes = balanced_lanes(len(left), lanes)
+        fill = -len(left) % lanes
+        left, right = (np.pad(x, (0, fill), mode="edge").reshape(-1, lanes) for x in (left, right))
+        left, right, alone, met = (x.astype(np.int32) for x in (left, right, alone, met))
+        return cls(left, right, alone, met, mirrored)
+
+
+def balanced_lanes(pairs: int, lanes: int) -> int:
+    """Lanes of blocks that hold a number of pairs: at least ``lanes``, with few left empty."""
+    return max(1, -(-pairs // max(1, pairs // lanes)))
+
+
+def is_centred(program: Program) -> bool:
+    """Whether an image has to meet the reference images."""
+    return any(isinstance(program.ops[i], MeanOp) for i in stream_for(program, True).recorded)
+
+
+def bind_bytes_of(program: Program, n_reference: int, *, lanes: int, with_tangent: bool) -> int:
+    """Bytes of the block in which reference images meet each other."""
+    instructions = instructions_of(program, True)
+    pairs = n_reference
+    if is_centred(program):
+        each_once = n_reference * (n_reference + 1) // 2
+        pairs = each_once if stream_for(program, True).mirrored else n_reference**2
+    once = balanced_lanes(pairs, lanes) * operation_bytes(instructions, with_tangent=with_tangent)
+    return pairs * register_bytes(instructions, with_tangent=with_tangent) + once
+
+
+def record_pairs(program: Program, n_reference: int) -> int:
+    """Pairs in which one image is recorded."""
+    return n_reference + 1 if n_reference and is_centred(program) else 1
+
+
+def stream_tile(
+    program: Program, tile_bytes: int, n_reference: int, *, lanes: int, with_tangent: bool
+) -> TileShape:
+    """How many pairs and how many recorded images a number of bytes holds.
+
+    Raises:
+        ConfigurationError: not even one pair, or the pairs of one image with the reference images.
+    """
+    of_pair = max(
+        register_bytes(instructions_of(program, recording), with_tangent=with_tangent)
+        + operation_bytes(instructions_of(program, recording), with_tangent=with_tangent)
+        for recording in (False, True)
+    )
+    met = record_pairs(program, n_reference)
+    check_tile_bytes(program, tile_bytes, met * of_pair)
+    workers = min(len(local_workers()), tile_bytes // (met * of_pair))
+    pairs = tile_bytes // (of_pair * workers)
+    chunk = 1 if met > 1 else min(n_reference or ALONE, pairs)
+    return TileShape(1, min(lanes, pairs), chunk, "stream", of_pair, workers)
+
+
+def bind(
+    program: Program, reference: np.ndarray, *, lanes: int, max_bytes: int, with_tangent: bool
+) -> Statistics:
+    """Record the statistics of the reference images, all of their pairs in one block.
+
+    Raises:
+        ConfigurationError: the block does not fit into ``max_bytes``.
+    """
+    count = len(reference)
+    check_bind_bytes(
+        program,
+        count,
+        max_bytes,
+        lambda n: bind_bytes_of(program, n, lanes=lanes, with_tangent=with_tangent),
+    )
+    make_room()
+    layout = _Layout(program, True, with_tangent=with_tangent)
+    images = Images(reference.astype(layout.real), {})
+    if is_centred(program):
+        pairs = _Pairs.of_reference(count, lanes, mirrored=layout.stream.mirrored)
+        others = images
+    else:
+        pairs = _Pairs.of_others(count, 0, lanes)
+        others = _some(images, np.arange(0))
+    arguments = layout.table(others, len(others)), layout.shared(NO_CONSTANTS), pairs
+    images, constants = _recorded(layout, images, *arguments, size=count, binding=True)
+    return Statistics(images, constants, with_tangent)
+
+
+def prepare(
+    program: Program,
+    x: np.ndarray,
+    statistics: Statistics | None,
+    *,
+    tile: TileShape,
+    with_tangent: bool,
+) -> Images:
+    """Compute the records of images, a chunk at a time; reference images have theirs.
+
+    Args:
+        program: the lowered network.
+        x: images ``(n, h, w, channels)``.
+        statistics: of the bound kernel, ``None`` if the program needs none.
+        tile: how many images are recorded at a time.
+        with_tangent: whether the tangent kernel is wanted.
+    """
+    make_room()
+    layout = _Layout(program, True, with_tangent=with_tangent)
+    images = Images(x.astype(layout.real), {})
+    if statistics is None:
+        constants, reference = NO_CONSTANTS, _some(images, np.arange(0))
+    else:
+        constants, reference = statistics.constants, statistics.reference
+    known = _positions(reference, images) if statistics is not None else {}
+    others = reference if is_centred(program) else _some(reference, np.arange(0))
+    table, shared = layout.table(others, len(others)), layout.shared(constants)
+    pairs = _Pairs.of_others(tile.chunk, len(others), tile.columns)
+    unknown = np.array([i for i in range(len(images)) if i not in known], int)
+    parts: dict[int, Images] = {}
+
+    def task(block: IndexBlock) -> Task:
+        def run(device: Device) -> None:
+            part = _some(images, unknown[block.rows])
+            parts[block.rows.start], _ = _recorded(
+                layout, part, table, shared, pairs, size=tile.chunk, binding=False, device=device
+            )
+
+        return run
+
+    if len(unknown):
+        run_tasks(map(task, blocks(len(unknown), tile.chunk)), local_workers()[: tile.workers])
+    found = [parts[start] for start in sorted(parts)]
+    if known:
+        found.append(_some(reference, np.array(list(known.values()))))
+    order = np.argsort(np.concatenate([unknown, np.array(list(known), int)]))
+    return _some(_joined(found), order)
+
+
+def _recorded(
+    layout: _Layout,
+    images: Images,
+    reference: Table,
+    shared: Shared,
+    pairs: _Pairs,
+    *,
+    size: int,
+    binding: bool,
+    device: Device | None = None,
+) -> tuple[Images, Constants]:
+    """Images with their records, and what was recorded of all of them together."""
+    arguments = jax.device_put(
+        (layout.encoded, layout.table(images, size), reference, shared, *pairs[:4]), device
+    )
+    results = run_records(
+        layout.instructions,
+        *arguments,
+        np.bool_(binding),
+        mirrored=pairs.mirrored,
+        with_tangent=layout.moment.kind == "c",
+    )
+    table, after, kernel = jax.device_get(results)
+    n = len(images)
+    met = Met(kernel[pairs.alone[:n]], kernel[pairs.met[:, :n] % len(kernel)])
+    return Images(images.pixels, layout.records(table, n), met), layout.constants(after)
+
+
+def _some(images: Images, indices: np.ndarray) -> Images:
+    records = {i: record[..., indices] for i, record in images.records.items()}
+    met = images.met and Met(images.met.alone[indices], images.met.reference[:, indices])
+    return Images(np.asarray(images.pixels)[indices], records, met)
+
+
+def _joined(parts: Sequence[Images]) -> Images:
+    first = parts[0]
+    assert first.met is not None
+    mets = [part.met for part in parts if part.met is not None]
+    return Images(
+        np.concatenate([np.asarray(part.pixels) for part in parts]),
+        {
+            i: np.concatenate([np.asarray(part.records[i]) for part in parts], axis=-1)
+            for i in first.records
+        },
+        Met(
+            np.concatenate([met.alone for met in mets]),
+            np.concatenate([met.reference for met in mets], axis=1),
+        ),
+    )
+
+
+def _positions(reference: Images, images: Images) -> dict[int, int]:
+    """Which of the images are reference images, and which ones."""
+    known = {row.tobytes(): k for k, row in enumerate(np.asarray(reference.pixels))}
+    found = ((i, known.get(row.tobytes())) for i, row in enumerate(np.asarray(images.pixels)))
+    return {i: k for i, k in found if k is not None}
+
+
+def gram(
+    program: Program,
+    requests: Sequence[Request],
+    statistics: Statistics | None,
+    *,
+    tile: TileShape,
+    with_tangent: bool,
+) -> list[Matrix]:
+    """Matrices of one network, all pairs that are not known yet in one sweep.
+
+    Args:
+        program: the lowered network.
+        requests: the images of each matrix, with their records.
+        statistics: of the bound kernel, ``None`` if the program needs none.
+        tile: how many pairs are in a block.
+        with_tangent: whether ``Θ`` is wanted.
+    """
+    make_room()
+    layout = _Layout(program, False, with_tangent=with_tangent)
+    constants = NO_CONSTANTS if statistics is None else statistics.constants
+    sides: dict[int, Images] = {}
+    for request in requests:
+        sides |= {id(side): side for side in request if side is not None}
+    starts = dict(zip(sides, np.cumsum([0, *map(len, sides.values())]), strict=False))
+    wholes: list[np.ndarray] = []
+    missing: list[tuple[np.ndarray, np.ndarray]] = []
+    for left, right in requests:
+        whole, lacking = _known_pairs(left, right, statistics, layout.moment)
+        wholes.append(whole)
+        i, j = np.nonzero(lacking)
+        missing.append((i, j))
+    rows, columns = (
+        np.concatenate(
+            [
+                starts[id(request[0] if request[side] is None else request[side])] + indices[side]
+                for request, indices in zip(requests, missing, strict=True)
+            ]
+        ).astype(np.int32)
+        for side in (0, 1)
+    )
+    images = _joined_sides(list(sides.values()))
+    values = _computed(layout, images, constants, rows, columns, tile)
+    parts = np.split(values, np.cumsum([len(i) for i, _ in missing])[:-1])
+    for (_, right), whole, indices, part in zip(requests, wholes, missing, parts, strict=True):
+        whole[indices] = part
+        if right is None:
+            below = np.tril_indices(len(whole), -1)
+            whole[below] = whole.T[below]
+    if not with_tangent:
+        return [(whole, None) for whole in wholes]
+    return [(np.real(whole).copy(), np.imag(whole).copy()) for whole in wholes]
+
+
+def lowered_pairs(program: Program, lanes: int, *, with_tangent: bool) -> Any:
+    """The program that computes blocks of pairs, a ``jax.stages.Lowered``: nothing is computed."""
+    layout = _Layout(program, False, with_tangent=with_tangent)
+    images = Images(np.zeros((0, *program.image_shape)), {})
+    indices = np.zeros((BLOCKS, lanes), np.int32)
+    return run_pairs.lower(
+        layout.instructions,
+        layout.encoded,
+        layout.table(images, LEAST_IMAGES),
+        layout.shared(NO_CONSTANTS),
+        indices,
+        indices,
+        np.int32(BLOCKS),
+        with_tangent=with_tangent,
+    )
+
+
+def _joined_sides(sides: list[Images]) -> Images:
+    records = {
+        i: np.concatenate([np.asarray(side.records[i]) for side in sides], axis=-1)
+        for i in sides[0].records
+    }
+    return Images(np.concatenate([np.asarray(side.pixels) for side in sides]), records)
+
+
+def _known_pairs(
+    left: Images, right: Images | None, statistics: Statistics | None, dtype: np.dtype
+) -> tuple[np.ndarray, np.ndarray]:
+    """A matrix with what came out with the records, and which pairs are still to be computed."""
+    columns = left if right is None else right
+    whole = np.zeros((len(left), len(columns)), dtype)
+    lacking = np.ones(whole.shape, bool)
+    if statistics is not None:
+        for i, k in _positions(statistics.reference, left).items():
+            if columns.met is not None and len(columns.met.reference):
+                whole[i], lacking[i] = _kernels(columns.met.reference[k], dtype), False
+        for j, k in _positions(statistics.reference, columns).items():
+            if left.met is not None and len(left.met.reference):
+                whole[:, j], lacking[:, j] = _kernels(left.met.reference[k], dtype), False
+    if right is None:
+        lacking &= np.triu(lacking)
+        if left.met is not None:
+            np.fill_diagonal(whole, _kernels(left.met.alone, dtype))
+            np.fill_diagonal(lacking, False)
+    return whole, lacking
+
+
+def _computed(
+    layout: _Layout,
+    images: Images,
+    constants: Constants,
+    rows: np.ndarray,
+    columns: np.ndarray,
+    tile: TileShape,
+) -> np.ndarray:
+    """The kernel of pairs of images, by their indices."""
+    size = max(LEAST_IMAGES, 1 << (len(images) - 1).bit_length())
+    arguments = layout.encoded, layout.table(images, size), layout.shared(constants)
+    lanes, devices = tile.columns, local_workers()[: tile.workers]
+    copies = {device: jax.device_put(arguments, device) for device in dict.fromkeys(devices)}
+    values = np.zeros(len(rows), layout.moment)
+    count = -(-len(rows) // lanes)
+    each = max(1, min(BLOCKS, -(-count // (4 * len(devices)))))
+
+    def tasks() -> Iterator[Task]:
+        for start in range(0, count, each):
+            yield lambda device, part=slice(start * lanes, (start + each) * lanes): run(
+                device, part
+            )
+
+    def run(device: Device, part: slice) -> None:
+        pairs = np.zeros((2, BLOCKS * lanes), np.int32)
+        filled = len(rows[part])
+        pairs[:, :filled] = rows[part], columns[part]
+        found = run_pairs(
+            layout.instructions,
+            *copies[device],
+            *pairs.reshape(2, BLOCKS, lanes),
+            np.int32(-(-filled // lanes)),
+            with_tangent=np.iscomplexobj(values),
+        )
+        values[part] = np.asarray(found).reshape(-1)[:filled]
+
+    run_tasks(tasks(), devices)
+    return values

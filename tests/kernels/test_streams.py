@@ -1,0 +1,220 @@
+"""Networks as data: against the NumPy oracle, and what they share."""
+
+from dataclasses import replace
+
+import jax
+import numpy as np
+import pytest
+from oracles.agreement import BOTH, check_engine
+from oracles.random_networks import random_architecture
+
+import kernas.kernels as kk
+from kernas.errors import ConfigurationError
+from kernas.kernels import NeuralKernel
+from kernas.kernels.engine import Blocking, blocking_of, compilations, streams
+from kernas.kernels.program import lower
+from kernas.kernels.program.streams import stream_of
+from kernas.search import NasBench201
+
+STREAM = Blocking("stream", lanes=4)
+CELLS = 25
+SHAPE = (4, 4, 3)
+
+POOL = kk.AvgPool(3, stride=1, padding="SAME")
+
+LAYERS = {
+    "strides and explicit padding": kk.serial(
+        kk.Conv(3, stride=2, padding=((1, 1), (1, 1)), b_std=0.2), kk.Relu(), kk.AvgPool(2)
+    ),
+    "circular windows": kk.serial(
+        kk.Conv(3, padding="CIRCULAR"),
+        kk.Relu(),
+        kk.AvgPool(3, stride=1, padding="CIRCULAR"),
+        kk.LocalAvgPool(1),
+    ),
+    "dilation and cropped edges": kk.serial(
+        kk.Conv(2, dilation=2, padding=((0, 0), (-1, 1))),
+        kk.Erf(),
+        kk.AvgPool((1, 2)),
+        kk.Flatten(),
+    ),
+    "depthwise, large windows": kk.serial(
+        kk.Conv(1), kk.DepthwiseConv(5), kk.Conv(1), kk.Relu(), POOL
+    ),
+    "layer normalisation": kk.serial(
+        kk.Conv(3), kk.LayerNorm(), kk.Relu(), kk.AvgPool(2), kk.Conv(1), kk.LayerNorm()
+    ),
+    "a skip around a nonlinearity": kk.serial(
+        kk.Conv(3), kk.residual(kk.Relu()), kk.AvgPool(2, stride=2), kk.Conv(1), kk.Sin()
+    ),
+    "concatenation": kk.serial(
+        kk.Conv(3),
+        kk.parallel(POOL, kk.serial(kk.Relu(), kk.Conv(3)), kk.Cos(), join=kk.Concat()),
+        kk.Conv(3),
+        kk.Sin(),
+    ),
+    "the same term twice, a constant": kk.serial(
+        kk.Conv(3, b_std=0.3), kk.parallel(kk.Cos(), kk.Cos(), POOL), kk.Conv(3), kk.Cos()
+    ),
+}
+"""Networks by what they are here for; those that end in an image get a global pool."""
+
+
+def cells(center, n=CELLS):
+    return NasBench201(cells_per_stage=1, center=center).sample(n, seed=11)
+
+
+def images(seed, n, shape=SHAPE):
+    return np.random.default_rng(seed).standard_normal((n, *shape))
+
+
+def is_stream(architecture, shape=SHAPE):
+    return streams.is_stream(lower(architecture, shape))
+
+
+def check_stream(architecture, seed=0, **options):
+    assert is_stream(architecture)
+    x1, x2, reference = (images(seed + i, 3) for i in range(3))
+    check_engine(architecture, x1, x2, reference, blocking=STREAM, **options)
+
+
+@pytest.mark.parametrize("case", LAYERS)
+def test_layers_agree_with_numpy(case):
+    network = LAYERS[case]
+    end = () if network.shapes(SHAPE)[network.output] == () else (kk.GlobalAvgPool(),)
+    check_stream(kk.serial(network, *end, kk.Dense(b_std=0.1)), precisions=(np.float64,))
+
+
+@pytest.mark.parametrize("center", [True, False])
+def test_a_random_cell_agrees_with_numpy(center):
+    check_stream(cells(center, 1)[0].architecture)
+
+
+@pytest.fixture(scope="module")
+def shared_cells():
+    for center in (True, False):
+        kk.share_compilation((cell.architecture for cell in cells(center)), SHAPE)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("center", [True, False])
+@pytest.mark.parametrize("number", range(CELLS))
+def test_many_random_cells_agree_with_numpy(number, center, shared_cells):
+    check_stream(cells(center)[number].architecture, seed=number)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3000, 3060))
+def test_many_random_networks_agree_with_numpy(seed):
+    rng = np.random.default_rng(seed)
+    normalize = (None, "center", "rms", "any")[seed % 4]
+    architecture = random_architecture(
+        rng, image=SHAPE, normalize=normalize, remeet=seed % 5 == 0, layers="all"
+    )
+    if not is_stream(architecture):
+        pytest.skip("not a stream: computed whole, which other tests compare")
+    check_stream(architecture, seed)
+
+
+@pytest.mark.parametrize("center", [True, False])
+def test_pairs_with_reference_images_are_the_same_computed_once(center):
+    x, others = images(0, 7), images(1, 5)
+    with jax.enable_x64(True):
+        for cell in cells(center, 2)[1:]:
+            whole, stream = (
+                NeuralKernel(cell.architecture, get=BOTH, blocking=blocking).bind(x, 4)
+                for blocking in (Blocking("whole"), STREAM)
+            )
+            expected, found = (kernel.gram_and_cross(x, others) for kernel in (whole, stream))
+            for theirs, ours in zip(expected, found, strict=True):
+                np.testing.assert_allclose(ours.nngp, theirs.nngp, rtol=0, atol=1e-12)
+                np.testing.assert_allclose(ours.ntk, theirs.ntk, rtol=0, atol=1e-11)
+            np.testing.assert_array_equal(found[0].ntk, found[0].ntk.T)
+
+
+@pytest.mark.parametrize(("center", "most"), [(False, 3), (True, 6)])
+def test_many_cells_share_what_is_compiled(center, most):
+    chosen = cells(center, 12)
+    kk.share_compilation((cell.architecture for cell in chosen), (8, 8, 3))
+    x, others = (images(i, 8, (8, 8, 3)).astype(np.float32) for i in range(2))
+    before = compilations().count
+    for cell in chosen:
+        NeuralKernel(cell.architecture, get=BOTH).bind(x, 4).gram_and_cross(x, others)
+    assert compilations().count - before <= most
+
+
+def test_networks_that_do_not_fit_are_passed_over():
+    kk.share_compilation([kk.serial(kk.Conv(9, padding="VALID"), kk.Flatten())], SHAPE)
+
+
+@pytest.fixture
+def cell():
+    return cells(True, 1)[0].architecture
+
+
+def test_nngp_alone_is_that_of_both(cell):
+    x, others = images(0, 5), images(1, 4)
+    with jax.enable_x64(True):
+        alone, both = (
+            NeuralKernel(cell, get=get, blocking=STREAM).bind(x, 3).gram_and_cross(x, others)
+            for get in ("nngp", BOTH)
+        )
+    for one, two in zip(alone, both, strict=True):
+        np.testing.assert_allclose(one, two.nngp, rtol=1e-12)
+
+
+@pytest.mark.parametrize("lanes", [5, 64])
+def test_how_many_pairs_are_in_a_block_changes_rounding_only(cell, lanes):
+    x = images(0, 6)
+    with jax.enable_x64(True):
+        first, second = (
+            NeuralKernel(cell, blocking=Blocking("stream", lanes=n)).bind(x, 3)(x)
+            for n in (4, lanes)
+        )
+    np.testing.assert_allclose(first, second, rtol=1e-12)
+
+
+def test_few_bytes_give_smaller_blocks_and_none_an_error(cell):
+    x = images(0, 6).astype(np.float32)
+    kernel = NeuralKernel(cell, blocking=Blocking("stream", lanes=64)).bind(x, 3)
+    with pytest.raises(
+        ConfigurationError, match=r"tile_bytes=1000: one pair .* needs (\d+)"
+    ) as hit:
+        replace(kernel, tile_bytes=1000)(x)
+    least = int(str(hit.value).split(" needs ")[1].split()[0])
+    small = replace(kernel, tile_bytes=least)
+    assert small.settings(SHAPE)["tile_columns"] < kernel.settings(SHAPE)["tile_columns"]
+    np.testing.assert_allclose(small(x), kernel(x), rtol=1e-5)
+
+
+def test_bind_says_how_many_reference_images_fit(cell):
+    x = images(0, 6).astype(np.float32)
+    kernel = NeuralKernel(cell, blocking=STREAM)
+    with pytest.raises(ConfigurationError, match=r"bind with n_reference=(\d+) or fewer") as hit:
+        kernel.bind(x, 6, bind_bytes=10**5)
+    fitting = int(str(hit.value).split("bind with n_reference=")[1].split()[0])
+    assert kernel.bind(x, fitting, bind_bytes=10**5).is_bound
+    with pytest.raises(ConfigurationError, match="n_reference"):
+        kernel.bind(x, fitting + 1, bind_bytes=10**5)
+
+
+def test_what_cannot_be_a_stream_is_computed_whole():
+    wider = kk.Conv(3, padding=((2, 2), (2, 2)))
+    growing = kk.serial(kk.Conv(3), kk.Relu(), wider, kk.Relu(), kk.Conv(3), kk.Flatten())
+    series = kk.serial(
+        kk.Conv(3), kk.Elementwise("tanh"), kk.AvgPool(2), kk.Conv(3), kk.GlobalAvgPool()
+    )
+    assert stream_of(lower(growing, SHAPE), recording=False) is None
+    pixels = kk.LayerNorm(over="channels and pixels")  # reads one pixel's record in a larger bank
+    assert not is_stream(kk.serial(kk.Conv(3), pixels, kk.Relu(), kk.AvgPool(2), kk.Flatten()))
+    assert not is_stream(series)
+    kernel = NeuralKernel(series, blocking=STREAM)
+    assert kernel.settings(SHAPE)["blocking"]["way"] == "whole"
+    x = images(0, 3)
+    np.testing.assert_array_equal(kernel(x), replace(kernel, blocking=Blocking("whole"))(x))
+
+
+def test_small_cells_are_streams_and_large_ones_are_computed_in_planes(cell):
+    for side, way in ((8, "stream"), (16, "stream"), (20, "planes")):
+        program = lower(cell, (side, side, 1))
+        assert blocking_of(program, with_tangent=False).way == way
