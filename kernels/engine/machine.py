@@ -136,11 +136,7 @@ class _Machine:
 
         def run(operation: Operation) -> Array:
             x = None if operation.source is None else read(operation.source, row[SOURCE])
-            places = (row[RECORDS + n] for n in range(len(operation.rooms)))
-            records = zip(operation.rooms, places, strict=True)
-            for op in operation.chain:
-                x = self._applied(op, x, records, sides, shared)
-            assert x is not None
+            x = self._chained(operation, x, row, sides, shared)
             x = jnp.broadcast_to(x, shape).astype(self.dtype)
             if operation.scaled:
                 x = scaled(x, times.astype(self.real))
@@ -161,15 +157,23 @@ class _Machine:
         side = _Side(x.reshape(-1), records(own.variances), records(own.means))
 
         def run(operation: Operation) -> Array:
-            y = x.reshape(1, 1, 1, 1, -1)
-            places = (row[RECORDS + n] for n in range(len(operation.rooms)))
-            rooms = zip(operation.rooms, places, strict=True)
-            for op in operation.chain:
-                y = self._applied(op, y, rooms, (side, side), shared)
-            return covariance(y).reshape(x.shape)
+            of_pixels = x.reshape(1, 1, 1, 1, -1)
+            made = self._chained(operation, of_pixels, row, (side, side), shared)
+            return covariance(made).reshape(x.shape)
 
         made = [partial(run, operation) for operation in bank.diagonals]
         return lax.switch(row[DIAGONAL], [lambda: covariance(x), *made])
+
+    def _chained(
+        self, operation: Operation, x: Array | None, row: Array, sides: Any, shared: Shared
+    ) -> Array:
+        """A chain of instructions, which take the records that the row names in order."""
+        places = (row[RECORDS + n] for n in range(len(operation.rooms)))
+        records = zip(operation.rooms, places, strict=True)
+        for op in operation.chain:
+            x = self._applied(op, x, records, sides, shared)
+        assert x is not None
+        return x
 
     def _applied(
         self, op: MomentOp, x: Any, records: Iterator[Any], sides: Any, shared: Shared
@@ -382,8 +386,6 @@ def run_records(
 
     for index, bank in enumerate(instructions.banks):
         (h, w), (h2, w2) = bank.grid
-        records_variance = (h, w) == (h2, w2) and (h, w) in images.variances
-        records_mean = (h2, w2) in images.means
 
         def step(
             i: Array,
@@ -391,7 +393,8 @@ def run_records(
             index: int = index,
             bank: Bank = bank,
             finished: tuple[Array, ...] = banks,
-            kept: tuple[bool, bool] = (records_variance, records_mean),
+            records_variance: bool = (h, w) == (h2, w2) and (h, w) in images.variances,
+            records_mean: bool = (h2, w2) in images.means,
         ) -> Any:
             registers, (own, shared) = carried
             row, times = encoded.rows[index][i], encoded.times[index][i]
@@ -407,7 +410,7 @@ def run_records(
                 value = machine.result(bank, row, times, read, sides, shared)
                 start = row[TARGET], number.astype(row.dtype), *[jnp.zeros((), row.dtype)] * 5
                 registers = lax.dynamic_update_slice(registers, value[None, None], start)
-                if kept[1]:
+                if records_mean:
                     found = lax.cond(row[MEAN] > 0, mean, lambda x: jnp.zeros_like(mean(x)), value)
                     means = lax.dynamic_update_index_in_dim(means, found, number, 0)
                 return registers, means
@@ -416,14 +419,14 @@ def run_records(
             wide = 2 * lanes if mirrored else lanes
             inner = (
                 registers,
-                jnp.zeros((blocks, h2, w2, wide) if kept[1] else (), machine.dtype),
+                jnp.zeros((blocks, h2, w2, wide) if records_mean else (), machine.dtype),
             )
             written = jnp.where(row[DIAGONAL] == 0, blocks, 0)
             registers, means = lax.fori_loop(0, written, block, inner)
-            if kept[1]:
+            if records_mean:
                 x = jnp.mean(jnp.take(_flat(means, lanes), met, axis=-1), axis=-2)
                 own, shared = _with_mean(own, shared, (h2, w2), row, x, binding)
-            if kept[0]:
+            if records_variance:
                 x = _with_themselves(registers, row[TARGET], alone, lanes)
                 x = machine.variances(bank, x, row, own, shared)
                 own, shared = _with_variance(own, shared, (h, w), row, x, binding)

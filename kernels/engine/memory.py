@@ -110,12 +110,12 @@ def operation_bytes(instructions: InstructionSet, *, with_tangent: bool) -> int:
     ``MOMENTS_OF_OPERATION`` moments with a border: what a window reads, and what is made of it.
     """
     moment = _item() * (2 if with_tangent else 1)
-    sides = ((h + 2, w + 2) for bank in instructions.banks for h, w in bank.grid[:1])
-    return MOMENTS_OF_OPERATION * moment * max(((h * w) ** 2 for h, w in sides), default=0)
+    largest = max((_entries(bank.grid, border=2) for bank in instructions.banks), default=0)
+    return MOMENTS_OF_OPERATION * moment * largest
 
 
-def _entries(grid: Grid) -> int:
-    return math.prod(grid[0]) * math.prod(grid[1])
+def _entries(grid: Grid, *, border: int = 0) -> int:
+    return math.prod(size + border for pixels in grid for size in pixels)
 
 
 def _arrays_of_right_pixels(op: MomentOp, channels: int) -> int:

@@ -9,7 +9,7 @@ and is not computed again.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 import jax
@@ -99,7 +99,7 @@ class _Layout:
         self.real = np.dtype(jnp.result_type(float))
         self.moment = np.result_type(self.real, np.complex64) if with_tangent else self.real
 
-    @property
+    @cached_property
     def encoded(self) -> Encoded:
         """The stream in numbers of the set."""
         return encode(self.stream, self.instructions, self.real)
@@ -320,22 +320,32 @@ def prepare(
         constants, reference = statistics.constants, statistics.reference
     known = _positions(reference, images) if statistics is not None else {}
     others = reference if is_centred(program) else _some(reference, np.arange(0))
-    table, shared = layout.table(others, len(others)), layout.shared(constants)
+    arguments = layout.table(others, len(others)), layout.shared(constants)
     pairs = _Pairs.of_others(tile.chunk, len(others), tile.columns)
+    workers = local_workers()[: tile.workers]
+    copies = {device: jax.device_put(arguments, device) for device in dict.fromkeys(workers)}
     unknown = np.array([i for i in range(len(images)) if i not in known], int)
     parts: dict[int, Images] = {}
 
     def task(block: IndexBlock) -> Task:
         def run(device: Device) -> None:
             part = _some(images, unknown[block.rows])
+            table, shared = copies[device]
             parts[block.rows.start], _ = _recorded(
-                layout, part, table, shared, pairs, size=tile.chunk, binding=False, device=device
+                layout,
+                part,
+                table,
+                shared,
+                pairs,
+                size=tile.chunk,
+                binding=False,
+                device=device,
             )
 
         return run
 
     if len(unknown):
-        run_tasks(map(task, blocks(len(unknown), tile.chunk)), local_workers()[: tile.workers])
+        run_tasks(map(task, blocks(len(unknown), tile.chunk)), workers)
     found = [parts[start] for start in sorted(parts)]
     if known:
         found.append(_some(reference, np.array(list(known.values()))))
@@ -378,20 +388,19 @@ def _some(images: Images, indices: np.ndarray) -> Images:
 
 
 def _joined(parts: Sequence[Images]) -> Images:
-    first = parts[0]
-    assert first.met is not None
+    """Images side by side; what is known of their kernels only if it is known of all."""
     mets = [part.met for part in parts if part.met is not None]
-    return Images(
-        np.concatenate([np.asarray(part.pixels) for part in parts]),
-        {
-            i: np.concatenate([np.asarray(part.records[i]) for part in parts], axis=-1)
-            for i in first.records
-        },
-        Met(
-            np.concatenate([met.alone for met in mets]),
-            np.concatenate([met.reference for met in mets], axis=1),
-        ),
-    )
+    met = None
+    if len(mets) == len(parts):
+        met = Met(
+            np.concatenate([part.alone for part in mets]),
+            np.concatenate([part.reference for part in mets], axis=1),
+        )
+    records = {
+        i: np.concatenate([np.asarray(part.records[i]) for part in parts], axis=-1)
+        for i in parts[0].records
+    }
+    return Images(np.concatenate([np.asarray(part.pixels) for part in parts]), records, met)
 
 
 def _positions(reference: Images, images: Images) -> dict[int, int]:
@@ -441,7 +450,7 @@ def gram(
         ).astype(np.int32)
         for side in (0, 1)
     )
-    images = _joined_sides(list(sides.values()))
+    images = _joined(list(sides.values()))
     values = _computed(layout, images, constants, rows, columns, tile)
     parts = np.split(values, np.cumsum([len(i) for i, _ in missing])[:-1])
     for (_, right), whole, indices, part in zip(requests, wholes, missing, parts, strict=True):
@@ -469,14 +478,6 @@ def lowered_pairs(program: Program, lanes: int, *, with_tangent: bool) -> Any:
         np.int32(BLOCKS),
         with_tangent=with_tangent,
     )
-
-
-def _joined_sides(sides: list[Images]) -> Images:
-    records = {
-        i: np.concatenate([np.asarray(side.records[i]) for side in sides], axis=-1)
-        for i in sides[0].records
-    }
-    return Images(np.concatenate([np.asarray(side.pixels) for side in sides]), records)
 
 
 def _known_pairs(

@@ -84,14 +84,6 @@ class Operation:
     scaled: bool = False
     added: bool = False
 
-    @property
-    def target(self) -> Grid:
-        """The grid of the result."""
-        if not self.chain:
-            assert self.source is not None
-            return self.source
-        return self.chain[-1].left, self.chain[-1].right
-
 
 @dataclass(frozen=True)
 class Instruction:
