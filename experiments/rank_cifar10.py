@@ -1,19 +1,23 @@
-"""How well exact kernels rank NAS-Bench-201 cells on CIFAR-10, at a setting fixed beforehand.
+"""How well exact kernels rank NAS-Bench-201 cells on CIFAR-10, at settings fixed beforehand.
 
-Runs the command ``kernas rank`` for both forms of ``Normalize`` and writes what it reports beside
-this script: for every score the agreement with the trained accuracy, with its 95% interval.
+Each study runs the command ``kernas rank`` several times and writes what it reports beside this
+script: for every score the agreement with the trained accuracy, with its 95% interval.
 
-    python experiments/rank_cifar10.py            # resumes runs/rank-cifar10-{center,rms}
-    python experiments/rank_cifar10.py --quick    # 6 cells, to see it work; writes nothing
+    python experiments/rank_cifar10.py forms          # both forms of Normalize
+    python experiments/rank_cifar10.py sizes          # images of 8×8 and of 16×16 pixels
+    python experiments/rank_cifar10.py sizes --quick  # 6 cells, to see it work; writes nothing
 
-Needs ``cifar10_10k_2k.npz`` and ``nasbench201.npz`` in the folder ``KERNAS_DATA``.
+An interrupted study is resumed from the folders ``runs/rank-cifar10-*``. Needs
+``cifar10_10k_2k.npz`` and ``nasbench201.npz`` in the folder ``KERNAS_DATA``.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,32 +25,77 @@ from kernas.kernels import METRICS as DIRECTIONS
 from kernas.kernels import ScoreValue
 from kernas.search import Ranking, Row, score_truth_figure
 
-METRICS = ("validation_accuracy", "validation_error", "loo_accuracy", "loo_error", "evidence")
-SCORES = [f"{kernel}:{metric}" for kernel in ("nngp", "ntk") for metric in METRICS]
 RIDGE = "1e-2"
 """Fixed before the first run, like every number here: none was chosen by its correlation."""
 
-RESULT = Path(__file__).with_suffix(".json")
-FIGURE = Path(__file__).with_suffix(".png")
 DRAWN = ("nngp:loo_error", "ntk:loo_error")
-"""The scores in the figure, of the centred form."""
+"""The scores in the figures."""
 
 
-def command(form: str, sample: int, output: str) -> list[str]:
-    """The command line of one form, ``"center"`` or ``"rms"``."""
+@dataclass(frozen=True)
+class Study:
+    """Runs that differ in one thing.
+
+    Attributes:
+        sample: how many cells.
+        n_validation: images beside the 100 of the regression.
+        metrics: of both kernels.
+        runs: name → what differs.
+        drawn: the run in the figure.
+    """
+
+    sample: int
+    n_validation: int
+    metrics: tuple[str, ...]
+    runs: dict[str, tuple[str, ...]]
+    drawn: str
+
+    @property
+    def scores(self) -> str:
+        """The option ``--score``."""
+        return ",".join(f"{kernel}:{name}" for kernel in ("nngp", "ntk") for name in self.metrics)
+
+
+LEAVE_ONE_OUT = ("loo_error", "loo_accuracy", "evidence")
+
+STUDIES = {
+    "forms": Study(
+        sample=100,
+        n_validation=200,
+        metrics=("validation_accuracy", "validation_error", *LEAVE_ONE_OUT),
+        runs={
+            "center": ("--image-size", "8", "--center"),
+            "rms": ("--image-size", "8", "--no-center"),
+        },
+        drawn="center",
+    ),
+    "sizes": Study(
+        sample=300,
+        n_validation=0,
+        metrics=LEAVE_ONE_OUT,
+        runs={
+            "8": ("--image-size", "8", "--center"),
+            "16": ("--image-size", "16", "--center"),
+        },
+        drawn="16",
+    ),
+}
+
+
+def command(study: Study, differing: tuple[str, ...], sample: int, output: str) -> list[str]:
+    """The command line of a run."""
     return [
         *(sys.executable, "-m", "kernas", "rank"),
         *("--dataset", "cifar10", "--truth", "nasbench201"),
-        *("--sample", str(sample), "--seed", "0", "--image-size", "8", "--cells", "1"),
-        *("--n-train", "100", "--n-validation", "200", "--ridge", RIDGE),
-        *("--score", ",".join(SCORES), "--center" if form == "center" else "--no-center"),
-        *("--output", output, "--resume", "--json"),
+        *("--sample", str(sample), "--seed", "0", "--cells", "1", *differing),
+        *("--n-train", "100", "--n-validation", str(study.n_validation), "--ridge", RIDGE),
+        *("--score", study.scores, "--output", output, "--resume", "--json"),
     ]
 
 
-def run(form: str, sample: int) -> dict[str, Any]:
-    """Rank with one form of normalisation: the summary that the command prints."""
-    arguments = command(form, sample, f"runs/rank-cifar10-{form}-{sample}")
+def run(study: Study, name: str, sample: int) -> dict[str, Any]:
+    """Rank as one run of a study says: the summary that the command prints."""
+    arguments = command(study, study.runs[name], sample, f"runs/rank-cifar10-{name}-{sample}")
     done = subprocess.run(arguments, stdout=subprocess.PIPE, text=True, check=True)
     return {"command": "kernas " + " ".join(arguments[3:]), **json.loads(done.stdout)}
 
@@ -69,7 +118,7 @@ def kept(summary: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def draw(summary: dict[str, Any]) -> None:
+def draw(summary: dict[str, Any], path: Path) -> None:
     """The figure of :data:`DRAWN`."""
     rows = tuple(
         Row(
@@ -88,18 +137,24 @@ def draw(summary: dict[str, Any]) -> None:
     figure = score_truth_figure(ranking, statistics)
     for axes in figure.axes:
         axes.set_ylabel("trained accuracy on CIFAR-10 (%)")
-    figure.savefig(FIGURE, dpi=110, metadata={"Software": "kernas"})
+    figure.savefig(path, dpi=110, metadata={"Software": "kernas"})
 
 
 def main() -> None:
-    """Run both forms, print one JSON line, keep it and the figure."""
-    quick = sys.argv[1:] == ["--quick"]
-    summaries = {form: run(form, 6 if quick else 100) for form in ("center", "rms")}
-    result = {form: kept(summary) for form, summary in summaries.items()}
+    """Run a study, print one JSON line, keep it and the figure."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("study", choices=STUDIES)
+    parser.add_argument("--quick", action="store_true", help="6 cells; writes nothing")
+    options = parser.parse_args()
+    study = STUDIES[options.study]
+    sample = 6 if options.quick else study.sample
+    summaries = {name: run(study, name, sample) for name in study.runs}
+    result = {name: kept(summary) for name, summary in summaries.items()}
     print(json.dumps(result))
-    if not quick:
-        RESULT.write_text(json.dumps(result, indent=1) + "\n")
-        draw(summaries["center"])
+    if not options.quick:
+        path = Path(__file__).with_name(f"rank_cifar10_{options.study}.json")
+        path.write_text(json.dumps(result, indent=1) + "\n")
+        draw(summaries[study.drawn], path.with_suffix(".png"))
 
 
 if __name__ == "__main__":
