@@ -324,6 +324,25 @@ def run_pairs(
     return lax.fori_loop(0, blocks, block, start)[1]
 
 
+class Meetings(NamedTuple):
+    """The pairs by which a part of the images is recorded, one for each lane.
+
+    Attributes:
+        left: the left image, counted through the reference images and on through the part,
+            ``(blocks, lanes)``.
+        right: the right image, of the part.
+        alone: for each image of the part the lane in which it meets itself.
+        met: for each reference image and each image of the part the lane in which they meet; if
+            some lanes stand for both orders of their two images, the number of lanes more for one
+            in which they meet the other way round.
+    """
+
+    left: AnyArray
+    right: AnyArray
+    alone: AnyArray
+    met: AnyArray
+
+
 @partial(
     compiled,
     static_argnames=("instructions", "mirrored", "with_tangent"),
@@ -335,38 +354,69 @@ def run_records(
     images: Table,
     reference: Table,
     shared: Shared,
-    left: Array,
-    right: Array,
-    alone: Array,
-    met: Array,
+    pairs: Meetings,
+    parts: Array,
     binding: Array,
     *,
     mirrored: bool,
     with_tangent: bool,
 ) -> tuple[Table, Shared, Array]:
-    """The records of images, row by row over all blocks, and the kernel of the pairs on the way.
+    """The records of images, part by part, and the kernel of the pairs on the way.
 
     Args:
         instructions: what is compiled.
         encoded: the stream, one that records.
-        images: those whose records are computed, with room for these.
+        images: those whose records are computed, with room for these: parts of ``len(alone)``.
         reference: the reference images with their records, perhaps none.
         shared: of ``Normalize``; filled in if ``binding``.
-        left: of each lane the left image, counted through the reference images and on through the
-            images, ``(blocks, lanes)``.
-        right: of each lane the right image.
-        alone: for each image the lane in which it meets itself.
-        met: for each reference image and each image the lane in which they meet; if ``mirrored``,
-            the number of lanes more for one in which they meet the other way round.
-        binding: whether the images are the reference images, whose statistics are recorded.
+        pairs: of each part.
+        parts: how many of the parts to run.
+        binding: whether the images are one part and the reference images, whose statistics are
+            recorded.
         mirrored: whether some lanes stand for both orders of their two images.
         with_tangent: whether ``Θ`` is wanted.
 
     Returns:
         The images with their records; what ``Normalize`` takes from the reference images; the
-        kernel in every lane.
+        kernel in every lane, ``(most parts, all lanes)``.
     """
     machine = _Machine(instructions, images.pixels.dtype, with_tangent)
+    blocks, lanes = pairs.left.shape
+    size = len(pairs.alone)
+    most = images.pixels.shape[-1] // size
+
+    def part(number: Array, carried: Any) -> Any:
+        images, shared, banks, outputs = carried
+        start = number * size
+        own = jax.tree.map(lambda x: lax.dynamic_slice_in_dim(x, start, size, axis=-1), images)
+        own, shared, banks = _recorded(
+            machine, encoded, own, reference, shared, pairs, banks, binding, mirrored
+        )
+        output = banks[machine.numbers[ONE]][encoded.output].reshape(-1)
+        images = jax.tree.map(
+            lambda x, y: lax.dynamic_update_slice_in_dim(x, y, start, axis=-1), images, own
+        )
+        return images, shared, banks, lax.dynamic_update_index_in_dim(outputs, output, number, 0)
+
+    outputs = jnp.zeros((most, blocks * lanes), machine.dtype)
+    carried = images, shared, machine.registers(blocks, lanes=lanes), outputs
+    images, shared, _, outputs = lax.fori_loop(0, parts, part, carried)
+    return images, shared, outputs
+
+
+def _recorded(
+    machine: _Machine,
+    encoded: Encoded,
+    images: Table,
+    reference: Table,
+    shared: Shared,
+    pairs: Meetings,
+    banks: tuple[Array, ...],
+    binding: Array,
+    mirrored: bool,
+) -> tuple[Table, Shared, tuple[Array, ...]]:
+    """The records of some images, row by row over all blocks, and all registers at the end."""
+    left, right = pairs.left, pairs.right
     blocks, lanes = left.shape
     pixels = [
         _images(table, indices).pixels
@@ -375,7 +425,6 @@ def run_records(
             (images, right.reshape(-1)),
         )
     ]
-    banks = machine.registers(blocks, lanes=lanes)
     state = images, shared
 
     def mean(value: Array) -> Array:
@@ -384,7 +433,7 @@ def run_records(
             both.append(left_mean(jnp.transpose(value, (1, 0, 3, 2, 4))))
         return jnp.concatenate(both, axis=-1)
 
-    for index, bank in enumerate(instructions.banks):
+    for index, bank in enumerate(machine.instructions.banks):
         (h, w), (h2, w2) = bank.grid
 
         def step(
@@ -424,18 +473,17 @@ def run_records(
             written = jnp.where(row[DIAGONAL] == 0, blocks, 0)
             registers, means = lax.fori_loop(0, written, block, inner)
             if records_mean:
-                x = jnp.mean(jnp.take(_flat(means, lanes), met, axis=-1), axis=-2)
+                x = jnp.mean(jnp.take(_flat(means, lanes), pairs.met, axis=-1), axis=-2)
                 own, shared = _with_mean(own, shared, (h2, w2), row, x, binding)
             if records_variance:
-                x = _with_themselves(registers, row[TARGET], alone, lanes)
+                x = _with_themselves(registers, row[TARGET], pairs.alone, lanes)
                 x = machine.variances(bank, x, row, own, shared)
                 own, shared = _with_variance(own, shared, (h, w), row, x, binding)
             return registers, (own, shared)
 
         done, state = lax.fori_loop(0, encoded.counts[index], step, (banks[index], state))
         banks = (*banks[:index], done, *banks[index + 1 :])
-    output = banks[machine.numbers[ONE]][encoded.output, :, 0, 0, 0, 0].reshape(-1)
-    return state[0], state[1], output
+    return state[0], state[1], banks
 
 
 def _with_themselves(registers: Array, register: Array, alone: Array, lanes: int) -> Array:

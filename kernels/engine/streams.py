@@ -9,8 +9,9 @@ and is not computed again.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +22,7 @@ from ..covariance.activations import has_closed_form
 from ..program.ops import DualOp, MeanOp, Program
 from ..program.streams import EMPTY, Encoded, InstructionSet, Stream, encode, stream_of
 from .blocks import IndexBlock, blocks
-from .machine import Shared, Table, run_pairs, run_records
+from .machine import Meetings, Shared, Table, run_pairs, run_records
 from .memory import operation_bytes, register_bytes
 from .planes import Constants
 from .programs import make_room
@@ -84,9 +85,13 @@ def stream_for(program: Program, recording: bool) -> Stream:
 
 def instructions_of(program: Program, recording: bool) -> InstructionSet:
     """What is compiled for a program: the shared set if it holds the program, or its own."""
+    return _instructions(program, recording, _shared.get((program.image_shape, recording), EMPTY))
+
+
+@lru_cache(maxsize=1024)
+def _instructions(program: Program, recording: bool, shared: InstructionSet) -> InstructionSet:
     stream = stream_for(program, recording)
-    shared = _shared.get((program.image_shape, recording))
-    return shared if shared is not None and shared.holds(stream) else EMPTY.extended(stream)
+    return shared if shared.holds(stream) else EMPTY.extended(stream)
 
 
 class _Layout:
@@ -167,55 +172,38 @@ def _kernels(moments: Any, dtype: np.dtype) -> np.ndarray:
     return np.asarray(moments) if dtype.kind == "c" else np.real(moments)
 
 
-class _Pairs(NamedTuple):
-    """The pairs by which images are recorded; see :func:`run_records`."""
+def _with_others(images: int, reference: int, lanes: int) -> Meetings:
+    """Every reference image with every image, and every image with itself."""
+    i, j = np.divmod(np.arange(reference * images), images)
+    own = np.arange(images)
+    met = np.arange(reference * images).reshape(reference, images)
+    left, right = np.concatenate([i, reference + own]), np.concatenate([j, own])
+    return _in_blocks(left, right, reference * images + own, met, lanes)
 
-    left: np.ndarray
-    right: np.ndarray
-    alone: np.ndarray
-    met: np.ndarray
-    mirrored: bool
 
-    @classmethod
-    def of_others(cls, images: int, reference: int, lanes: int) -> _Pairs:
-        """Every reference image with every image, and every image with itself."""
-        i, j = np.divmod(np.arange(reference * images), images)
-        own = np.arange(images)
-        met = np.arange(reference * images).reshape(reference, images)
-        left, right = np.concatenate([i, reference + own]), np.concatenate([j, own])
-        return cls._in_blocks(left, right, reference * images + own, met, lanes, False)
+def _with_each_other(images: int, lanes: int, *, mirrored: bool) -> Meetings:
+    """The reference images with each other, each two of them once if ``mirrored``."""
+    if mirrored:
+        i, j = np.triu_indices(images)
+    else:
+        i, j = np.divmod(np.arange(images**2), images)
+    met = np.zeros((images, images), int)
+    met[i, j] = np.arange(len(i))
+    alone = met.diagonal().copy()
+    if mirrored:
+        whole = -(-len(i) // balanced_lanes(len(i), lanes)) * balanced_lanes(len(i), lanes)
+        below = np.tril_indices(images, -1)
+        met[below] = whole + met.T[below]
+    return _in_blocks(images + i, j, alone, met, lanes)
 
-    @classmethod
-    def of_reference(cls, images: int, lanes: int, *, mirrored: bool) -> _Pairs:
-        """The reference images with each other, each two of them once if ``mirrored``."""
-        if mirrored:
-            i, j = np.triu_indices(images)
-        else:
-            i, j = np.divmod(np.arange(images**2), images)
-        met = np.zeros((images, images), int)
-        met[i, j] = np.arange(len(i))
-        alone = met.diagonal().copy()
-        if mirrored:
-            whole = -(-len(i) // balanced_lanes(len(i), lanes)) * balanced_lanes(len(i), lanes)
-            below = np.tril_indices(images, -1)
-            met[below] = whole + met.T[below]
-        return cls._in_blocks(images + i, j, alone, met, lanes, mirrored)
 
-    @classmethod
-    def _in_blocks(
-        cls,
-        left: np.ndarray,
-        right: np.ndarray,
-        alone: np.ndarray,
-        met: np.ndarray,
-        lanes: int,
-        mirrored: bool,
-    ) -> _Pairs:
-        lanes = balanced_lanes(len(left), lanes)
-        fill = -len(left) % lanes
-        left, right = (np.pad(x, (0, fill), mode="edge").reshape(-1, lanes) for x in (left, right))
-        left, right, alone, met = (x.astype(np.int32) for x in (left, right, alone, met))
-        return cls(left, right, alone, met, mirrored)
+def _in_blocks(
+    left: np.ndarray, right: np.ndarray, alone: np.ndarray, met: np.ndarray, lanes: int
+) -> Meetings:
+    lanes = balanced_lanes(len(left), lanes)
+    fill = -len(left) % lanes
+    left, right = (np.pad(x, (0, fill), mode="edge").reshape(-1, lanes) for x in (left, right))
+    return Meetings(*(x.astype(np.int32) for x in (left, right, alone, met)))
 
 
 def balanced_lanes(pairs: int, lanes: int) -> int:
@@ -283,15 +271,21 @@ def bind(
     make_room()
     layout = _Layout(program, True, with_tangent=with_tangent)
     images = Images(reference.astype(layout.real), {})
-    if is_centred(program):
-        pairs = _Pairs.of_reference(count, lanes, mirrored=layout.stream.mirrored)
-        others = images
-    else:
-        pairs = _Pairs.of_others(count, 0, lanes)
-        others = _some(images, np.arange(0))
-    arguments = layout.table(others, len(others)), layout.shared(NO_CONSTANTS), pairs
-    images, constants = _recorded(layout, images, *arguments, size=count, binding=True)
-    return Statistics(images, constants, with_tangent)
+    centred = is_centred(program)
+    mirrored = centred and layout.stream.mirrored
+    others = images if centred else _some(images, np.arange(0))
+    records = _Records(
+        layout,
+        layout.table(others, len(others)),
+        layout.shared(NO_CONSTANTS),
+        _with_each_other(count, lanes, mirrored=mirrored)
+        if centred
+        else _with_others(count, 0, lanes),
+        mirrored=mirrored,
+        binding=True,
+    )
+    found, constants = records.of(images, 1, jax.local_devices()[0])
+    return Statistics(found, constants, with_tangent)
 
 
 def prepare(
@@ -320,32 +314,29 @@ def prepare(
         constants, reference = statistics.constants, statistics.reference
     known = _positions(reference, images) if statistics is not None else {}
     others = reference if is_centred(program) else _some(reference, np.arange(0))
-    arguments = layout.table(others, len(others)), layout.shared(constants)
-    pairs = _Pairs.of_others(tile.chunk, len(others), tile.columns)
-    workers = local_workers()[: tile.workers]
-    copies = {device: jax.device_put(arguments, device) for device in dict.fromkeys(workers)}
     unknown = np.array([i for i in range(len(images)) if i not in known], int)
+    workers = local_workers()[: tile.workers]
+    records = _Records(
+        layout,
+        layout.table(others, len(others)),
+        layout.shared(constants),
+        _with_others(tile.chunk, len(others), tile.columns),
+    )
+    copies = {device: records.on(device) for device in dict.fromkeys(workers)}
+    chunks = -(-len(unknown) // tile.chunk)
+    most = max(1, BLOCKS // tile.chunk)
+    each = tile.chunk * max(1, min(most, -(-chunks // (4 * len(workers)))))
     parts: dict[int, Images] = {}
 
     def task(block: IndexBlock) -> Task:
         def run(device: Device) -> None:
             part = _some(images, unknown[block.rows])
-            table, shared = copies[device]
-            parts[block.rows.start], _ = _recorded(
-                layout,
-                part,
-                table,
-                shared,
-                pairs,
-                size=tile.chunk,
-                binding=False,
-                device=device,
-            )
+            parts[block.rows.start], _ = copies[device].of(part, most, device)
 
         return run
 
     if len(unknown):
-        run_tasks(map(task, blocks(len(unknown), tile.chunk)), workers)
+        run_tasks(map(task, blocks(len(unknown), each)), workers)
     found = [parts[start] for start in sorted(parts)]
     if known:
         found.append(_some(reference, np.array(list(known.values()))))
@@ -353,32 +344,60 @@ def prepare(
     return _some(_joined(found), order)
 
 
-def _recorded(
-    layout: _Layout,
-    images: Images,
-    reference: Table,
-    shared: Shared,
-    pairs: _Pairs,
-    *,
-    size: int,
-    binding: bool,
-    device: Device | None = None,
-) -> tuple[Images, Constants]:
-    """Images with their records, and what was recorded of all of them together."""
-    arguments = jax.device_put(
-        (layout.encoded, layout.table(images, size), reference, shared, *pairs[:4]), device
-    )
-    results = run_records(
-        layout.instructions,
-        *arguments,
-        np.bool_(binding),
-        mirrored=pairs.mirrored,
-        with_tangent=layout.moment.kind == "c",
-    )
-    table, after, kernel = jax.device_get(results)
-    n = len(images)
-    met = Met(kernel[pairs.alone[:n]], kernel[pairs.met[:, :n] % len(kernel)])
-    return Images(images.pixels, layout.records(table, n), met), layout.constants(after)
+@dataclass(frozen=True)
+class _Records:
+    """How images are recorded.
+
+    Attributes:
+        layout: of the program that records.
+        reference: the reference images, perhaps none.
+        shared: of ``Normalize``.
+        pairs: of each part of the images.
+        mirrored: whether some lanes stand for both orders of their two images.
+        binding: whether the images are the reference images.
+    """
+
+    layout: _Layout
+    reference: Table
+    shared: Shared
+    pairs: Meetings
+    mirrored: bool = False
+    binding: bool = False
+
+    def on(self, device: Device) -> _Records:
+        """The same with what is the same for all images on a device."""
+        reference, shared, pairs = jax.device_put((self.reference, self.shared, self.pairs), device)
+        return replace(self, reference=reference, shared=shared, pairs=pairs)
+
+    def of(self, images: Images, most: int, device: Device) -> tuple[Images, Constants]:
+        """Images with their records, and what was recorded of all of them together.
+
+        Args:
+            images: no more than ``most`` parts.
+            most: how many parts are compiled for.
+            device: where to compute.
+        """
+        layout, n, size = self.layout, len(images), len(self.pairs.alone)
+        results = run_records(
+            layout.instructions,
+            *jax.device_put((layout.encoded, layout.table(images, most * size)), device),
+            self.reference,
+            self.shared,
+            self.pairs,
+            np.int32(-(-n // size)),
+            np.bool_(self.binding),
+            mirrored=self.mirrored,
+            with_tangent=layout.moment.kind == "c",
+        )
+        table, after, kernel = jax.device_get(results)
+        lanes = kernel.shape[1]
+        alone, met = (
+            np.concatenate(kernel[:, np.asarray(places) % lanes], axis=-1)[..., :n]
+            for places in (self.pairs.alone, self.pairs.met)
+        )
+        return Images(images.pixels, layout.records(table, n), Met(alone, met)), layout.constants(
+            after
+        )
 
 
 def _some(images: Images, indices: np.ndarray) -> Images:

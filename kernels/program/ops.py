@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import Self
 
 from ..architecture.activations import Activation
@@ -248,6 +249,14 @@ class Program:
     outputs: tuple[int | None, ...]
     image_shape: tuple[int, ...]
     scales: tuple[tuple[int, tuple[int | None, ...]], ...] = ()
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.ops, self.outputs, self.image_shape, self.scales))
+
+    def __hash__(self) -> int:
+        """Kept: plans and streams are remembered by their program."""
+        return self._hash
 
     @property
     def needs_reference(self) -> bool:

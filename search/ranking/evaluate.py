@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from tqdm import tqdm
@@ -13,7 +15,8 @@ from kernas.errors import ConfigurationError
 from kernas.kernels.engine import compilations
 from kernas.kernels.regression import ScoreValue
 
-from ..scores import Score, evaluate_scores
+from ..scores import Evaluation, Score
+from ..scores.base import begin_scores
 from ..spaces import Candidate, repeated_name
 from .run_folder import Record
 from .table import DEGENERATE, ERROR, OK, Row
@@ -60,42 +63,94 @@ def evaluate_candidates(
         disable=not progress,
         dynamic_ncols=True,
     ) as bar:
-        for candidate in missing:
-            record = evaluate_candidate(candidate, scores)
+
+        def take(record: Record) -> None:
             keep(record)
             records[record["hash"]] = record
             bar.update()
+
+        _evaluate(missing, scores, take)
     return [records[hash_] for hash_ in first]
 
 
-def evaluate_candidate(candidate: Candidate, scores: Sequence[Score]) -> Record:
-    """The record of one candidate, as JSON values; whatever it raises becomes its record."""
+def _evaluate(
+    candidates: Sequence[Candidate], scores: Sequence[Score], take: Callable[[Record], None]
+) -> None:
+    """Records in order; the host's part of each while the device's of the next is computed.
+
+    When it is interrupted, what only the host has to finish is still taken: one candidate is lost.
+    """
+    finishing: deque[Future[Record]] = deque()
+    with ThreadPoolExecutor(1) as host:
+        try:
+            for candidate in candidates:
+                finishing.append(host.submit(_begin(candidate, scores)))
+                if len(finishing) > 1:
+                    take(finishing.popleft().result())
+        except KeyboardInterrupt:
+            while finishing:
+                take(finishing.popleft().result())
+            raise
+        while finishing:
+            take(finishing.popleft().result())
+
+
+def _begin(candidate: Candidate, scores: Sequence[Score]) -> Callable[[], Record]:
+    """The device's part of a candidate; what is returned makes its record.
+
+    Whatever the candidate raises becomes its record.
+    """
     compiled, start = compilations().count, time.perf_counter()
-    record: Record = {"hash": candidate.architecture.hash, "name": candidate.name}
-    settings: dict[str, Any] = {}
+    finish: Callable[[], Evaluation] | None = None
+    failure = ""
     try:
-        evaluation = evaluate_scores(candidate.architecture, scores)
+        finish = begin_scores(candidate.architecture, scores)
     except Exception as error:  # one candidate's failure is its row, not the end of the run
-        message = " ".join(f"{type(error).__name__}: {error}".split())
-        record |= {"status": ERROR, "values": {}, "message": message}
-    else:
-        settings = dict(evaluation.settings)
-        reasons = [f"{name}: {reason}" for name, reason in evaluation.degenerate.items()]
-        record |= {
-            "status": DEGENERATE if reasons else OK,
-            "values": {
-                name: [
-                    float(value.value),
-                    None if value.standard_error is None else float(value.standard_error),
-                ]
-                for name, value in evaluation.values.items()
-            },
-            "message": "; ".join(reasons),
+        failure = _message(error)
+    begun = time.perf_counter() - start
+    compiled = compilations().count - compiled
+
+    def record() -> Record:
+        start = time.perf_counter()
+        result = {"status": ERROR, "values": {}, "message": failure}
+        settings: dict[str, Any] = {}
+        if finish is not None:
+            try:
+                evaluation = finish()
+            except Exception as error:  # as above
+                result["message"] = _message(error)
+            else:
+                result = _result(evaluation)
+                settings = dict(evaluation.settings)
+        return {
+            "hash": candidate.architecture.hash,
+            "name": candidate.name,
+            **result,
+            "seconds": round(begun + time.perf_counter() - start, 4),
+            "compilations": compiled,
+            "settings": settings,
         }
-    return record | {
-        "seconds": round(time.perf_counter() - start, 4),
-        "compilations": compilations().count - compiled,
-        "settings": settings,
+
+    return record
+
+
+def _message(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())
+
+
+def _result(evaluation: Evaluation) -> dict[str, Any]:
+    """Status, values and message of what was evaluated, as JSON values."""
+    reasons = [f"{name}: {reason}" for name, reason in evaluation.degenerate.items()]
+    return {
+        "status": DEGENERATE if reasons else OK,
+        "values": {
+            name: [
+                float(value.value),
+                None if value.standard_error is None else float(value.standard_error),
+            ]
+            for name, value in evaluation.values.items()
+        },
+        "message": "; ".join(reasons),
     }
 
 

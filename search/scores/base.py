@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -37,8 +37,13 @@ class Source(Hashable, Protocol):
         """
         ...
 
-    def evaluate(self, architecture: Architecture, scores: Sequence[Any]) -> Evaluation:
-        """The given scores of an architecture; all of them have this source."""
+    def begin(self, architecture: Architecture, scores: Sequence[Any]) -> Callable[[], Evaluation]:
+        """Do the device's part for the given scores of an architecture, all of this source.
+
+        Returns:
+            The host's part, which a ranking calls in another thread while it begins the next
+            architecture: no JAX in it.
+        """
         ...
 
 
@@ -84,14 +89,23 @@ def evaluate_scores(architecture: Architecture, scores: Sequence[Score]) -> Eval
 
     A value that is not finite counts as degenerate.
     """
+    return begin_scores(architecture, scores)()
+
+
+def begin_scores(architecture: Architecture, scores: Sequence[Score]) -> Callable[[], Evaluation]:
+    """The device's part of :func:`evaluate_scores`; what is returned does the host's."""
     groups: dict[Source, list[Score]] = {}
     for score in scores:
         groups.setdefault(score.source, []).append(score)
+    begun = [source.begin(architecture, members) for source, members in groups.items()]
+    return lambda: _joined([finish() for finish in begun])
+
+
+def _joined(evaluations: Iterable[Evaluation]) -> Evaluation:
     values: dict[str, ScoreValue] = {}
     degenerate: dict[str, str] = {}
     settings: dict[str, Any] = {}
-    for source, members in groups.items():
-        evaluation = source.evaluate(architecture, members)
+    for evaluation in evaluations:
         degenerate.update(evaluation.degenerate)
         settings.update(evaluation.settings)
         for name, value in evaluation.values.items():

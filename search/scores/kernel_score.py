@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal, cast
 
 import numpy as np
 
 from kernas.errors import ConfigurationError, DataError
-from kernas.kernels import Architecture, Blocking, NeuralKernel, share_compilation
+from kernas.kernels import Architecture, Blocking, Kernels, NeuralKernel, share_compilation
 from kernas.kernels.data import Dataset
 from kernas.kernels.regression import METRICS, DegenerateKernelError, ScoreValue, score_gram
 
@@ -94,8 +95,10 @@ class KernelSource:
         """Let the kernels that are going to be evaluated share what is compiled."""
         share_compilation(architectures, self.fit.x.shape[1:])
 
-    def evaluate(self, architecture: Architecture, scores: Sequence[KernelScore]) -> Evaluation:
-        """The given scores of an architecture, from one Gram evaluation.
+    def begin(
+        self, architecture: Architecture, scores: Sequence[KernelScore]
+    ) -> Callable[[], Evaluation]:
+        """The Gram matrices of an architecture; what is returned computes the scores from them.
 
         NNGP and NTK come from one pass over the images; images outside ``fit`` are met only when a
         score needs them.
@@ -107,16 +110,25 @@ class KernelSource:
             kernel = replace(kernel, tile_bytes=self.tile_bytes)
         if kernel.needs_bind:
             kernel = kernel.bind(self.fit.x, n_reference=self.n_reference, seed=self.reference_seed)
-        needs_validation = any(METRICS[score.metric].needs_validation for score in scores)
         cross = None
-        if needs_validation:
+        if any(METRICS[score.metric].needs_validation for score in scores):
             validation = cast(Dataset, self.validation).x
             gram, cross = kernel.gram_and_cross(self.fit.x, validation, gets)
         else:
             gram = kernel(self.fit.x, get=gets)
+        settings = kernel.settings(self.fit.x.shape[1:])
+        return partial(self._evaluated, gram, cross, scores, settings)
+
+    def _evaluated(
+        self,
+        gram: Kernels,
+        cross: Kernels | None,
+        scores: Sequence[KernelScore],
+        settings: Mapping[str, Any],
+    ) -> Evaluation:
         values: dict[str, ScoreValue] = {}
         degenerate: dict[str, str] = {}
-        for get in gets:
+        for get in dict.fromkeys(score.get for score in scores):
             members = [score for score in scores if score.get == get]
             try:
                 block = None if cross is None else getattr(cross, get)
@@ -125,7 +137,7 @@ class KernelSource:
                 degenerate.update({score.name: str(error) for score in members})
             else:
                 values.update({score.name: scored[score.metric] for score in members})
-        return Evaluation(values, degenerate, kernel.settings(self.fit.x.shape[1:]))
+        return Evaluation(values, degenerate, settings)
 
     def _score(
         self, gram: np.ndarray, cross: np.ndarray | None, metrics: list[str]

@@ -7,6 +7,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from typing import Any
 
@@ -257,10 +258,10 @@ class Slow:
     @property
     def source(self): return self
     def expect(self, architectures): pass
-    def evaluate(self, architecture, scores):
+    def begin(self, architecture, scores):
         time.sleep(0.05)
         number = int(architecture.hash[:8], 16) / 7
-        return ks.Evaluation({"slow": ScoreValue(number, number / 3)})
+        return lambda: ks.Evaluation({"slow": ScoreValue(number, number / 3)})
 
 ks.rank(ks.NasBench201(1).sample(24, seed=1), Slow(), output=sys.argv[1], resume=True,
         progress=False)
@@ -298,6 +299,54 @@ def test_a_source_hears_once_of_all_architectures_done_or_not(tmp_path, fake_sco
         score = fake_score()
         ks.rank(chosen, score, output=tmp_path, resume=resume, progress=False)
         assert score.source.expected == [candidate.architecture.hash for candidate in chosen]
+
+
+class Overlapping:
+    """A score whose host's part of a candidate ends once the next candidate was begun."""
+
+    name, higher_is_better = "overlapping", True
+
+    def __init__(self, candidates, interrupted=None):
+        self.begun = {candidate.architecture.hash: threading.Event() for candidate in candidates}
+        self.hashes = list(self.begun)
+        self.interrupted = interrupted
+
+    @property
+    def source(self):
+        return self
+
+    def settings(self):
+        return {}
+
+    def expect(self, architectures):
+        pass
+
+    def begin(self, architecture, scores):
+        number = self.hashes.index(architecture.hash)
+        self.begun[architecture.hash].set()
+        if number == self.interrupted:
+            raise KeyboardInterrupt
+
+        def finish():
+            if number + 1 < len(self.hashes):
+                assert self.begun[self.hashes[number + 1]].wait(60)
+            return ks.Evaluation({self.name: ScoreValue(number, None)})
+
+        return finish
+
+
+def test_the_host_finishes_one_candidate_while_the_device_has_the_next():
+    chosen = ks.NasBench201(1).sample(5, seed=0)
+    ranking = ks.rank(chosen, Overlapping(chosen), progress=False)
+    assert [row.name for row in ranking.rows] == [c.name for c in reversed(chosen)]
+
+
+def test_an_interruption_loses_one_candidate(tmp_path):
+    chosen = ks.NasBench201(1).sample(5, seed=0)
+    with pytest.raises(KeyboardInterrupt):
+        ks.rank(chosen, Overlapping(chosen, interrupted=3), output=tmp_path, progress=False)
+    lines = (tmp_path / "results.jsonl").read_text().splitlines()
+    assert [json.loads(line)["name"] for line in lines] == [c.name for c in chosen[:3]]
 
 
 def test_cells_share_what_is_compiled():
