@@ -13,13 +13,14 @@ An interrupted study is resumed from the folders ``runs/rank-cifar10-*``. Needs
 
 from __future__ import annotations
 
-import argparse
 import json
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+import tyro
 
 from kernas.kernels import METRICS as DIRECTIONS
 from kernas.kernels import ScoreValue
@@ -140,22 +141,23 @@ def draw(summary: dict[str, Any], path: Path) -> None:
     figure.savefig(path, dpi=110, metadata={"Software": "kernas"})
 
 
-def main() -> None:
-    """Run a study, print one JSON line, keep it and the figure."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("study", choices=STUDIES)
-    parser.add_argument("--quick", action="store_true", help="6 cells; writes nothing")
-    options = parser.parse_args()
-    study = STUDIES[options.study]
-    sample = 6 if options.quick else study.sample
-    summaries = {name: run(study, name, sample) for name in study.runs}
+def main(study: tyro.conf.Positional[Literal["forms", "sizes"]], quick: bool = False) -> None:
+    """Run a study, print one JSON line, keep it and the figure.
+
+    Args:
+        study: which one.
+        quick: 6 cells, to see it work; writes nothing.
+    """
+    chosen = STUDIES[study]
+    sample = 6 if quick else chosen.sample
+    summaries = {name: run(chosen, name, sample) for name in chosen.runs}
     result = {name: kept(summary) for name, summary in summaries.items()}
     print(json.dumps(result))
-    if not options.quick:
-        path = Path(__file__).with_name(f"rank_cifar10_{options.study}.json")
+    if not quick:
+        path = Path(__file__).with_name(f"rank_cifar10_{study}.json")
         path.write_text(json.dumps(result, indent=1) + "\n")
-        draw(summaries[study.drawn], path.with_suffix(".png"))
+        draw(summaries[chosen.drawn], path.with_suffix(".png"))
 
 
 if __name__ == "__main__":
-    main()
+    tyro.cli(main)

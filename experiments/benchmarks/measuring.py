@@ -81,6 +81,18 @@ def resident_peak() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
+def resident() -> int:
+    """The bytes that this process holds resident now, as Linux counts them.
+
+    Raises:
+        OSError: the system does not say.
+    """
+    status = _status()
+    if "VmRSS" not in status:
+        raise OSError("resident memory is read from /proc/self/status, which only Linux has")
+    return status["VmRSS"]
+
+
 def peak_live_bytes(call: Call) -> int | None:
     """The most bytes that a call, made before, holds at a time beyond those held already.
 

@@ -30,7 +30,7 @@ class RankOptions:
     space: Literal["nasbench201"] = "nasbench201"
     """The search space that cell strings belong to."""
 
-    sample: int = 24
+    sample: int = 100
     """How many cells to draw, no two of them the same network."""
 
     architectures: Annotated[

@@ -1,0 +1,92 @@
+"""A long ranking: does a candidate's time stay what it was, and does memory?
+
+Ranks random NAS-Bench-201 cells on digits as ``kernas rank`` does, into a run folder, and notes
+after every candidate what the process holds resident.
+
+    python experiments/benchmarks/long_ranking.py            # ten minutes on 2 idle cores
+    python experiments/benchmarks/long_ranking.py --quick    # 60 cells; writes nothing
+
+``growth`` is the resident memory at the end over that after 50 candidates. ``slowing`` is the
+median time of the last fifth of the candidates over that of the first, without the first candidate,
+which compiles.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import tempfile
+import time
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import tyro
+from measuring import SEED, environment, resident
+
+import kernas.kernels as kk
+import kernas.search as ks
+from kernas.kernels.engine import compilations
+from kernas.search.ranking.evaluate import evaluate_candidates
+from kernas.search.ranking.run_folder import Record, open_run
+
+RESULT = Path(__file__).with_suffix(".json")
+
+CANDIDATES, QUICK_CANDIDATES = 1000, 60
+SETTLED = 50
+"""Candidates after which memory is to stay what it is."""
+
+EVERY = 50
+"""Memory is recorded after so many candidates."""
+
+
+def measure(count: int) -> dict[str, Any]:
+    """Rank ``count`` cells."""
+    train, _ = kk.load("digits", n_train=250, n_test=1, image_size=8, seed=SEED)
+    fit, validation = train.split(0.2, seed=SEED)
+    score = ks.KernelScore(fit, validation)
+    candidates = ks.NasBench201(1).sample(count, seed=SEED)
+    held: list[int] = []
+    moments: list[float] = [time.perf_counter()]
+    before = compilations().count
+    with (
+        tempfile.TemporaryDirectory() as path,
+        open_run(path, {"count": count}, resume=False) as folder,
+    ):
+
+        def keep(record: Record) -> None:
+            folder.append(record)
+            held.append(resident())
+            moments.append(time.perf_counter())
+
+        evaluate_candidates(candidates, [score], keep=keep)
+    seconds = [after - before for before, after in pairwise(moments[1:])]
+    fifth = len(seconds) // 5
+    early, late = statistics.median(seconds[:fifth]), statistics.median(seconds[-fifth:])
+    return {
+        "candidates": count,
+        "first_seconds": moments[1] - moments[0],
+        "median_seconds": statistics.median(seconds),
+        "first_fifth_seconds": early,
+        "last_fifth_seconds": late,
+        "slowing": late / early,
+        "resident_bytes": {n: held[n - 1] for n in range(EVERY, count + 1, EVERY)},
+        "growth": held[-1] / held[SETTLED - 1],
+        "compilations": compilations().count - before,
+    }
+
+
+def main(quick: bool = False) -> None:
+    """Measure, print one JSON line, keep it.
+
+    Args:
+        quick: fewer cells, to see it work; writes nothing.
+    """
+    result = measure(QUICK_CANDIDATES if quick else CANDIDATES) | environment()
+    print(json.dumps(result))
+    if not quick:
+        RESULT.write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    tyro.cli(main)
