@@ -124,6 +124,10 @@ def dual_moments(
     K, a, b = np.broadcast_arrays(*(np.asarray(x, float) for x in (K, a, b)))
     shape = K.shape
     K, a, b = K.ravel(), a.ravel().clip(0), b.ravel().clip(0)
+    if left == right:
+        a, b = np.minimum(a, b), np.maximum(a, b)
+    # Of a symmetric matrix each entry is integrated once.
+    (K, a, b), places = np.unique(np.stack([K, a, b]), axis=1, return_inverse=True)
     s = np.sqrt(a * b)
     theta = np.arccos(np.clip(np.divide(K, s, out=np.zeros_like(K), where=s > 0), -1, 1))
     # Large variances make functions steep: more points.
@@ -145,7 +149,8 @@ def dual_moments(
         v = math.sqrt(b[index]) * np.outer(np.cos(t - theta[index]), radius)
         for part in (0, 1):
             result[part, index] = w @ (functions[0][part](u) * functions[1][part](v)) @ radial
-    return result[0].reshape(shape), result[1].reshape(shape)
+    first, second = result[:, places.ravel()]
+    return first.reshape(shape), second.reshape(shape)
 
 
 def mean_slopes(layer: Activation, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -78,7 +78,8 @@ def evaluate(
 ) -> tuple[Evaluation, np.ndarray, np.ndarray]:
     """All images of :func:`oracle` together, and which of them ``x1`` and ``x2`` are."""
     parts = [np.asarray(x, np.float64) for x in (x1, x1 if x2 is None else x2)]
-    if reference is not None:
+    normalized = any(isinstance(node.layer, Normalize) for node in architecture.nodes)
+    if reference is not None and normalized:
         parts.append(np.asarray(reference, np.float64))
     images, index = np.unique(np.concatenate(parts), axis=0, return_inverse=True)
     left, right, *rest = np.split(index.reshape(-1), np.cumsum([len(p) for p in parts])[:-1])
