@@ -105,9 +105,9 @@ def record_bytes(program: Program, n_reference: int, *, with_tangent: bool) -> i
     return alone + n_reference * met
 
 
-def as_pixels(x: np.ndarray) -> Array:
+def as_pixels(x: np.ndarray) -> np.ndarray:
     """Images or vectors as ``[n, h, w, channels]`` in the precision that JAX computes in."""
-    pixels = jnp.asarray(x, jnp.result_type(float))
+    pixels = np.asarray(x, jnp.result_type(float))
     return pixels[:, None, None, :] if pixels.ndim == 2 else pixels
 
 
@@ -154,7 +154,7 @@ def bind(
     pixels = as_pixels(reference)
     records: dict[int, Array] = {}
     constants = Constants({}, {})
-    side = Side(pixels, records)
+    side = Side(jnp.asarray(pixels), records)
     alone = Block(side, side, True, constants, with_tangent)
     met = Block(side, side, False, constants, with_tangent)
     _record(program, alone, met, binding=True)
@@ -188,7 +188,7 @@ def prepare(
     parts: list[dict[int, Array]] = []
     for block in blocks(len(pixels), chunk):
         records: dict[int, Array] = {}
-        side = Side(pixels[block.filled], records)
+        side = Side(jnp.asarray(pixels[block.filled]), records)
         reference = side
         if statistics is not None:
             reference = statistics.reference.side

@@ -8,6 +8,7 @@ import kernas.search as ks
 import kernas.search.scores.kernel_score as module
 from kernas.errors import ConfigurationError, DataError
 from kernas.kernels.data import load
+from kernas.kernels.engine import compilations
 from kernas.kernels.regression import METRICS, score_gram
 
 NETWORK = kk.serial(kk.Flatten(), kk.Dense(), kk.Relu(), kk.Dense())
@@ -80,10 +81,18 @@ def test_equal_data_make_equal_sources(parts):
     assert source != ks.KernelScore(fit, validation, n_reference=31).source
 
 
-@pytest.mark.parametrize("cell", ["|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"])
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|",
+        "|nor_conv_1x1~0|+|none~0|none~1|+|none~0|none~1|nor_conv_1x1~2|",
+    ],
+)
 def test_a_cell_without_output_is_degenerate(parts, cell):
     scores = ks.parse_scores("nngp:validation_accuracy,ntk:loo_error", *parts)
+    before = compilations().count
     evaluation = ks.evaluate_scores(ks.NasBench201(1).architecture(cell), scores)
+    assert compilations().count == before
     assert not evaluation.values
     assert set(evaluation.degenerate) == {"nngp:validation_accuracy", "ntk:loo_error"}
 
