@@ -1,7 +1,20 @@
 """From a Gram matrix to scores: exact ridge regression, leave-one-out, evidence, alignment."""
 
+from .cholesky import Factor as Factor
+from .cholesky import factorise as factorise
 from .errors import DegenerateKernelError as DegenerateKernelError
+from .errors import JitterWarning as JitterWarning
+from .errors import NotConvergedError as NotConvergedError
 from .errors import NotPositiveDefiniteError as NotPositiveDefiniteError
+from .iterative import Gram as Gram
+from .iterative import Solution as Solution
+from .iterative import WholeGram as WholeGram
+from .iterative import conjugate_gradients as conjugate_gradients
+from .nystrom import LandmarkRegression as LandmarkRegression
+from .nystrom import nystrom as nystrom
+from .posterior import Posterior as Posterior
+from .posterior import ensemble_posterior as ensemble_posterior
+from .posterior import gp_posterior as gp_posterior
 from .ridge import Spectrum as Spectrum
 from .ridge import centred_alignment as centred_alignment
 from .ridge import condition_number as condition_number
@@ -16,4 +29,6 @@ from .scores import Metric as Metric
 from .scores import ScoreValue as ScoreValue
 from .scores import resolve_metrics as resolve_metrics
 from .scores import score_gram as score_gram
+from .selection import RIDGES as RIDGES
+from .selection import choose_ridge as choose_ridge
 from .targets import centred_one_hot as centred_one_hot

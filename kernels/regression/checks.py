@@ -99,6 +99,21 @@ def check_ridge(ridge: float) -> float:
     return value
 
 
+def check_targets(Y: ArrayLike, n: int) -> np.ndarray:
+    """Targets of n images in float64.
+
+    Raises:
+        DataError: not finite numbers of shape ``(n, C)``.
+    """
+    targets = np.asarray(Y, dtype=np.float64)
+    if targets.ndim != 2 or targets.shape[0] != n or not np.isfinite(targets).all():
+        raise DataError(
+            f"targets of shape {targets.shape} for a Gram matrix of {n} images: expected finite "
+            f"numbers of shape ({n}, C); make them with centred_one_hot(labels, n_classes)"
+        )
+    return targets
+
+
 def _finite_matrix(array: ArrayLike, what: str) -> np.ndarray:
     matrix = np.asarray(array)
     if matrix.ndim != 2 or matrix.dtype.kind not in "fiu":

@@ -9,3 +9,11 @@ class DegenerateKernelError(KernasError, ArithmeticError):
 
 class NotPositiveDefiniteError(KernasError, ArithmeticError):
     """``K + ρI`` is not positive definite in float64, so it defines no regression."""
+
+
+class NotConvergedError(KernasError, ArithmeticError):
+    """An iterative solution did not reach its tolerance."""
+
+
+class JitterWarning(UserWarning):
+    """More than the ridge was added to a Gram matrix, because rounding asked for it."""

@@ -20,7 +20,7 @@ from scipy.special import gammaln
 
 from kernas.errors import DataError
 
-from .checks import check_cross, check_gram, check_ridge
+from .checks import check_cross, check_gram, check_ridge, check_targets
 from .errors import DegenerateKernelError, NotPositiveDefiniteError
 
 
@@ -100,7 +100,7 @@ def solve(spectrum: Spectrum, Y: ArrayLike, ridge: float) -> np.ndarray:
         ConfigurationError: the ridge is negative or not finite.
         NotPositiveDefiniteError: A is not positive definite.
     """
-    targets = _targets(spectrum, Y)
+    targets = check_targets(Y, spectrum.n)
     shifted = spectrum.shifted(ridge)
     return spectrum.vectors @ ((spectrum.vectors.T @ targets) / shifted[:, None])
 
@@ -157,7 +157,7 @@ def loo_residuals(spectrum: Spectrum, Y: ArrayLike, ridge: float) -> np.ndarray:
 
 def loo_predictions(spectrum: Spectrum, Y: ArrayLike, ridge: float) -> np.ndarray:
     """Prediction of each training image by all the others, ``Y − r``: see :func:`loo_residuals`."""
-    return _targets(spectrum, Y) - loo_residuals(spectrum, Y, ridge)
+    return check_targets(Y, spectrum.n) - loo_residuals(spectrum, Y, ridge)
 
 
 def log_evidence(spectrum: Spectrum, Y: ArrayLike, ridge: float) -> float:
@@ -187,7 +187,7 @@ def log_evidence(spectrum: Spectrum, Y: ArrayLike, ridge: float) -> float:
     Reference:
         Rasmussen and Williams 2006, equation 2.30, for one draw at a known scale.
     """
-    targets = _targets(spectrum, Y)
+    targets = check_targets(Y, spectrum.n)
     rank = int(np.linalg.matrix_rank(targets))
     if rank == 0:
         raise DataError("the targets are zero: expected labels of at least two classes")
@@ -232,7 +232,7 @@ def centred_alignment(K: ArrayLike, Y: ArrayLike) -> float:
         JMLR 13, 2012, definition 4.
     """
     gram = check_gram(K)
-    targets = _rows(Y, len(gram))
+    targets = check_targets(Y, len(gram))
     centred_targets = targets - targets.mean(axis=0)
     target_norm = float(np.linalg.norm(centred_targets.T @ centred_targets))
     if target_norm == 0.0:
@@ -244,17 +244,3 @@ def centred_alignment(K: ArrayLike, Y: ArrayLike) -> float:
         raise DegenerateKernelError("the kernel is zero after centring: it says nothing of images")
     inner = float(np.sum(centred_targets * (centred @ centred_targets)))
     return inner / (norm * target_norm)
-
-
-def _targets(spectrum: Spectrum, Y: ArrayLike) -> np.ndarray:
-    return _rows(Y, spectrum.n)
-
-
-def _rows(Y: ArrayLike, n: int) -> np.ndarray:
-    targets = np.asarray(Y, dtype=np.float64)
-    if targets.ndim != 2 or targets.shape[0] != n or not np.isfinite(targets).all():
-        raise DataError(
-            f"targets of shape {targets.shape} for a Gram matrix of {n} images: expected finite "
-            f"numbers of shape ({n}, C); make them with centred_one_hot(labels, n_classes)"
-        )
-    return targets

@@ -1,0 +1,74 @@
+"""Ridge regression on landmarks, for more images than an exact solution can hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.linalg import eigh, solve
+
+from .checks import check_cross, check_gram, check_ridge, check_targets
+
+
+@dataclass(frozen=True)
+class LandmarkRegression:
+    """A regression that reads the kernel with m landmarks only, made by :func:`nystrom`.
+
+    Attributes:
+        coefficients: β, shape ``(m, C)``; the prediction is ``K(x, landmarks) β``.
+        rank: directions of the landmarks that were kept, at most m.
+        rho: the absolute ridge.
+    """
+
+    coefficients: np.ndarray = field(repr=False)
+    rank: int
+    rho: float
+
+    def predict(self, K_cross: ArrayLike) -> np.ndarray:
+        """Predictions ``(k, C)`` from the kernel of k images with the landmarks, ``(k, m)``.
+
+        Raises:
+            DataError: the shape does not fit.
+            DegenerateKernelError: an entry is not finite.
+        """
+        return check_cross(K_cross, len(self.coefficients)) @ self.coefficients
+
+
+def nystrom(
+    K_landmarks: ArrayLike, K_train: ArrayLike, Y: ArrayLike, ridge: float
+) -> LandmarkRegression:
+    """Ridge regression with the kernel ``K_xm K_mm⁺ K_mx'`` of m landmarks.
+
+    Its features are ``Φ(x) = K(x, landmarks) U w^{-1/2}``, with ``K_mm = U diag(w) Uᵀ`` without the
+    eigenvalues that are rounding (below ``8 ε ‖K_mm‖_F``), and its coefficients
+    ``(ΦᵀΦ + ρI)⁻¹ Φᵀ Y``. Landmarks that are all n images give the exact regression.
+
+    Args:
+        K_landmarks: ``K_mm``, shape ``(m, m)``.
+        K_train: of the training images with the landmarks, shape ``(n, m)``.
+        Y: targets, shape ``(n, C)``.
+        ridge: λ >= 0, relative to the mean diagonal of ``K_mm``.
+
+    Raises:
+        ConfigurationError: the ridge is negative or not finite.
+        DataError: shapes do not fit.
+        DegenerateKernelError: the kernel is zero, constant or not finite.
+
+    Reference:
+        Williams and Seeger, Using the Nyström Method to Speed Up Kernel Machines, NeurIPS 2000;
+        Rasmussen and Williams 2006, section 8.3.2 (subset of regressors).
+    """
+    gram = check_gram(K_landmarks)
+    train = check_cross(K_train, len(gram))
+    targets = check_targets(Y, len(train))
+    rho = check_ridge(ridge) * float(np.mean(np.diag(gram)))
+    given = np.asarray(K_landmarks).dtype
+    epsilon = np.finfo(given if given.kind == "f" else np.float64).eps
+    values, vectors = eigh(gram)
+    kept = values > 8 * epsilon * np.linalg.norm(gram)
+    to_features = vectors[:, kept] / np.sqrt(values[kept])
+    features = train @ to_features
+    system = features.T @ features + rho * np.eye(features.shape[1])
+    weights = solve(system, features.T @ targets, assume_a="pos")
+    return LandmarkRegression(to_features @ weights, int(kept.sum()), rho)

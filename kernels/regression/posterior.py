@@ -1,0 +1,134 @@
+"""What an infinitely wide network predicts, with its uncertainty.
+
+Targets are ``Y`` (n, C). ``K`` is the NNGP, ``Θ`` the NTK; no index: training images with
+themselves; ``x``: other images with the training images, ``(m, n)``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.linalg import solve_triangular
+
+from kernas.errors import ConfigurationError, DataError
+
+from .checks import check_cross, check_gram, check_targets
+from .cholesky import Factor
+from .ridge import Spectrum
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """A prediction at m images.
+
+    Attributes:
+        mean: shape ``(m, C)``.
+        variance: of every output, shape ``(m,)``: outputs are alike and independent. Of the
+            network's value, without noise.
+    """
+
+    mean: np.ndarray
+    variance: np.ndarray
+
+    @property
+    def deviation(self) -> np.ndarray:
+        """The standard deviation, shape ``(m,)``."""
+        return np.sqrt(self.variance)
+
+
+def gp_posterior(
+    factor: Factor, Y: ArrayLike, K_cross: ArrayLike, K_diagonal: ArrayLike
+) -> Posterior:
+    """Posterior of the Gaussian process with the NNGP as prior and noise of variance ρ.
+
+    ``μ = K_x A⁻¹ Y``, ``σ² = K_xx − K_x A⁻¹ K_xᵀ`` with ``A = K + ρI``: what Bayesian inference
+    gives for the infinitely wide network.
+
+    Args:
+        factor: of A.
+        Y: targets, shape ``(n, C)``.
+        K_cross: ``K_x``, shape ``(m, n)``.
+        K_diagonal: ``K(x, x)`` of the m images, shape ``(m,)``.
+
+    Raises:
+        DataError: shapes do not fit.
+        DegenerateKernelError: a kernel is not finite.
+
+    Reference:
+        Lee et al., Deep Neural Networks as Gaussian Processes, ICLR 2018, equations 8 and 9.
+    """
+    cross = check_cross(K_cross, len(factor.lower))
+    diagonal = _diagonal(K_diagonal, len(cross))
+    explained = np.sum(solve_triangular(factor.lower, cross.T, lower=True) ** 2, axis=0)
+    return Posterior(cross @ factor.solve(Y), np.maximum(diagonal - explained, 0.0))
+
+
+def ensemble_posterior(
+    tangent: Spectrum,
+    Y: ArrayLike,
+    ridge: float,
+    *,
+    T_cross: ArrayLike,
+    K: ArrayLike,
+    K_cross: ArrayLike,
+    K_diagonal: ArrayLike,
+    time: float | None = None,
+) -> Posterior:
+    """Mean and variance of infinitely wide networks trained from random weights.
+
+    Gradient flow of all weights on the loss ``‖f − Y‖² / 2nC`` for a time t, plus ``ρ/2nC`` times
+    the squared distance of the weights from where they began, which is the ridge. With
+    ``A = Θ + ρI`` and ``M = A⁻¹ (I − exp(−t A / nC))``, ``B = Θ_x M``:
+
+    ``μ = B Y``, ``σ² = K_xx + B K Bᵀ − 2 B K_xᵀ``.
+
+    At t = ∞, without a ridge, it interpolates; it is no posterior of a Gaussian process.
+
+    Args:
+        tangent: eigendecomposition of Θ.
+        Y: targets, shape ``(n, C)``.
+        ridge: λ >= 0, relative to the mean diagonal of Θ.
+        T_cross: ``Θ_x``, shape ``(m, n)``.
+        K: NNGP of the training images, shape ``(n, n)``.
+        K_cross: NNGP of the others with them, ``(m, n)``.
+        K_diagonal: NNGP of each of the others with itself, ``(m,)``.
+        time: t >= 0; ``None`` for convergence.
+
+    Raises:
+        ConfigurationError: the time is negative, or the ridge.
+        DataError: shapes do not fit.
+        NotPositiveDefiniteError: A is not positive definite.
+
+    Reference:
+        Lee et al., Wide Neural Networks of Any Depth Evolve as Linear Models Under Gradient
+        Descent, NeurIPS 2019, equations 14 to 16.
+    """
+    if time is not None and not 0 <= time < float("inf"):
+        raise ConfigurationError(
+            f"time={time!r}: expected a number >= 0, or None for training until convergence"
+        )
+    targets = check_targets(Y, tangent.n)
+    gram = check_gram(K)
+    if len(gram) != tangent.n:
+        raise DataError(f"K of {len(gram)} images and Θ of {tangent.n}: expected the same images")
+    cross, tangents = check_cross(K_cross, tangent.n), check_cross(T_cross, tangent.n)
+    diagonal = _diagonal(K_diagonal, len(cross))
+    values = tangent.shifted(ridge)
+    rates = 1 / values
+    if time is not None:
+        rates = -np.expm1(-values * (time / targets.size)) / values
+    B = ((tangents @ tangent.vectors) * rates) @ tangent.vectors.T
+    variance = diagonal + np.sum((B @ gram - 2 * cross) * B, axis=1)
+    return Posterior(B @ targets, np.maximum(variance, 0.0))
+
+
+def _diagonal(values: ArrayLike, m: int) -> np.ndarray:
+    diagonal = np.asarray(values, np.float64)
+    if diagonal.shape != (m,) or not np.isfinite(diagonal).all():
+        raise DataError(
+            f"K_diagonal has shape {diagonal.shape}: expected {m} finite numbers, the kernel of "
+            "each image with itself"
+        )
+    return diagonal

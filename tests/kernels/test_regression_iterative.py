@@ -1,0 +1,140 @@
+"""Conjugate gradients and landmarks against the exact solution."""
+
+import numpy as np
+import pytest
+
+from kernas.errors import ConfigurationError
+from kernas.kernels.regression import (
+    DegenerateKernelError,
+    NotConvergedError,
+    WholeGram,
+    conjugate_gradients,
+    decompose,
+    nystrom,
+    solve,
+)
+
+N = 90
+SIDE = 40
+
+
+class Tiles(WholeGram):
+    """The lower triangle in tiles that do not divide the matrix evenly; counts its readings."""
+
+    readings = 0
+
+    def tiles(self):
+        Tiles.readings += 1
+        starts = range(0, len(self.K), SIDE)
+        for i in starts:
+            for j in range(0, i + 1, SIDE):
+                rows, columns = slice(i, min(i + SIDE, N)), slice(j, min(j + SIDE, N))
+                yield rows, columns, self.K[rows, columns]
+
+    def column(self, index):
+        return self.K[:, index].astype(np.float32)
+
+
+@pytest.fixture
+def problem():
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((N + 10, 4))
+    K = 3 * np.exp(-((x[:, None] - x) ** 2).sum(-1) / 4)
+    return K[:N, :N], K[N:, :N], rng.standard_normal((N, 3))
+
+
+@pytest.mark.parametrize("rank", [0, 20, 500])
+@pytest.mark.parametrize("kind", [Tiles, WholeGram, np.asarray])
+def test_it_finds_the_exact_solution(problem, kind, rank):
+    K, _, Y = problem
+    found = conjugate_gradients(kind(K), Y, 1e-2, tolerance=1e-10, rank=rank)
+    np.testing.assert_allclose(found.value, solve(decompose(K), Y, 1e-2), atol=1e-7)
+    A = K + found.rho * np.eye(N)
+    residual = np.linalg.norm(A @ found.value - Y) / np.linalg.norm(Y)
+    assert found.residual == pytest.approx(residual, rel=0.1, abs=1e-15)
+    assert found.residual <= 1e-10
+    assert found.rank == min(rank, N)
+
+
+def test_more_columns_in_the_preconditioner_take_fewer_steps(problem):
+    K, _, Y = problem
+    steps = [conjugate_gradients(K, Y, 1e-3, rank=rank).steps for rank in (0, 30, 80)]
+    assert steps[0] > steps[1] > steps[2]
+
+
+def test_all_targets_share_each_reading_of_the_matrix(problem):
+    K, _, Y = problem
+    Tiles.readings = 0
+    found = conjugate_gradients(Tiles(K), Y, 1e-2, rank=20)
+    # One to look at it, one a step and every ten steps, the first residual and the last one.
+    assert Tiles.readings <= found.steps + 4 + found.steps // 10
+
+
+def test_a_matrix_of_low_rank_has_a_preconditioner_of_that_rank():
+    rng = np.random.default_rng(1)
+    x = rng.standard_normal((50, 4))
+    Y = rng.standard_normal((50, 2))
+    found = conjugate_gradients(x @ x.T, Y, 1e-3, rank=30)
+    np.testing.assert_allclose(found.value, solve(decompose(x @ x.T), Y, 1e-3), rtol=1e-5)
+    assert found.steps <= 5
+
+
+def test_a_tolerance_that_is_not_reached_is_said(problem):
+    K, _, Y = problem
+    with pytest.raises(NotConvergedError, match=r"residual of .* in 3 steps, not 1.0e-06"):
+        conjugate_gradients(K, Y, 1e-4, rank=0, max_steps=3)
+
+
+def test_targets_of_zero_need_no_step(problem):
+    K, _, Y = problem
+    found = conjugate_gradients(K, np.zeros_like(Y), 1e-2)
+    assert found.steps == 0
+    assert not found.value.any()
+
+
+@pytest.mark.parametrize(
+    "options", [{"ridge": 0.0}, {"ridge": -1.0}, {"tolerance": 0.0}, {"rank": -1}, {"max_steps": 0}]
+)
+def test_options_out_of_range_are_refused(problem, options):
+    K, _, Y = problem
+    with pytest.raises(ConfigurationError):
+        conjugate_gradients(K, Y, **{"ridge": 1e-2, **options})
+
+
+def test_a_tile_that_is_not_finite_is_named(problem):
+    K, _, Y = problem
+    K = K.copy()
+    K[50, 3] = np.nan
+    with pytest.raises(DegenerateKernelError, match="rows 40 to 80 and columns 0 to 40"):
+        conjugate_gradients(Tiles(K), Y, 1e-2, rank=0)
+
+
+def test_all_images_as_landmarks_are_the_exact_regression(problem):
+    K, cross, Y = problem
+    found = nystrom(K, K, Y, 1e-2)
+    expected = cross @ solve(decompose(K), Y, 1e-2)
+    np.testing.assert_allclose(found.predict(cross), expected, atol=1e-6)
+
+
+def test_more_landmarks_are_nearer_to_the_exact_regression(problem):
+    K, cross, _ = problem
+    Y = K[:, :3] - K[:, :3].mean(axis=0)  # smooth, unlike noise
+    exact = cross @ solve(decompose(K), Y, 1e-2)
+    errors = []
+    for m in (10, 40, 80):
+        found = nystrom(K[:m, :m], K[:, :m], Y, 1e-2)
+        assert found.rank <= m
+        errors.append(np.linalg.norm(found.predict(cross[:, :m]) - exact) / np.linalg.norm(exact))
+    assert errors[0] > errors[1] > errors[2]
+    assert errors[2] < 0.2
+
+
+def test_equal_landmarks_count_once(problem):
+    K, cross, Y = problem
+    twice = np.r_[0:20, 0:20]
+    once = nystrom(K[:20, :20], K[:, :20], Y, 1e-2)
+    found = nystrom(K[np.ix_(twice, twice)], K[:, twice], Y, 1e-2)
+    assert found.rank == once.rank == 20
+    np.testing.assert_allclose(
+        found.predict(cross[:, twice]), once.predict(cross[:, :20]), atol=1e-8
+    )
