@@ -3,6 +3,8 @@
 if __name__ == "kernels":
     raise ImportError("import kernas.kernels")
 
+from typing import TYPE_CHECKING, Any
+
 from .adapter import as_kernel as as_kernel
 from .architecture import Abs as Abs
 from .architecture import Architecture as Architecture
@@ -56,3 +58,19 @@ from .regression import METRICS as METRICS
 from .regression import ScoreValue as ScoreValue
 from .regression import score_gram as score_gram
 from .table import kernel_table as kernel_table
+
+if TYPE_CHECKING:
+    from .estimators import KernelClassifier as KernelClassifier
+    from .estimators import KernelRegressor as KernelRegressor
+    from .estimators import SklearnKernel as SklearnKernel
+
+_ESTIMATORS = ("KernelClassifier", "KernelRegressor", "SklearnKernel")
+"""Loaded when they are first used: importing scikit-learn takes a second."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _ESTIMATORS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from . import estimators
+
+    return getattr(estimators, name)

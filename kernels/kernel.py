@@ -270,6 +270,10 @@ class NeuralKernel:
     def __call__(
         self, x1: Inputs, x2: Inputs | None = None, *, get: tuple[Get, ...]
     ) -> Kernels: ...
+    @overload
+    def __call__(
+        self, x1: Inputs, x2: Inputs | None = None, get: Get | tuple[Get, ...] | None = None
+    ) -> Any: ...
     def __call__(
         self,
         x1: Inputs,

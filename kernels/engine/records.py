@@ -12,6 +12,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -65,6 +66,11 @@ class Images:
     def __len__(self) -> int:
         return len(self.pixels)
 
+    def __reduce__(self) -> Any:
+        """Pickled as NumPy arrays: JAX's would come back in the precision that is on then."""
+        records = {index: np.asarray(record) for index, record in self.records.items()}
+        return Images, (np.asarray(self.pixels), records, self.met)
+
     @property
     def side(self) -> Side:
         """All images as one side of a block."""
@@ -85,6 +91,13 @@ class Statistics:
     reference: Images
     constants: Constants
     with_tangent: bool
+
+    def __reduce__(self) -> Any:
+        """Pickled as NumPy arrays, as images are."""
+        constants = Constants._make(
+            {index: np.asarray(value) for index, value in part.items()} for part in self.constants
+        )
+        return Statistics, (self.reference, constants, self.with_tangent)
 
 
 NO_CONSTANTS = Constants({}, {})

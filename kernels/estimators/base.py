@@ -1,0 +1,198 @@
+"""What both estimators share: images in, a kernel bound to them, one factorisation."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Literal, cast
+
+import jax
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from kernas.errors import ConfigurationError, DataError
+
+from ..architecture import Architecture, Dense, Flatten, Relu, serial
+from ..interface import Get, KernelFunction, Kernels
+from ..kernel import NeuralKernel
+from ..regression import RIDGES, choose_ridge, decompose, factorise
+from ..regression.checks import check_ridge
+
+Ridge = float | Sequence[float] | Literal["loo", "evidence"]
+
+Dtype = Literal["float32", "float64"]
+
+DIAGONAL = 16
+"""Images whose kernel with themselves is taken from one small matrix."""
+
+
+def default_architecture(shape: tuple[int, ...]) -> Architecture:
+    """Two hidden layers of ReLU, fully connected, for images or vectors of a shape."""
+    hidden = [Dense(W_std=2**0.5, b_std=0.1), Relu()]
+    return serial(*([Flatten()] if len(shape) == 3 else []), *hidden, *hidden, Dense())
+
+
+class KernelEstimator(BaseEstimator):
+    """Ridge regression with the kernel of an infinitely wide network.
+
+    Attributes after ``fit``:
+        kernel_: the kernel, bound to the training images where it normalises over a batch.
+        ridge_: the ridge in use, relative to the mean diagonal.
+        ridge_path_: the criterion of every ridge that was tried; empty if one was given.
+        dual_coef_: ``A⁻¹ Y``, shape ``(n, C)``.
+        loo_: leave-one-out predictions of the targets, shape ``(n, C)``, at this ridge.
+        diagnostics_: ``condition`` (an estimate of A's condition number), ``jitter`` (absolute),
+            ``ridge``, ``rho`` (absolute), ``kernel_seconds``, ``solve_seconds``, ``device`` and
+            ``dtype`` of the kernel.
+        n_features_in_: size of the second axis of ``x``.
+    """
+
+    kernel: KernelFunction | None
+    get: Get | None
+    ridge: Ridge
+    dtype: Dtype | None
+
+    def __init__(
+        self,
+        kernel: KernelFunction | None = None,
+        *,
+        get: Get | None = None,
+        ridge: Ridge = 1e-4,
+        dtype: Dtype | None = None,
+        n_reference: int = 32,
+        reference_seed: int = 0,
+    ) -> None:
+        self.kernel = kernel
+        self.get = get
+        self.ridge = ridge
+        self.dtype = dtype
+        self.n_reference = n_reference
+        self.reference_seed = reference_seed
+
+    # --- fitting ---------------------------------------------------------------------------------
+
+    def _ridges(self) -> tuple[Sequence[float], Literal["loo", "evidence"] | None]:
+        """The ridges that are tried and by what they are chosen; checked before any work."""
+        if isinstance(self.ridge, str):
+            if self.ridge not in ("loo", "evidence"):
+                raise ConfigurationError(
+                    f"ridge={self.ridge!r}: expected a number >= 0, several, 'loo' or 'evidence'"
+                )
+            return RIDGES, cast(Literal["loo", "evidence"], self.ridge)
+        if np.ndim(self.ridge) == 0:
+            return [check_ridge(cast(float, self.ridge))], None
+        ridges = [check_ridge(ridge) for ridge in cast(Sequence[float], self.ridge)]
+        if not ridges:
+            raise ConfigurationError("ridge=[]: expected at least one number >= 0")
+        return ridges, "loo"
+
+    def _examples(self, x: Any, y: Any, **options: Any) -> tuple[np.ndarray, Any]:
+        """Checked images, ``(n, features)`` or NHWC, and targets to fit to."""
+        found = validate_data(self, x, y, allow_nd=True, ensure_min_samples=2, **options)
+        x, targets = cast(tuple[np.ndarray, Any], found)
+        images = _with_channels(x)
+        self._shape = images.shape[1:]
+        return images, targets
+
+    def _images(self, x: Any) -> np.ndarray:
+        """Checked images to predict at."""
+        images = _with_channels(
+            cast(np.ndarray, validate_data(self, x, allow_nd=True, reset=False))
+        )
+        if images.shape[1:] != self._shape:
+            raise DataError(
+                f"x has images of {images.shape[1:]}, but {type(self).__name__} was fitted to "
+                f"images of {self._shape}; give images of the same shape"
+            )
+        return images
+
+    def _bound_kernel(self, x: np.ndarray) -> KernelFunction:
+        kernel: Any = self.kernel
+        if kernel is None:
+            kernel = NeuralKernel(default_architecture(x.shape[1:]), get=self.get or "ntk")
+        if not isinstance(cast(object, kernel), KernelFunction):
+            raise ConfigurationError(
+                f"kernel={kernel!r}: expected a kernel such as NeuralKernel(architecture), or "
+                "None; make one of a kernel_fn of neural-tangents with as_kernel(kernel_fn)"
+            )
+        if self.get is None and isinstance(getattr(kernel, "get", None), tuple):
+            raise ConfigurationError(
+                f"the kernel has get={kernel.get!r}: say which of them to regress with, get='nngp' "
+                "or get='ntk'"
+            )
+        if kernel.needs_bind:
+            return kernel.bind(x, self.n_reference, self.reference_seed)
+        return kernel
+
+    def _names(self) -> Get | tuple[Get, ...] | None:
+        """What the kernel is asked for."""
+        return self.get
+
+    def _regress(self, x: np.ndarray, Y: np.ndarray) -> None:
+        """Fit targets ``(n, C)``."""
+        ridges, criterion = self._ridges()
+        start = time.perf_counter()
+        with self._precision():
+            self.kernel_ = self._bound_kernel(x)
+            prepare = getattr(self.kernel_, "prepare", None)
+            self._train = x if prepare is None else prepare(x, self._names())
+            self._gram = self.kernel_(self._train, get=self._names())
+        gram = self._matrix(self._gram)
+        computed = time.perf_counter()
+        self.ridge_path_: dict[float, float] = {}
+        self.ridge_ = float(ridges[0])
+        if criterion is not None:
+            self.ridge_, self.ridge_path_ = choose_ridge(decompose(gram), Y, ridges, criterion)
+        self._factor = factorise(gram, self.ridge_)
+        self.dual_coef_ = self._factor.solve(Y)
+        self.loo_ = Y - self._factor.loo_residuals(Y)
+        device = jax.devices()[0]
+        self.diagnostics_ = {
+            "condition": self._factor.condition,
+            "jitter": self._factor.jitter,
+            "ridge": self.ridge_,
+            "rho": self._factor.rho,
+            "kernel_seconds": computed - start,
+            "solve_seconds": time.perf_counter() - computed,
+            "device": f"{device.platform} ({device.device_kind})",
+            "dtype": str(gram.dtype),
+        }
+
+    def _precision(self) -> AbstractContextManager[Any]:
+        """JAX in the precision that kernels are computed in."""
+        dtype = self.dtype or ("float64" if self.kernel is None else None)
+        if dtype not in (None, "float32", "float64"):
+            raise ConfigurationError(f"dtype={dtype!r}: expected 'float32', 'float64' or None")
+        return nullcontext() if dtype is None else jax.enable_x64(dtype == "float64")
+
+    # --- predicting ------------------------------------------------------------------------------
+
+    def _cross(self, x: Any) -> Any:
+        """The kernel of other images with the training images, and the images."""
+        check_is_fitted(self, "dual_coef_")
+        images = self._images(x)
+        with self._precision():
+            return self.kernel_(images, self._train, get=self._names()), images
+
+    def _matrix(self, kernels: Any) -> np.ndarray:
+        """The matrix that the regression is made with."""
+        return getattr(kernels, cast(Get, self.get)) if isinstance(kernels, Kernels) else kernels
+
+    def __sklearn_tags__(self) -> Any:
+        """Images of more than two axes are taken as well."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        return tags
+
+
+def _with_channels(x: np.ndarray) -> np.ndarray:
+    """Images with an axis of channels, or vectors as they are."""
+    images = x[..., None] if x.ndim == 3 else x
+    if images.ndim not in (2, 4):
+        raise DataError(
+            f"x has shape {x.shape}: expected (n, features), (n, height, width) or "
+            "(n, height, width, channels)"
+        )
+    return images

@@ -1,0 +1,112 @@
+"""Classification by ridge regression on centred one-hot labels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax, softmax
+from sklearn.base import ClassifierMixin
+from sklearn.utils.multiclass import check_classification_targets
+
+from kernas.errors import DataError
+
+from ..regression import centred_one_hot
+from .base import KernelEstimator
+
+
+class KernelClassifier(ClassifierMixin, KernelEstimator):
+    """Classes by kernel regression with an infinitely wide network.
+
+    The targets are one-hot labels minus 1/C, ``f(x) = K(x, X) (K + ρI)⁻¹ Y``, and the class is that
+    of the largest f. Probabilities are ``softmax(f(x) / T)``; the temperature T is the one that
+    makes the labels of the training images most likely under their leave-one-out predictions, so
+    they come from regression at a distance from the image that they judge.
+
+    Args:
+        kernel: ``kernel(x1, x2, get)``, such as :class:`NeuralKernel`; ``None`` for the NTK of a
+            fully-connected network with two hidden layers of ReLU. It is bound in ``fit``, so that
+            no statistics of other folds reach a prediction.
+        get: ``"nngp"`` or ``"ntk"``; ``None`` for the kernel's own choice.
+        ridge: λ >= 0, relative to the mean diagonal of the training Gram matrix; or several, of
+            which leave-one-out chooses; or ``"loo"`` or ``"evidence"`` to choose among 19 from
+            1e-8 to 10. The choice reads training images only.
+        dtype: ``"float32"`` or ``"float64"``, of the kernel; ``None`` for JAX's own, and for
+            float64 where no kernel is given. The regression is in float64 always.
+        n_reference: images that statistics of ``Normalize`` come from.
+        reference_seed: chooses them.
+
+    Attributes:
+        classes_: the labels, in order, shape ``(C,)``.
+        temperature_: T > 0.
+
+    Others as for :class:`KernelEstimator`. Images have shape ``(n, features)``,
+    ``(n, height, width)`` or ``(n, height, width, channels)``.
+
+    Reference:
+        Arora et al., On Exact Computation with an Infinitely Wide Neural Net, NeurIPS 2019, section
+        6; Guo et al., On Calibration of Modern Neural Networks, ICML 2017, section 4.2, for T.
+
+    >>> from sklearn.datasets import load_digits
+    >>> x, y = load_digits(return_X_y=True)
+    >>> KernelClassifier(ridge=1e-4).fit(x[:200], y[:200]).score(x[200:400], y[200:400]) > 0.9
+    True
+    """
+
+    classes_: np.ndarray
+
+    def fit(self, X: Any, y: Any) -> KernelClassifier:
+        """Fit to images and labels.
+
+        Raises:
+            ConfigurationError: an option is out of its range.
+            DataError: images or labels are not usable, or there is one class only.
+            NotPositiveDefiniteError: the kernel is not positive semi-definite beyond rounding.
+        """
+        self._ridges()
+        x, labels = self._examples(X, y)
+        check_classification_targets(labels)
+        self.classes_, indices = np.unique(labels, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise DataError(
+                f"all {len(indices)} labels are {self.classes_[0]!r}, one class: expected at least "
+                "two classes"
+            )
+        self._regress(x, centred_one_hot(indices, len(self.classes_)))
+        self.temperature_ = _temperature(self.loo_, indices)
+        return self
+
+    def _values(self, X: Any) -> np.ndarray:
+        kernels, _ = self._cross(X)
+        return self._matrix(kernels) @ self.dual_coef_
+
+    def decision_function(self, X: Any) -> np.ndarray:
+        """``f(x)``, shape ``(n, C)``; of two classes the difference ``f_1 − f_0``, ``(n,)``."""
+        values = self._values(X)
+        return values[:, 1] - values[:, 0] if len(self.classes_) == 2 else values
+
+    def predict(self, X: Any) -> np.ndarray:
+        """The class of the largest ``f(x)``, shape ``(n,)``."""
+        values = self._values(X)
+        return self.classes_[np.argmax(values, axis=1)]
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """``softmax(f(x) / T)``, shape ``(n, C)``, rows that sum to one."""
+        return softmax(self._values(X) / self.temperature_, axis=1)
+
+    @property
+    def loo_labels_(self) -> np.ndarray:
+        """The class of each training image by the regression on all others, shape ``(n,)``."""
+        return self.classes_[np.argmax(self.loo_, axis=1)]
+
+
+def _temperature(values: np.ndarray, labels: np.ndarray) -> float:
+    """T that minimises the mean of ``−log softmax(f / T)`` at the labels."""
+
+    def loss(logarithm: float) -> float:
+        return -float(np.mean(log_softmax(values * np.exp(-logarithm), axis=1)[_own, labels]))
+
+    _own = np.arange(len(labels))
+    found = minimize_scalar(loss, bounds=(np.log(1e-4), np.log(1e4)), method="bounded")
+    return float(np.exp(found.x))

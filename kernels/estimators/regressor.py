@@ -1,0 +1,151 @@
+"""Regression, with the uncertainty of the Gaussian process or of the trained ensemble."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import numpy as np
+from sklearn.base import RegressorMixin
+
+from kernas.errors import ConfigurationError
+
+from ..interface import Get, KernelFunction, Kernels
+from ..regression import Posterior, decompose, ensemble_posterior, gp_posterior
+from .base import DIAGONAL, Dtype, KernelEstimator, Ridge
+
+
+class KernelRegressor(RegressorMixin, KernelEstimator):
+    """Real targets by kernel regression with an infinitely wide network.
+
+    The mean of the targets is taken off and added again. With ``get="nngp"`` the prediction is the
+    posterior of the Gaussian process that the random network is; with ``get="ntk"`` the mean and
+    the standard deviation of networks that are trained from random weights, for a time ``time`` or
+    until convergence.
+
+    Args:
+        kernel: as for :class:`KernelClassifier`.
+        get: ``"nngp"`` or ``"ntk"``; ``None`` for the kernel's own choice.
+        ridge: as for :class:`KernelClassifier`.
+        time: with ``get="ntk"``, how long networks are trained, in units in which the slowest
+            direction of the loss ``‖f − Y‖² / 2nC`` falls by the factor ``exp(−t w / nC)``, w its
+            eigenvalue of the NTK; ``None`` for convergence.
+        dtype: as for :class:`KernelClassifier`.
+        n_reference: likewise.
+        reference_seed: chooses them.
+
+    Attributes:
+        offset_: mean of the training targets, shape ``(C,)``.
+
+    Others as for :class:`KernelEstimator`; ``loo_`` holds targets without the offset, and is that
+    of training until convergence.
+
+    Reference:
+        Lee et al., ICLR 2018, section 2.2, and NeurIPS 2019, section 2.4.
+    """
+
+    def __init__(
+        self,
+        kernel: KernelFunction | None = None,
+        *,
+        get: Get | None = None,
+        ridge: Ridge = 1e-4,
+        time: float | None = None,
+        dtype: Dtype | None = None,
+        n_reference: int = 32,
+        reference_seed: int = 0,
+    ) -> None:
+        super().__init__(
+            kernel,
+            get=get,
+            ridge=ridge,
+            dtype=dtype,
+            n_reference=n_reference,
+            reference_seed=reference_seed,
+        )
+        self.time = time
+
+    def fit(self, X: Any, y: Any) -> KernelRegressor:
+        """Fit to images and targets, ``(n,)`` or ``(n, C)``.
+
+        Raises:
+            ConfigurationError: an option is out of its range.
+            DataError: images or targets are not usable.
+            NotPositiveDefiniteError: the kernel is not positive semi-definite beyond rounding.
+        """
+        self._ridges()
+        if self.time is not None and (self.get != "ntk" or not 0 <= self.time < float("inf")):
+            raise ConfigurationError(
+                f"time={self.time!r} with get={self.get!r}: expected a number >= 0 with get='ntk', "
+                "or None for training until convergence"
+            )
+        x, targets = self._examples(X, y, multi_output=True, y_numeric=True)
+        targets = np.asarray(targets, np.float64)
+        self._flat = targets.ndim == 1
+        targets = targets[:, None] if self._flat else targets
+        self.offset_ = targets.mean(axis=0)
+        self._targets = targets - self.offset_
+        self._regress(x, self._targets)
+        self._tangent = None
+        return self
+
+    def predict(self, X: Any, return_std: bool = False) -> Any:
+        """The mean, and the standard deviation if it is asked for.
+
+        Args:
+            X: images.
+            return_std: whether to return the deviation as well: of the network's value, without
+                noise. With ``get="ntk"`` it needs the NNGP too, which ``fit`` then has computed.
+
+        Returns:
+            ``(n,)`` or ``(n, C)`` as the targets were, and the deviation, ``(n,)``.
+        """
+        kernels, images = self._cross(X)
+        if self.time is None and not return_std:
+            return self._shaped(self._matrix(kernels) @ self.dual_coef_)
+        posterior = self._posterior(kernels, images)
+        mean = self._shaped(posterior.mean)
+        return (mean, posterior.deviation) if return_std else mean
+
+    def __sklearn_tags__(self) -> Any:
+        """Several targets are taken as well."""
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
+    def _names(self) -> Get | tuple[Get, ...] | None:
+        both: tuple[Get, ...] = ("nngp", "ntk")
+        return both if self.get == "ntk" else self.get
+
+    def _shaped(self, values: np.ndarray) -> np.ndarray:
+        values = values + self.offset_
+        return values[:, 0] if self._flat else values
+
+    def _posterior(self, kernels: Any, images: np.ndarray) -> Posterior:
+        if self.get is None:
+            raise ConfigurationError(
+                "return_std with get=None: say whose deviation, get='nngp' for the Gaussian "
+                "process, get='ntk' for trained networks"
+            )
+        if self.get == "nngp":
+            return gp_posterior(
+                self._factor, self._targets, self._matrix(kernels), self._diagonal(images)
+            )
+        gram, cross = cast(Kernels, self._gram), cast(Kernels, kernels)
+        if self._tangent is None:
+            self._tangent = decompose(gram.ntk)
+        return ensemble_posterior(
+            self._tangent,
+            self._targets,
+            self.ridge_,
+            T_cross=cross.ntk,
+            K=gram.nngp,
+            K_cross=cross.nngp,
+            K_diagonal=self._diagonal(images),
+            time=self.time,
+        )
+
+    def _diagonal(self, images: np.ndarray) -> np.ndarray:
+        """The NNGP of each image with itself, from small matrices."""
+        parts = [images[start : start + DIAGONAL] for start in range(0, len(images), DIAGONAL)]
+        with self._precision():
+            return np.concatenate([np.diag(self.kernel_(part, get="nngp")) for part in parts])
