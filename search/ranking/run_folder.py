@@ -11,14 +11,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kernas.comparison import first_difference
 from kernas.errors import RunFolderError
-
-from .lock import exclusive
+from kernas.locks import exclusive
 
 CONFIG, RESULTS, LOCK = "config.json", "results.jsonl", "run.lock"
 
@@ -97,14 +97,21 @@ def open_run(
         raise RunFolderError(
             f"cannot make the run folder {path} ({error.strerror}); choose another output folder"
         ) from None
-    with exclusive(path / LOCK):
+    with ExitStack() as stack:
         folder = RunFolder(path)
         try:
-            _prepare(folder, config, resume)
+            held = stack.enter_context(exclusive(path / LOCK))
+            if held:
+                _prepare(folder, config, resume)
         except OSError as error:
             raise RunFolderError(
                 f"cannot write in {path} ({error.strerror}); choose another output folder"
             ) from None
+        if not held:
+            raise RunFolderError(
+                f"another process is writing in {path}; wait for it, or choose another output "
+                "folder"
+            )
         yield folder
 
 
@@ -148,26 +155,3 @@ def _drop_cut_line(results: Path) -> None:
             file.truncate(complete)
             file.flush()
             os.fsync(file.fileno())
-
-
-def first_difference(there: Any, here: Any, field: str = "") -> tuple[str, str, str] | None:
-    """The first field, in the order of ``here``, in which two JSON values differ.
-
-    Returns:
-        ``(dotted name, value there, value here)``, the values as short JSON, or ``None``.
-    """
-    if isinstance(there, dict) and isinstance(here, dict):
-        for key in [*here, *(key for key in there if key not in here)]:
-            name = f"{field}.{key}" if field else key
-            if key not in there or key not in here:
-                return name, _short(there.get(key)), _short(here.get(key))
-            found = first_difference(there[key], here[key], name)
-            if found is not None:
-                return found
-        return None
-    return None if there == here else (field, _short(there), _short(here))
-
-
-def _short(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 60 else f"{text[:57]}…"

@@ -3,12 +3,14 @@
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from kernas.comparison import first_difference
 from kernas.errors import RunFolderError
-from kernas.search.ranking.lock import exclusive
-from kernas.search.ranking.run_folder import first_difference, open_run
+from kernas.locks import exclusive
+from kernas.search.ranking.run_folder import open_run
 
 CONFIG = {"options": {"seed": 0, "dataset": "digits"}, "scores": {"nngp:evidence": {"ridge": 0.01}}}
 
@@ -126,7 +128,7 @@ def test_one_writer_at_a_time(tmp_path):
 def test_the_lock_of_a_killed_process_is_free(tmp_path):
     code = (
         "import sys, pathlib\n"
-        "from kernas.search.ranking.lock import exclusive\n"
+        "from kernas.locks import exclusive\n"
         "with exclusive(pathlib.Path(sys.argv[1])):\n"
         "    print('held', flush=True)\n"
         "    sys.stdin.read()\n"
@@ -138,12 +140,21 @@ def test_the_lock_of_a_killed_process_is_free(tmp_path):
     with holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"held\n"
-        with pytest.raises(RunFolderError, match="another process"), exclusive(lock):
-            pass
+        with exclusive(lock) as held:
+            assert not held
         holder.kill()
         holder.wait()
-    with exclusive(lock):
-        pass
+    with exclusive(lock) as held:
+        assert held
+
+
+def test_who_waits_for_a_lock_gets_it(tmp_path):
+    with ThreadPoolExecutor(1) as pool:
+        with exclusive(tmp_path / "lock") as held:
+            waiting = pool.submit(lambda: exclusive(tmp_path / "lock", wait=True).__enter__())
+            assert held
+            assert not waiting.done()
+        assert waiting.result()
 
 
 def test_first_difference():
