@@ -48,6 +48,11 @@ from .engine import Blocking as Blocking
 from .engine import KernelPlan as KernelPlan
 from .finite import EmpiricalKernel as EmpiricalKernel
 from .finite import finite_network as finite_network
+from .gram import GramEstimate as GramEstimate
+from .gram import GramStore as GramStore
+from .gram import TileFault as TileFault
+from .gram import compute_gram as compute_gram
+from .gram import estimate_gram as estimate_gram
 from .interface import KernelFunction as KernelFunction
 from .interface import Kernels as Kernels
 from .kernel import NeuralKernel as NeuralKernel

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
@@ -104,6 +105,11 @@ class PreparedImages:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the images and of what was computed of each."""
+        return self.images.nbytes
 
     @property
     def recorded(self) -> Images:
@@ -446,6 +452,30 @@ class NeuralKernel:
         statistics = None if self._bound is None else self._bound.statistics
         tile = self._tiles(program, statistics, tangent)
         return kernel_plan(program, self._blocking(program, tangent), tile, with_tangent=tangent)
+
+    def identity(self) -> dict[str, Any]:
+        """Which function of images this is, as JSON values; beside it, :meth:`settings`.
+
+        Returns:
+            ``kernels``, their names; ``architecture``, its ``hash`` and its ``nodes``; ``bound``,
+            of a network that normalises over a batch the ``n_reference`` images, the ``seed`` of
+            their draw and their ``sha256``, ``None`` of others and before :meth:`bind`.
+        """
+        bound = None
+        if self.needs_bind and self._bound is not None:
+            bound = {
+                "n_reference": self._bound.n_reference,
+                "seed": self._bound.seed,
+                "sha256": self._bound.reference_sha256,
+            }
+        return {
+            "kernels": list(names_of(self.get)),
+            "architecture": {
+                "hash": self.architecture.hash,
+                **json.loads(self.architecture.to_json()),
+            },
+            "bound": bound,
+        }
 
     def settings(self, image_shape: Sequence[int]) -> dict[str, Any]:
         """What decides the last digits of a result, for a record beside it.

@@ -72,6 +72,12 @@ class Images:
         return Images, (np.asarray(self.pixels), records, self.met)
 
     @property
+    def nbytes(self) -> int:
+        """Bytes of the images and of their records."""
+        met = () if self.met is None else (self.met.alone, self.met.reference)
+        return sum(part.nbytes for part in (self.pixels, *self.records.values(), *met))
+
+    @property
     def side(self) -> Side:
         """All images as one side of a block."""
         records = {index: jnp.asarray(record) for index, record in self.records.items()}

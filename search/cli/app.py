@@ -14,13 +14,14 @@ from kernas.errors import (
     ArchitectureError,
     ConfigurationError,
     DataError,
+    GramStoreError,
     KernasError,
     RunFolderError,
 )
 
-from .options import ExplainOptions, PlanOptions, RankOptions
+from .options import ExplainOptions, GramOptions, PlanOptions, RankOptions
 
-BAD_INPUT = (ArchitectureError, ConfigurationError, DataError, RunFolderError)
+BAD_INPUT = (ArchitectureError, ConfigurationError, DataError, GramStoreError, RunFolderError)
 
 DESCRIPTION = """Rank neural architectures by the exact kernels of their infinitely wide networks.
 
@@ -30,6 +31,7 @@ Examples:
   kernas rank --dataset cifar10 --truth nasbench201 --sample 100 --output runs/cifar
   kernas rank --dataset cifar10 --truth nasbench201 --sample 100 --output runs/cifar --resume
   kernas rank --architectures cells.txt network.json --json
+  kernas gram --architecture network.json --n 1000 --store grams/digits
   kernas explain network.json --image-size 32
   kernas plan network.json --image-size 32
   kernas rank --help
@@ -60,6 +62,10 @@ def run(arguments: list[str]) -> int:
             from .explain_command import run_explain
 
             return run_explain(options)
+        if isinstance(options, GramOptions):
+            from .gram_command import run_gram
+
+            return run_gram(options)
         from .rank_command import run_rank
 
         return run_rank(options)
@@ -71,12 +77,13 @@ def run(arguments: list[str]) -> int:
         return 130
 
 
-def parse(arguments: list[str]) -> RankOptions | ExplainOptions:
+def parse(arguments: list[str]) -> RankOptions | GramOptions | ExplainOptions:
     """The options of the subcommand that the arguments name."""
     from tyro.extras import subcommand_cli_from_dict
 
-    commands: dict[str, Callable[..., RankOptions | ExplainOptions]] = {
+    commands: dict[str, Callable[..., RankOptions | GramOptions | ExplainOptions]] = {
         "rank": RankOptions,
+        "gram": GramOptions,
         "explain": ExplainOptions,
         "plan": PlanOptions,
     }

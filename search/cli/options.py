@@ -121,6 +121,92 @@ class RankOptions:
 
 
 @dataclass(frozen=True)
+class GramOptions:
+    """Compute the kernel of all pairs of images into a store that outlives a crash.
+
+    An estimate of time, memory and disk comes first. Killed at any moment, the same command goes on
+    where it stopped; several of them at once share the work. Python reads the store with
+    kernas.kernels.GramStore, and any other reader of zarr reads it too.
+
+    Typical calls:
+      kernas gram --architecture network.json --n 1000 --store grams/digits
+      kernas gram --architecture network.json --dataset cifar10 --image-size 16 --n 4000
+        --get ntk --store grams/cifar --yes
+    """
+
+    architecture: Annotated[str, tyro.conf.arg(metavar="CELL|FILE")]
+    """A cell string, or a .json file written with Architecture.to_json()."""
+
+    store: Annotated[Path, tyro.conf.arg(metavar="PATH")]
+    """The folder of the store, new or begun."""
+
+    dataset: str = "digits"
+    """digits, cifar10, fashion_mnist, or the path of an .npz with x and y."""
+
+    n: Annotated[
+        int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="(default: all but one)")
+    ] = None
+    """Images of the training set."""
+
+    image_size: Annotated[
+        int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="(default: the stored size)")
+    ] = None
+    """Side in pixels that images are resized to by area averaging."""
+
+    standardize: bool = True
+    """Whether to subtract the mean and divide by the deviation of these images. Without it, a
+    store grows: more images of the same seed begin with those that it holds."""
+
+    seed: int = 0
+    """Fixes the images and the reference images."""
+
+    get: Annotated[
+        str, tyro.conf.arg(metavar="NAME,...", help="Comma-separated kernels: nngp, ntk.")
+    ] = "nngp,ntk"
+
+    n_reference: int = 32
+    """Images that batch normalisation has its statistics from."""
+
+    space: Literal["nasbench201"] = "nasbench201"
+    """The search space that cell strings belong to."""
+
+    cells: int = 1
+    """Cells in each of the three stages of the skeleton (published: 5)."""
+
+    center: bool = True
+    """Whether normalisation subtracts the mean, as batch normalisation does."""
+
+    reduction: Literal["residual", "pool"] = "residual"
+    """What halves the image between stages."""
+
+    tile: int = 128
+    """Images on each side of a tile; a crash costs at most one tile."""
+
+    tile_bytes: Annotated[
+        int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="(default: 1 GiB)")
+    ] = None
+    """Bound on the bytes of intermediate results, and of prepared images that are kept."""
+
+    yes: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Begin without asking."""
+
+    json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Print one JSON object and nothing else on stdout."""
+
+    device: Device = "auto"
+    """Where to compute."""
+
+    dtype: Dtype = "float32"
+    """Floating-point type of the kernels."""
+
+    compilation_cache: bool = True
+    """Whether compiled programs are kept in the user's cache folder."""
+
+    quiet: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """No progress bar."""
+
+
+@dataclass(frozen=True)
 class ExplainOptions:
     """Show what the kernel of a network is made of, node by node, and why one is refused.
 

@@ -28,5 +28,9 @@ class RunFolderError(KernasError, RuntimeError):
     """A run folder cannot be written, or belongs to another configuration."""
 
 
+class GramStoreError(KernasError, RuntimeError):
+    """A Gram store cannot be read or written, or holds another kernel or other images."""
+
+
 class MissingDependencyError(KernasError, ImportError):
     """An optional package is not installed, or does not work with the ones that are."""

@@ -1,0 +1,106 @@
+"""`compute_gram`: computes the tiles that a store lacks, beside whoever else does."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+
+from tqdm import tqdm
+
+from kernas.errors import GramStoreError
+from kernas.locks import POLL_SECONDS, exclusive
+
+from ..kernel import NeuralKernel
+from .identity import Source
+from .request import GramRequest, requested
+from .store import LOCKS, GramStore
+from .tiles import TILE_SIDE
+
+
+def compute_gram(
+    kernel: NeuralKernel,
+    x1: Source,
+    x2: Source | None = None,
+    *,
+    store: str | os.PathLike[str],
+    tile_side: int = TILE_SIDE,
+    progress: bool = False,
+) -> GramStore:
+    """The kernel of all pairs of images in a store, of which only what is missing is computed.
+
+    Each tile is written once, whole or not at all. Called again after an interruption, it computes
+    the tiles that are missing or corrupted, and the store ends with the bytes of an undisturbed
+    run. Several processes may call it with one store: no tile is computed twice, a tile whose
+    process died is taken over, and each returns when the store is complete. With more images that
+    begin with the stored ones, the matrix grows: tiles that were full stay.
+
+    Args:
+        kernel: bound, if it normalises over a batch. Its ``get`` says which kernels are stored, its
+            ``tile_bytes`` also bounds the prepared images that are kept.
+        x1: ``(n1, height, width, channels)`` or ``(n1, features)``, or a data set, whose ``info``
+            the store keeps.
+        x2: ``(n2, …)``; ``None`` for ``x1`` itself, of which one triangle of tiles is stored.
+        store: the folder; made if it does not exist.
+        tile_side: images on each side of a tile. An interruption costs at most one tile a process.
+        progress: whether to show a bar with rate and remaining time on stderr.
+
+    Returns:
+        The complete store.
+
+    Raises:
+        GramStoreError: the folder holds another kernel or other images (the message names the
+            field that differs), or cannot be written; finished tiles are kept.
+        ConfigurationError: ``tile_side`` is not positive, or not even one pair fits into the
+            kernel's ``tile_bytes``.
+        UnboundKernelError, ArchitectureError: as for a call of the kernel.
+        DataError: also a kernel that is NaN.
+    """
+    request = requested(kernel, x1, x2, store, tile_side)
+    found = request.opened()
+    try:
+        _fill(found, request, progress)
+    except OSError as error:
+        raise GramStoreError(
+            f"cannot write in {found.path} ({error.strerror}); finished tiles are kept: make room, "
+            "and do the same again"
+        ) from None
+    return found
+
+
+def _fill(store: GramStore, request: GramRequest, progress: bool) -> None:
+    grid = store.grid()
+    missing = [tile for tile in grid if not store.holds(tile)]
+    pairs = sum(tile.pairs for tile in grid)
+    with tqdm(
+        total=pairs,
+        initial=pairs - sum(tile.pairs for tile in missing),
+        desc="gram",
+        unit="pair",
+        unit_scale=True,
+        file=sys.stderr,
+        disable=not progress,
+        dynamic_ncols=True,
+    ) as bar:
+        while missing:
+            busy = []
+            for tile in missing:
+                with exclusive(store.lock(tile)) as held:
+                    if not held:
+                        busy.append(tile)
+                        continue
+                    if not store.holds(tile):  # another process may have been faster
+                        store.write(tile, request.computed(tile))
+                bar.update(tile.pairs)
+            if len(busy) == len(missing):
+                time.sleep(POLL_SECONDS)
+            missing = busy
+    _drop_locks(store)
+
+
+def _drop_locks(store: GramStore) -> None:
+    """Remove the locks of tiles, which nobody needs any more: every tile is there."""
+    for lock in (store.path / LOCKS).glob("[0-9]*"):
+        with contextlib.suppress(PermissionError):  # on Windows: of who is still looking at it
+            lock.unlink(missing_ok=True)

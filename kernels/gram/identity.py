@@ -1,0 +1,109 @@
+"""What a store holds, as JSON values: two matrices that could differ in a bit never share one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import Any
+
+import jax
+import numpy as np
+
+from kernas import __version__
+
+from ..data import Dataset
+from ..engine import Device
+from ..interface import checked_images
+from ..kernel import NeuralKernel
+
+FORMAT, VERSION = "kernas.gram", 1
+
+SIDES = ("x1", "x2")
+"""The images of the rows and of the columns."""
+
+HASHED_IMAGES = 1024
+"""Images that are converted at a time."""
+
+Identity = dict[str, Any]
+
+Source = Dataset | np.ndarray
+
+
+def images_of(source: Source, name: str) -> np.ndarray:
+    """The images of a data set, or an array of them.
+
+    Raises:
+        DataError: they have NaN or the wrong number of axes.
+    """
+    return checked_images(source.x if isinstance(source, Dataset) else source, name)
+
+
+def fingerprint(x: np.ndarray) -> str:
+    """SHA-256 of images as float64, in hexadecimal, whatever type they are stored in."""
+    digest = hashlib.sha256()
+    for start in range(0, len(x), HASHED_IMAGES):
+        part = np.ascontiguousarray(x[start : start + HASHED_IMAGES], "<f8")
+        digest.update(part.tobytes())
+    return digest.hexdigest()
+
+
+def identity_of(kernel: NeuralKernel, x1: Source, x2: Source | None, *, tile_side: int) -> Identity:
+    """Everything that decides the bytes of a matrix.
+
+    Raises:
+        ConfigurationError: not even one pair of images fits into the kernel's ``tile_bytes``.
+        ArchitectureError: the network does not fit the images.
+    """
+    shape = images_of(x1, "x1").shape[1:]
+    device: Device = jax.local_devices()[0]
+    identity = {
+        "format": FORMAT,
+        "version": VERSION,
+        **kernel.identity(),
+        "x1": _images(x1, "x1"),
+        "x2": None if x2 is None else _images(x2, "x2"),
+        "tile_side": tile_side,
+        "settings": kernel.settings(shape),
+        "device": {"platform": device.platform, "kind": device.device_kind},
+        "versions": {
+            "kernas": __version__,
+            **{name: version(name) for name in ("jax", "jaxlib", "numpy", "zarr")},
+        },
+    }
+    return json.loads(json.dumps(identity))
+
+
+def _images(source: Source, name: str) -> dict[str, Any]:
+    x = images_of(source, name)
+    return {
+        "n": len(x),
+        "shape": list(x.shape[1:]),
+        "sha256": fingerprint(x),
+        "preprocessing": source.info if isinstance(source, Dataset) else None,
+    }
+
+
+def as_far_as(
+    stored: Mapping[str, Any], identity: Identity, sources: Mapping[str, Any]
+) -> Identity:
+    """The identity of a matrix of more images, cut to the first ones that a store holds.
+
+    Args:
+        stored: the store's identity.
+        identity: that of the images at hand.
+        sources: ``x1`` and ``x2``, the images at hand; ``None`` where there are none.
+
+    Returns:
+        What ``stored`` is if these images go on where the stored ones end. How the images were
+        made may name their number, so the first ones' pixels speak for it.
+    """
+    cut = dict(identity)
+    for side in SIDES:
+        there, here = stored.get(side), identity[side]
+        if there and here and there["n"] < here["n"]:
+            first = images_of(sources[side], side)[: there["n"]]
+            known = {"n": there["n"], "preprocessing": there["preprocessing"]}
+            cut[side] = {**here, **known, "sha256": fingerprint(first)}
+    return cut

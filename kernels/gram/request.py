@@ -1,0 +1,166 @@
+"""A matrix that is asked for: its kernel, its images, and which tile is which."""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kernas.errors import ConfigurationError, DataError, GramStoreError
+
+from ..engine import Blocking
+from ..interface import check_equal_shapes, names_of
+from ..kernel import NeuralKernel, PreparedImages
+from .identity import Identity, Source, identity_of, images_of
+from .store import GramStore, check_identity, open_store, stored_identity
+from .tiles import Tile
+
+KEPT_BLOCKS = 2
+"""Blocks of prepared images that are kept whatever they take: the two that meet in a tile."""
+
+
+class PreparedBlocks:
+    """Images in blocks, prepared when a tile needs them; the last ones are kept.
+
+    Args:
+        kernel: what prepares them.
+        x: the images.
+        side: of a block.
+    """
+
+    def __init__(self, kernel: NeuralKernel, x: np.ndarray, side: int) -> None:
+        self._kernel, self._x, self._side = kernel, x, side
+        self._kept: OrderedDict[int, PreparedImages] = OrderedDict()
+
+    def __getitem__(self, index: int) -> PreparedImages:
+        kept = self._kept
+        if index in kept:
+            kept.move_to_end(index)
+        else:
+            start = index * self._side
+            kept[index] = self._kernel.prepare(self._x[start : start + self._side])
+            while len(kept) > KEPT_BLOCKS and self._bytes() > self._kernel.tile_bytes:
+                kept.popitem(last=False)
+        return kept[index]
+
+    def _bytes(self) -> int:
+        return sum(images.nbytes for images in self._kept.values())
+
+
+@dataclass(frozen=True, eq=False)
+class GramRequest:
+    """A matrix and the store that it belongs into.
+
+    Attributes:
+        kernel: with the blocking of the store, if it has begun.
+        x1, x2: the images of the rows and of the columns; ``x2`` is ``None`` for the rows' own.
+        path: of the store.
+        identity: of the matrix.
+        sources: the images as they were given.
+    """
+
+    kernel: NeuralKernel
+    x1: np.ndarray
+    x2: np.ndarray | None
+    path: Path
+    identity: Identity
+    sources: Mapping[str, Any]
+
+    @property
+    def names(self) -> tuple[Any, ...]:
+        """The kernels that are wanted."""
+        return names_of(self.kernel.get)
+
+    @cached_property
+    def rows(self) -> PreparedBlocks:
+        """The images of the rows."""
+        return PreparedBlocks(self.kernel, self.x1, self.identity["tile_side"])
+
+    @cached_property
+    def columns(self) -> PreparedBlocks:
+        """The images of the columns."""
+        if self.x2 is None:
+            return self.rows
+        return PreparedBlocks(self.kernel, self.x2, self.identity["tile_side"])
+
+    def computed(self, tile: Tile) -> dict[str, np.ndarray]:
+        """A tile of all kernels.
+
+        Raises:
+            DataError: a kernel is NaN, which stores keep for what is missing.
+        """
+        columns = None if tile.mirrored else self.columns[tile.column]
+        blocks = self.kernel(self.rows[tile.row], columns, get=self.names)
+        found = {name: getattr(blocks, name) for name in self.names}
+        for name, block in found.items():
+            if np.isnan(block).any():
+                i, j = np.argwhere(np.isnan(block))[0]
+                raise DataError(
+                    f"the {name} of x1[{tile.rows.start + i}] and "
+                    f"{'x1' if self.x2 is None else 'x2'}[{tile.columns.start + j}] is NaN: "
+                    "expected a number; compute in float64, or standardise the images"
+                )
+        return found
+
+    def opened(self) -> GramStore:
+        """The store, made if it does not exist.
+
+        Raises:
+            UnboundKernelError, DataError, ArchitectureError: as for a call of the kernel; nothing
+                is written then.
+            GramStoreError: the folder holds another matrix, or cannot be written.
+        """
+        _ = self.rows[0], self.columns[0]
+        try:
+            return open_store(self.path, self.identity, self.sources)
+        except OSError as error:
+            raise GramStoreError(
+                f"cannot write in {self.path} ({error.strerror}); make room, or choose another "
+                "folder"
+            ) from None
+
+
+def requested(
+    kernel: NeuralKernel,
+    x1: Source,
+    x2: Source | None,
+    store: str | os.PathLike[str],
+    tile_side: int,
+) -> GramRequest:
+    """A matrix that can be computed, and whose store, if there is one, is of this matrix.
+
+    Raises:
+        ConfigurationError: not a :class:`NeuralKernel`, a side that is not positive, or a
+            ``tile_bytes`` below one pair of images.
+        DataError: images that are no images, or whose shapes differ.
+        ArchitectureError: the network does not fit the images.
+        GramStoreError: the store holds another matrix; the message names the field.
+    """
+    if not isinstance(kernel, NeuralKernel):
+        raise ConfigurationError(
+            f"kernel={kernel!r}: expected a NeuralKernel, whose identity a store can keep"
+        )
+    if not isinstance(tile_side, int) or tile_side < 1:
+        raise ConfigurationError(f"tile_side={tile_side!r}: expected a positive number of images")
+    left = images_of(x1, "x1")
+    right = None if x2 is None else images_of(x2, "x2")
+    if right is not None:
+        check_equal_shapes(left.shape[1:], right.shape[1:])
+    path, sources = Path(store), {"x1": x1, "x2": x2}
+    kernel = _with_stored_blocking(kernel, stored_identity(path))
+    identity = identity_of(kernel, x1, x2, tile_side=tile_side)
+    check_identity(path, identity, sources)
+    return GramRequest(kernel, left, right, path, identity, sources)
+
+
+def _with_stored_blocking(kernel: NeuralKernel, stored: Identity | None) -> NeuralKernel:
+    """The kernel cut as the store's tiles are: a measurement may come out differently now."""
+    if stored is None or kernel.blocking is not None or "blocking" not in stored["settings"]:
+        return kernel
+    return replace(kernel, blocking=Blocking(**stored["settings"]["blocking"]))

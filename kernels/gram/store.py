@@ -1,0 +1,307 @@
+"""`GramStore`: a zarr v3 group with one array a kernel and one chunk a tile.
+
+A chunk is written beside its name and moved onto it, which zarr's ``LocalStore`` does, and ends
+with a checksum, which zarr tests whenever it is read. What is not computed yet is NaN, and no
+kernel that is stored is: so a tile is there if it can be read and has no NaN, whatever happened to
+the process that wrote it, and also where the matrix has grown since.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import numpy as np
+import zarr
+from zarr.codecs import Crc32cCodec
+from zarr.storage import LocalStore
+
+from kernas.comparison import first_difference
+from kernas.errors import GramStoreError
+from kernas.locks import exclusive
+
+from ..interface import Kernels
+from .identity import FORMAT, SIDES, VERSION, Identity, as_far_as
+from .tiles import Tile, tiles_of
+
+METADATA, LOCKS = "zarr.json", "locks"
+
+
+@dataclass(frozen=True)
+class TileFault:
+    """A tile that cannot be read.
+
+    Attributes:
+        kernel: ``"nngp"`` or ``"ntk"``.
+        row, column: of the tile, counted in tiles.
+        file: where it is, or ought to be.
+        state: whether it was not computed yet, or its bytes are not those that were written.
+    """
+
+    kernel: str
+    row: int
+    column: int
+    file: Path
+    state: Literal["missing", "corrupted"]
+
+    def __str__(self) -> str:
+        return f"tile ({self.row}, {self.column}) of {self.kernel} is {self.state}: {self.file}"
+
+
+class GramStore:
+    """Kernel matrices on disk, read tile by tile or whole; :func:`compute_gram` makes them.
+
+    The folder is a zarr v3 group, with an array of each kernel that any reader of zarr opens. Of a
+    symmetric matrix only the tiles on and below the diagonal are stored; the others are NaN there.
+
+    Args:
+        path: the folder.
+
+    Raises:
+        GramStoreError: there is no store, or it is of another version of kernas.
+
+    >>> import tempfile, kernas.kernels as kk
+    >>> train, _ = kk.load("digits", n_train=50, n_test=10)
+    >>> kernel = kk.NeuralKernel(kk.serial(kk.Flatten(), kk.Dense(), kk.Relu(), kk.Dense()))
+    >>> path = tempfile.mkdtemp()
+    >>> store = kk.compute_gram(kernel, train, store=path, tile_side=20)
+    >>> store.shape, [block.shape for rows, columns, block in store.tiles("ntk")]
+    ((50, 50), [(20, 20), (20, 20), (20, 20), (10, 20), (10, 20), (10, 10)])
+    >>> kk.GramStore(path)["ntk"].shape
+    (50, 50)
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        identity = stored_identity(self.path)
+        if identity is None:
+            raise GramStoreError(
+                f"no Gram store in {self.path}; compute_gram(kernel, x, store=…) makes one"
+            )
+        self.identity = identity
+        group = zarr.open_group(LocalStore(self.path), mode="r+", zarr_format=3)
+        self._arrays = {name: cast(zarr.Array | None, group.get(name)) for name in self.names}
+
+    def __repr__(self) -> str:
+        return f"GramStore({str(self.path)!r}: {', '.join(self.names)} {self.shape})"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The kernels that are stored."""
+        return tuple(self.identity["kernels"])
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """``(n1, n2)``, of each kernel."""
+        return shape_of(self.identity)
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Of all kernels."""
+        return np.dtype(self.identity["settings"]["dtype"])
+
+    @property
+    def symmetric(self) -> bool:
+        """Whether the columns are the rows, so that one triangle is stored."""
+        return self.identity["x2"] is None
+
+    def grid(self) -> list[Tile]:
+        """The tiles that are stored, in the order in which they are computed."""
+        side = self.identity["tile_side"]
+        return list(tiles_of(self.shape, side, symmetric=self.symmetric))
+
+    def tiles(self, name: str) -> Iterator[tuple[slice, slice, np.ndarray]]:
+        """A kernel's tiles, one in memory at a time.
+
+        Args:
+            name: ``"nngp"`` or ``"ntk"``.
+
+        Yields:
+            Rows, columns and the block ``K[rows, columns]``. Of a symmetric matrix those on the
+            diagonal, whole, and those below: for each of these ``K[columns, rows]`` is the
+            transposed block.
+
+        Raises:
+            GramStoreError: the kernel is not stored, or a tile is missing or corrupted.
+        """
+        if name not in self.names:
+            raise GramStoreError(f"{self.path} holds {' and '.join(self.names)}, not {name!r}")
+        for tile in sorted(self.grid(), key=lambda tile: (tile.row, tile.column)):
+            block = self._block(name, tile)
+            if isinstance(block, TileFault):
+                raise GramStoreError(f"{block}; the same compute_gram computes it")
+            yield tile.rows, tile.columns, block
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        """A whole kernel in memory, ``(n1, n2)``.
+
+        Raises:
+            GramStoreError: the kernel is not stored, or a tile is missing or corrupted.
+        """
+        whole = np.empty(self.shape, self.dtype)
+        for rows, columns, block in self.tiles(name):
+            whole[rows, columns] = block
+            if self.symmetric:
+                whole[columns, rows] = block.T
+        return whole
+
+    def kernels(self) -> Kernels:
+        """All kernels in memory; ``None`` for one that is not stored.
+
+        Raises:
+            GramStoreError: a tile is missing or corrupted.
+        """
+        found = {name: self[name] for name in self.names}
+        return Kernels(found.get("nngp"), found.get("ntk"))
+
+    def verify(self) -> list[TileFault]:
+        """The tiles that are missing or corrupted; reads every tile. Empty for a whole store."""
+        return self.faults(self.grid())
+
+    def faults(self, tiles: Iterable[Tile]) -> list[TileFault]:
+        """Those of some tiles, by row and column, that are missing or corrupted."""
+        return [
+            block
+            for tile in sorted(tiles, key=lambda tile: (tile.row, tile.column))
+            for name in self.names
+            if isinstance(block := self._block(name, tile), TileFault)
+        ]
+
+    def holds(self, tile: Tile) -> bool:
+        """Whether a tile of all kernels is there and sound."""
+        return all(isinstance(self._block(name, tile), np.ndarray) for name in self.names)
+
+    def write(self, tile: Tile, kernels: Mapping[str, np.ndarray]) -> None:
+        """Put a tile of all kernels in place; for its one writer, who holds :meth:`lock`.
+
+        Raises:
+            OSError: a file cannot be written; no part of it is left.
+        """
+        for name in self.names:
+            file = self._file(name, tile)
+            for left in file.parent.glob(f"{file.name}.*.partial"):  # of a writer that was killed
+                left.unlink()
+            array = self._arrays[name]
+            assert array is not None
+            array[tile.rows, tile.columns] = kernels[name]
+
+    def lock(self, tile: Tile) -> Path:
+        """The file that the one who computes a tile locks."""
+        return self.path / LOCKS / f"{tile.row}-{tile.column}"
+
+    def _block(self, name: str, tile: Tile) -> np.ndarray | TileFault:
+        array, state = self._arrays[name], "missing"
+        if array is not None:  # there is none where the store was left while it was made
+            try:
+                block = np.asarray(array[tile.rows, tile.columns])
+            except ValueError:  # the checksum, or a length that is none of a tile's
+                state = "corrupted"
+            else:
+                if block.shape == tile.shape and not np.isnan(block).any():
+                    return block
+        return TileFault(name, tile.row, tile.column, self._file(name, tile), state)
+
+    def _file(self, name: str, tile: Tile) -> Path:
+        """Where zarr's default encoding of chunks puts a tile."""
+        return self.path / name / "c" / str(tile.row) / str(tile.column)
+
+
+def shape_of(identity: Identity) -> tuple[int, int]:
+    """``(n1, n2)`` of the matrix that an identity describes."""
+    rows, columns = (identity[side] for side in SIDES)
+    return rows["n"], (columns or rows)["n"]
+
+
+def stored_identity(path: Path) -> Identity | None:
+    """What the store in a folder holds; ``None`` if there is nothing yet.
+
+    Raises:
+        GramStoreError: the folder is something else, or of another version of the format.
+    """
+    if not (path / METADATA).exists():
+        found = [path.name] if path.is_file() else [entry.name for entry in path.glob("*")]
+        if any(name != LOCKS and not name.startswith("zarr.") for name in found):
+            raise GramStoreError(f"{path} is not a Gram store; choose another folder")
+        return None
+    try:
+        group = zarr.open_group(LocalStore(path), mode="r", zarr_format=3)
+    except (OSError, ValueError, TypeError) as error:
+        raise GramStoreError(
+            f"{path / METADATA} cannot be read ({error}); choose another folder"
+        ) from None
+    identity = dict(group.attrs)
+    made_by = identity.get("format"), identity.get("version")
+    if made_by != (FORMAT, VERSION):
+        raise GramStoreError(
+            f"{path} is a zarr group of format {made_by[0]!r} and version {made_by[1]!r}, not a "
+            f"Gram store of version {VERSION}; choose another folder"
+        )
+    return identity
+
+
+def check_identity(path: Path, identity: Identity, sources: Mapping[str, Any]) -> None:
+    """Refuse a folder that holds another matrix, unless it is the beginning of this one.
+
+    Args:
+        path: of the store, which need not exist.
+        identity: of the matrix that is wanted.
+        sources: its images, ``x1`` and ``x2``.
+
+    Raises:
+        GramStoreError: the message names the first field that differs.
+    """
+    stored = stored_identity(path)
+    if stored is None:
+        return
+    difference = first_difference(stored, as_far_as(stored, identity, sources))
+    if difference is not None:
+        field, there, here = difference
+        raise GramStoreError(
+            f"{path} holds another matrix: {field} is {there} there and {here} here; choose "
+            "another folder, or give the same kernel, images and settings"
+        )
+
+
+def open_store(path: Path, identity: Identity, sources: Mapping[str, Any]) -> GramStore:
+    """The store of a matrix: made, grown to more images, or as it is.
+
+    Raises:
+        GramStoreError: the folder holds another matrix.
+        OSError: it cannot be written.
+    """
+    check_identity(path, identity, sources)
+    (path / LOCKS).mkdir(parents=True, exist_ok=True)
+    with exclusive(path / LOCKS / "store", wait=True):
+        check_identity(path, identity, sources)  # another process may have made it meanwhile
+        for pattern in ("zarr.*.partial", "*/zarr.*.partial"):
+            for left in path.glob(pattern):
+                left.unlink()
+        group = zarr.open_group(
+            LocalStore(path), mode="a", zarr_format=3, attributes=dict(identity)
+        )
+        if dict(group.attrs) != identity:
+            group.attrs.put(identity)
+        for name in identity["kernels"]:
+            _settle(group, name, identity)
+    return GramStore(path)
+
+
+def _settle(group: zarr.Group, name: str, identity: Identity) -> None:
+    """Make the array of a kernel, or give it the shape that the identity says."""
+    array, shape = group.get(name), shape_of(identity)
+    if isinstance(array, zarr.Array):
+        if array.shape != shape:
+            array.resize(shape)
+        return
+    side = identity["tile_side"]
+    group.create_array(
+        name,
+        shape=shape,
+        chunks=(side, side),
+        dtype=identity["settings"]["dtype"],
+        fill_value=float("nan"),
+        compressors=[Crc32cCodec()],  # and none that compresses: digits of kernels do not repeat
+    )

@@ -1,0 +1,55 @@
+"""How a matrix is cut into square tiles, and in which order they are computed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+TILE_SIDE = 128
+"""Images on each side of a tile unless the user says otherwise."""
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A square part of a matrix; at its last rows and columns perhaps a smaller one.
+
+    Attributes:
+        row, column: its place among the tiles.
+        rows, columns: the images that meet.
+        mirrored: whether it lies on the diagonal of a symmetric matrix.
+    """
+
+    row: int
+    column: int
+    rows: slice
+    columns: slice
+    mirrored: bool
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Images on the left and on the right."""
+        return self.rows.stop - self.rows.start, self.columns.stop - self.columns.start
+
+    @property
+    def pairs(self) -> int:
+        """Pairs of images that are computed for it."""
+        left, right = self.shape
+        return left * (left + 1) // 2 if self.mirrored else left * right
+
+
+def parts(length: int, side: int) -> list[slice]:
+    """``range(length)`` in parts of ``side``, the last one perhaps smaller."""
+    return [slice(start, min(start + side, length)) for start in range(0, length, side)]
+
+
+def tiles_of(shape: tuple[int, int], side: int, *, symmetric: bool) -> Iterator[Tile]:
+    """The tiles of a matrix, of a symmetric one those on and below the diagonal.
+
+    Row by row, to and fro: where a row begins, the columns of the row before it ended, so that
+    what was prepared of their images is likely to be there still.
+    """
+    columns = parts(shape[1], side)
+    for row, rows in enumerate(parts(shape[0], side)):
+        met = list(enumerate(columns[: row + 1] if symmetric else columns))
+        for column, part in met if row % 2 == 0 else reversed(met):
+            yield Tile(row, column, rows, part, symmetric and row == column)
