@@ -3,6 +3,7 @@
 if __name__ == "kernels":
     raise ImportError("import kernas.kernels")
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from .adapter import as_kernel as as_kernel
@@ -48,11 +49,6 @@ from .engine import Blocking as Blocking
 from .engine import KernelPlan as KernelPlan
 from .finite import EmpiricalKernel as EmpiricalKernel
 from .finite import finite_network as finite_network
-from .gram import GramEstimate as GramEstimate
-from .gram import GramStore as GramStore
-from .gram import TileFault as TileFault
-from .gram import compute_gram as compute_gram
-from .gram import estimate_gram as estimate_gram
 from .interface import KernelFunction as KernelFunction
 from .interface import Kernels as Kernels
 from .kernel import NeuralKernel as NeuralKernel
@@ -68,14 +64,26 @@ if TYPE_CHECKING:
     from .estimators import KernelClassifier as KernelClassifier
     from .estimators import KernelRegressor as KernelRegressor
     from .estimators import SklearnKernel as SklearnKernel
+    from .gram import GramEstimate as GramEstimate
+    from .gram import GramStore as GramStore
+    from .gram import TileFault as TileFault
+    from .gram import compute_gram as compute_gram
+    from .gram import estimate_gram as estimate_gram
 
-_ESTIMATORS = ("KernelClassifier", "KernelRegressor", "SklearnKernel")
-"""Loaded when they are first used: importing scikit-learn takes a second."""
+_ROOMS = {
+    "estimators": ("KernelClassifier", "KernelRegressor", "SklearnKernel"),
+    "gram": ("GramEstimate", "GramStore", "TileFault", "compute_gram", "estimate_gram"),
+}
+"""Loaded when they are first used: scikit-learn and zarr take a second to import."""
+
+_HOME = {name: room for room, names in _ROOMS.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _ESTIMATORS:
+    if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from . import estimators
+    return getattr(import_module(f".{_HOME[name]}", __name__), name)
 
-    return getattr(estimators, name)
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME})

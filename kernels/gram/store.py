@@ -127,13 +127,23 @@ class GramStore:
         Raises:
             GramStoreError: the kernel is not stored, or a tile is missing or corrupted.
         """
-        if name not in self.names:
-            raise GramStoreError(f"{self.path} holds {' and '.join(self.names)}, not {name!r}")
+        self._check_name(name)
         for tile in sorted(self.grid(), key=lambda tile: (tile.row, tile.column)):
-            block = self._block(name, tile)
-            if isinstance(block, TileFault):
-                raise GramStoreError(f"{block}; the same compute_gram computes it")
-            yield tile.rows, tile.columns, block
+            yield tile.rows, tile.columns, self.block(name, tile)
+
+    def gram(self, name: str) -> StoredGram:
+        """A symmetric kernel as solvers read it, in parts: see ``conjugate_gradients``.
+
+        Raises:
+            GramStoreError: the kernel is not stored, or its columns are not its rows.
+        """
+        self._check_name(name)
+        if not self.symmetric:
+            raise GramStoreError(
+                f"{self.path} holds a kernel between two sets of images, {self.shape}: expected "
+                "one of images with themselves; compute_gram(kernel, x) makes it"
+            )
+        return StoredGram(self, name)
 
     def __getitem__(self, name: str) -> np.ndarray:
         """A whole kernel in memory, ``(n1, n2)``.
@@ -188,6 +198,21 @@ class GramStore:
             assert array is not None
             array[tile.rows, tile.columns] = kernels[name]
 
+    def _check_name(self, name: str) -> None:
+        if name not in self.names:
+            raise GramStoreError(f"{self.path} holds {' and '.join(self.names)}, not {name!r}")
+
+    def block(self, name: str, tile: Tile) -> np.ndarray:
+        """One tile of a kernel.
+
+        Raises:
+            GramStoreError: it is missing or corrupted.
+        """
+        found = self._block(name, tile)
+        if isinstance(found, TileFault):
+            raise GramStoreError(f"{found}; the same compute_gram computes it")
+        return found
+
     def lock(self, tile: Tile) -> Path:
         """The file that the one who computes a tile locks."""
         return self.path / LOCKS / f"{tile.row}-{tile.column}"
@@ -207,6 +232,43 @@ class GramStore:
     def _file(self, name: str, tile: Tile) -> Path:
         """Where zarr's default encoding of chunks puts a tile."""
         return self.path / name / "c" / str(tile.row) / str(tile.column)
+
+
+@dataclass(frozen=True)
+class StoredGram:
+    """A symmetric kernel of a store in parts, one tile in memory at a time.
+
+    Args:
+        store: that holds it.
+        name: ``"nngp"`` or ``"ntk"``.
+    """
+
+    store: GramStore
+    name: str
+
+    def __len__(self) -> int:
+        """The number n of images."""
+        return self.store.shape[0]
+
+    def tiles(self) -> Iterator[tuple[slice, slice, np.ndarray]]:
+        """See :meth:`GramStore.tiles`."""
+        return self.store.tiles(self.name)
+
+    def diagonal(self) -> np.ndarray:
+        """The kernel of each image with itself, shape ``(n,)``."""
+        tiles = (tile for tile in self.store.grid() if tile.mirrored)
+        return np.concatenate([np.diag(self.store.block(self.name, tile)) for tile in tiles])
+
+    def column(self, index: int) -> np.ndarray:
+        """The kernel of all images with one, shape ``(n,)``."""
+        column = np.empty(len(self), self.store.dtype)
+        for tile in self.store.grid():
+            rows, columns = tile.rows, tile.columns
+            if columns.start <= index < columns.stop:
+                column[rows] = self.store.block(self.name, tile)[:, index - columns.start]
+            elif rows.start <= index < rows.stop:
+                column[columns] = self.store.block(self.name, tile)[index - rows.start]
+        return column
 
 
 def shape_of(identity: Identity) -> tuple[int, int]:
