@@ -42,7 +42,7 @@ RESULT = Path(__file__).with_suffix(".json")
 IMAGES = {8: 48, 16: 16, 32: 5}
 """Images of the Gram matrix by their side."""
 
-LANES = (1, 4, 16, 32)
+LANES = {8: (1, 4, 16, 32), 16: (1, 4, 16), 32: (1, 4)}
 CELLS, REPETITIONS = 2, 5
 WINDOW = kk.Conv(3)
 BLOCKS = {8: 400, 16: 24, 32: 2}
@@ -54,7 +54,7 @@ def networks(side: int) -> dict[str, Any]:
     x = cifar10(IMAGES[side], side)
     pairs = len(x) * (len(x) + 1) // 2
     cells = NasBench201(1, center=False).sample(CELLS, seed=SEED)
-    ways = {f"stream, {lanes}": kk.Blocking("stream", lanes) for lanes in LANES}
+    ways = {f"stream, {lanes}": kk.Blocking("stream", lanes) for lanes in LANES[side]}
     ways |= {"planes": kk.Blocking("planes", 16), "whole": kk.Blocking("whole")}
     found: dict[str, list[float]] = {name: [] for name in ways}
     compiling: dict[str, list[float]] = {name: [] for name in ways}
@@ -113,7 +113,7 @@ def windows(side: int) -> dict[str, Any]:
         return window_mean(WINDOW, x, (side, side), (side, side))
 
     result: dict[str, Any] = {}
-    for lanes in LANES:
+    for lanes in LANES[side]:
         repeated = max(1, BLOCKS[side] * 16 // lanes)
         x = np.random.default_rng(SEED).random((side, side, side, side, lanes), np.float32)
         x = jnp.asarray(x + 1j * x[::-1])
