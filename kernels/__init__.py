@@ -3,8 +3,9 @@
 if __name__ == "kernels":
     raise ImportError("import kernas.kernels")
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from kernas.lazily import lazy_names
 
 from .adapter import as_kernel as as_kernel
 from .architecture import Abs as Abs
@@ -76,14 +77,4 @@ _ROOMS = {
 }
 """Loaded when they are first used: scikit-learn and zarr take a second to import."""
 
-_HOME = {name: room for room, names in _ROOMS.items() for name in names}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{_HOME[name]}", __name__), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOME})
+__getattr__, __dir__ = lazy_names(__name__, globals(), _ROOMS)

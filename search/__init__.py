@@ -7,8 +7,9 @@ device and show its help before JAX is imported.
 if __name__ == "search":
     raise ImportError("import kernas.search")
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from kernas.lazily import lazy_names
 
 if TYPE_CHECKING:
     from .pipeline import rank as rank
@@ -50,14 +51,5 @@ _ROOMS = {
     "spaces": ("Candidate", "NasBench201", "Space", "read_candidates"),
     "truth": ("Truth", "load_truth"),
 }
-_HOME = {name: room for room, names in _ROOMS.items() for name in names}
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{_HOME[name]}", __name__), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOME})
+__getattr__, __dir__ = lazy_names(__name__, globals(), _ROOMS)
