@@ -42,9 +42,7 @@ def curve():
     return x[:12], np.sin(x[:12, 0]), x[12:]
 
 
-@parametrize_with_checks(
-    [KernelClassifier(), KernelRegressor(get="ntk"), KernelRegressor(get="nngp", ridge="evidence")]
-)
+@parametrize_with_checks([KernelClassifier(), KernelRegressor(get="ntk")])
 def test_scikit_learns_checks(estimator, check):
     with warnings.catch_warnings():
         # Of checks that are skipped, and of those that warn that they do.

@@ -106,7 +106,7 @@ def test_different_cases_have_different_hashes() -> None:
     assert len(hashes) > 0.8 * len(CASES), layers
 
 
-@settings(deadline=None, max_examples=12)
+@settings(deadline=None, max_examples=6)
 @given(st.sampled_from(sorted(CASES)), st.integers(0, 2**16))
 def test_symmetric_and_positive_semidefinite(case: str, seed: int) -> None:
     with jax.enable_x64(True):
@@ -119,7 +119,7 @@ def test_symmetric_and_positive_semidefinite(case: str, seed: int) -> None:
             assert values[0] > -1e-12 * values[-1]
 
 
-@settings(deadline=None, max_examples=8)
+@settings(deadline=None, max_examples=4)
 @given(st.sampled_from(sorted(CASES)), st.integers(1, 3))
 def test_independent_of_the_size_of_tiles(case: str, side: int) -> None:
     """Seven images never divide evenly into tiles of two or three."""
@@ -152,7 +152,7 @@ SUMS = sorted(
 )
 
 
-@settings(deadline=None, max_examples=8)
+@settings(deadline=None, max_examples=4)
 @given(st.sampled_from(SUMS), st.integers(0, 2**16))
 def test_branches_may_be_permuted(case: str, seed: int) -> None:
     other = permuted(CASES[case], np.random.default_rng(seed))
@@ -187,7 +187,7 @@ IMAGES = sorted(case for case in CASES if len(shape_of(case)) == 3)
 EQUIVARIANT = [case for case in IMAGES if flips(CASES[case], shape_of(case))]
 
 
-@settings(deadline=None, max_examples=12)
+@settings(deadline=None, max_examples=6)
 @given(st.sampled_from(EQUIVARIANT))
 def test_flipping_both_images_changes_nothing(case: str) -> None:
     with jax.enable_x64(True):
