@@ -35,7 +35,16 @@ from typing import Annotated, Any
 import numpy as np
 import tyro
 from fused_loop import fused_loop, operations
-from measuring import alternating, cifar10, environment, network, per_pair, resident_peak, timed
+from measuring import (
+    alternating,
+    cifar10,
+    environment,
+    network,
+    per_pair,
+    report,
+    resident_peak,
+    timed,
+)
 
 import kernas.kernels as kk
 from kernas.kernels.architecture import Layer
@@ -165,9 +174,7 @@ def main(
     }
     result |= environment()
     result["versions"]["neural-tangents"] = version("neural-tangents")
-    print(json.dumps(result))
-    if not quick:
-        RESULT.write_text(json.dumps(result, indent=1) + "\n")
+    report(result, None if quick else RESULT)
 
 
 if __name__ == "__main__":

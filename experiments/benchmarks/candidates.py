@@ -14,7 +14,6 @@ both forms. ``cores`` is the processor time over the time that passed.
 
 from __future__ import annotations
 
-import json
 import statistics
 import time
 from dataclasses import asdict, dataclass
@@ -22,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import tyro
-from measuring import SEED, cifar10, environment, timed
+from measuring import SEED, cifar10, environment, report, timed
 
 import kernas.kernels as kk
 from kernas.kernels.engine import compilations
@@ -101,9 +100,7 @@ def main(quick: bool = False) -> None:
         results.append({**asdict(setting), **forms, "times_rms": ratio})
     result = {"dataset": "cifar10", "n_reference": N_REFERENCE, "settings": results}
     result |= environment()
-    print(json.dumps(result))
-    if not quick:
-        RESULT.write_text(json.dumps(result, indent=1) + "\n")
+    report(result, None if quick else RESULT)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ Needs a C compiler: that of the variable ``CC``, else ``cc``.
 from __future__ import annotations
 
 import ctypes
-import json
 import os
 import platform
 import shlex
@@ -27,7 +26,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 import tyro
-from measuring import alternating, cifar10, environment, per_pair, timed
+from measuring import alternating, cifar10, environment, per_pair, report, timed
 
 import kernas.kernels as kk
 from kernas.errors import MissingDependencyError
@@ -162,9 +161,7 @@ def main(quick: bool = False) -> None:
         quick: small images, to see it work; writes nothing.
     """
     result = measure(8, 2, 2, 2) if quick else measure(32, 5, 4, 7)
-    print(json.dumps(result))
-    if not quick:
-        RESULT.write_text(json.dumps(result, indent=1) + "\n")
+    report(result, None if quick else RESULT)
 
 
 if __name__ == "__main__":

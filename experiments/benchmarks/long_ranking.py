@@ -13,7 +13,6 @@ which compiles.
 
 from __future__ import annotations
 
-import json
 import statistics
 import tempfile
 import time
@@ -22,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import tyro
-from measuring import SEED, environment, resident
+from measuring import SEED, environment, report, resident
 
 import kernas.kernels as kk
 import kernas.search as ks
@@ -83,9 +82,7 @@ def main(quick: bool = False) -> None:
         quick: fewer cells, to see it work; writes nothing.
     """
     result = measure(QUICK_CANDIDATES if quick else CANDIDATES) | environment()
-    print(json.dumps(result))
-    if not quick:
-        RESULT.write_text(json.dumps(result, indent=1) + "\n")
+    report(result, None if quick else RESULT)
 
 
 if __name__ == "__main__":

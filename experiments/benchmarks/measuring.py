@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import statistics
 import sys
@@ -131,6 +132,13 @@ def processor() -> dict[str, Any]:
     name = next((line.split(":")[1].strip() for line in lines if line.startswith("model n")), None)
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {"name": name, "cores": usable}
+
+
+def report(result: dict[str, Any], path: Path | None) -> None:
+    """Print a result as one JSON line, and keep it in a file if there is one to keep it in."""
+    print(json.dumps(result))
+    if path is not None:
+        path.write_text(json.dumps(result, indent=1) + "\n")
 
 
 def environment() -> dict[str, Any]:

@@ -30,7 +30,7 @@ import jax.numpy as jnp
 import numpy as np
 import tyro
 from jax import Array, lax
-from measuring import SEED, alternating, cifar10, environment, timed
+from measuring import SEED, alternating, cifar10, environment, report, timed
 
 import kernas.kernels as kk
 from kernas.kernels.covariance.grids import window_mean
@@ -151,9 +151,7 @@ def main(quick: bool = False) -> None:
     result["windows"] = {side: windows(side) for side in sides}
     result["networks"] = {side: networks(side) for side in sides}
     result |= environment()
-    print(json.dumps(result))
-    if not quick:
-        RESULT.write_text(json.dumps(result, indent=1) + "\n")
+    report(result, None if quick else RESULT)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ images.
 
 from __future__ import annotations
 
-import json
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ from typing import Any
 import jax
 import numpy as np
 import tyro
-from measuring import SEED, environment, peak_live_bytes, timed
+from measuring import SEED, environment, peak_live_bytes, report, timed
 
 import kernas.kernels as kk
 from kernas.kernels.gram.request import requested
@@ -116,9 +115,7 @@ def main(quick: bool = False) -> None:
         "sizes": results,
     }
     result |= environment()
-    print(json.dumps(result))
-    if not quick:
-        RESULT.write_text(json.dumps(result, indent=1) + "\n")
+    report(result, None if quick else RESULT)
 
 
 if __name__ == "__main__":

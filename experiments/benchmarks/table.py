@@ -16,7 +16,6 @@ after that factor.
 
 from __future__ import annotations
 
-import json
 import statistics
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +23,7 @@ from typing import Any
 
 import numpy as np
 import tyro
-from measuring import alternating, cifar10, environment, network, per_pair, timed
+from measuring import alternating, cifar10, environment, network, per_pair, report, timed
 
 import kernas.kernels as kk
 
@@ -94,9 +93,7 @@ def main(quick: bool = False) -> None:
         quick: small images and a small table, to see it work; writes nothing.
     """
     result = measure(QUICK if quick else FULL)
-    print(json.dumps(result))
-    if not quick:
-        RESULT.write_text(json.dumps(result, indent=1) + "\n")
+    report(result, None if quick else RESULT)
 
 
 if __name__ == "__main__":

@@ -276,6 +276,7 @@ def bind(
     others = images if centred else _some(images, np.arange(0))
     records = _Records(
         layout,
+        layout.encoded,
         layout.table(others, len(others)),
         layout.shared(NO_CONSTANTS),
         _with_each_other(count, lanes, mirrored=mirrored)
@@ -318,6 +319,7 @@ def prepare(
     workers = local_workers()[: tile.workers]
     records = _Records(
         layout,
+        layout.encoded,
         layout.table(others, len(others)),
         layout.shared(constants),
         _with_others(tile.chunk, len(others), tile.columns),
@@ -350,6 +352,7 @@ class _Records:
 
     Attributes:
         layout: of the program that records.
+        encoded: its stream.
         reference: the reference images, perhaps none.
         shared: of ``Normalize``.
         pairs: of each part of the images.
@@ -358,6 +361,7 @@ class _Records:
     """
 
     layout: _Layout
+    encoded: Encoded
     reference: Table
     shared: Shared
     pairs: Meetings
@@ -366,8 +370,9 @@ class _Records:
 
     def on(self, device: Device) -> _Records:
         """The same with what is the same for all images on a device."""
-        reference, shared, pairs = jax.device_put((self.reference, self.shared, self.pairs), device)
-        return replace(self, reference=reference, shared=shared, pairs=pairs)
+        same = self.encoded, self.reference, self.shared, self.pairs
+        encoded, reference, shared, pairs = jax.device_put(same, device)
+        return replace(self, encoded=encoded, reference=reference, shared=shared, pairs=pairs)
 
     def of(self, images: Images, most: int, device: Device) -> tuple[Images, Constants]:
         """Images with their records, and what was recorded of all of them together.
@@ -380,7 +385,8 @@ class _Records:
         layout, n, size = self.layout, len(images), len(self.pairs.alone)
         results = run_records(
             layout.instructions,
-            *jax.device_put((layout.encoded, layout.table(images, most * size)), device),
+            self.encoded,
+            jax.device_put(layout.table(images, most * size), device),
             self.reference,
             self.shared,
             self.pairs,

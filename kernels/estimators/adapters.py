@@ -10,6 +10,7 @@ from sklearn.gaussian_process.kernels import Kernel
 from kernas.errors import ConfigurationError, DataError
 
 from ..interface import Get, KernelFunction
+from .base import diagonal
 
 
 class SklearnKernel(Kernel):
@@ -56,8 +57,7 @@ class SklearnKernel(Kernel):
 
     def diag(self, X: Any) -> Any:
         """The kernel of each row with itself."""
-        rows = self._images(X)
-        return np.array([float(self.kernel(row[None], get=self.get)[0, 0]) for row in rows])
+        return diagonal(self.kernel, self._images(X), self.get)
 
     def is_stationary(self) -> Any:
         """Whether it depends on differences only: it does not."""

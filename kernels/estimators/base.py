@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from kernas.errors import ConfigurationError, DataError
 
 from ..architecture import Architecture, Dense, Flatten, Relu, serial
+from ..data.checks import check_images
 from ..interface import Get, KernelFunction, Kernels
 from ..kernel import NeuralKernel
 from ..regression import RIDGES, choose_ridge, decompose, factorise
@@ -26,6 +27,12 @@ Dtype = Literal["float32", "float64"]
 
 DIAGONAL = 16
 """Images whose kernel with themselves is taken from one small matrix."""
+
+
+def diagonal(kernel: KernelFunction, x: np.ndarray, get: Get | None) -> np.ndarray:
+    """The kernel of each image with itself, ``(n,)``, from small matrices."""
+    parts = [x[start : start + DIAGONAL] for start in range(0, len(x), DIAGONAL)]
+    return np.concatenate([np.diag(kernel(part, get=get)) for part in parts])
 
 
 def default_architecture(shape: tuple[int, ...]) -> Architecture:
@@ -92,15 +99,14 @@ class KernelEstimator(BaseEstimator):
         """Checked images, ``(n, features)`` or NHWC, and targets to fit to."""
         found = validate_data(self, x, y, allow_nd=True, ensure_min_samples=2, **options)
         x, targets = cast(tuple[np.ndarray, Any], found)
-        images = _with_channels(x)
+        images = check_images(x, "x")
         self._shape = images.shape[1:]
         return images, targets
 
     def _images(self, x: Any) -> np.ndarray:
         """Checked images to predict at."""
-        images = _with_channels(
-            cast(np.ndarray, validate_data(self, x, allow_nd=True, reset=False))
-        )
+        checked = cast(np.ndarray, validate_data(self, x, allow_nd=True, reset=False))
+        images = check_images(checked, "x")
         if images.shape[1:] != self._shape:
             raise DataError(
                 f"x has images of {images.shape[1:]}, but {type(self).__name__} was fitted to "
@@ -185,14 +191,3 @@ class KernelEstimator(BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
         return tags
-
-
-def _with_channels(x: np.ndarray) -> np.ndarray:
-    """Images with an axis of channels, or vectors as they are."""
-    images = x[..., None] if x.ndim == 3 else x
-    if images.ndim not in (2, 4):
-        raise DataError(
-            f"x has shape {x.shape}: expected (n, features), (n, height, width) or "
-            "(n, height, width, channels)"
-        )
-    return images

@@ -103,10 +103,10 @@ class KernelClassifier(ClassifierMixin, KernelEstimator):
 
 def _temperature(values: np.ndarray, labels: np.ndarray) -> float:
     """T that minimises the mean of ``−log softmax(f / T)`` at the labels."""
+    images = np.arange(len(labels))
 
     def loss(logarithm: float) -> float:
-        return -float(np.mean(log_softmax(values * np.exp(-logarithm), axis=1)[_own, labels]))
+        return -float(np.mean(log_softmax(values * np.exp(-logarithm), axis=1)[images, labels]))
 
-    _own = np.arange(len(labels))
     found = minimize_scalar(loss, bounds=(np.log(1e-4), np.log(1e4)), method="bounded")
     return float(np.exp(found.x))

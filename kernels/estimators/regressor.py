@@ -11,7 +11,7 @@ from kernas.errors import ConfigurationError
 
 from ..interface import Get, KernelFunction, Kernels
 from ..regression import Posterior, decompose, ensemble_posterior, gp_posterior
-from .base import DIAGONAL, Dtype, KernelEstimator, Ridge
+from .base import Dtype, KernelEstimator, Ridge, diagonal
 
 
 class KernelRegressor(RegressorMixin, KernelEstimator):
@@ -126,10 +126,10 @@ class KernelRegressor(RegressorMixin, KernelEstimator):
                 "return_std with get=None: say whose deviation, get='nngp' for the Gaussian "
                 "process, get='ntk' for trained networks"
             )
+        with self._precision():
+            variances = diagonal(self.kernel_, images, "nngp")
         if self.get == "nngp":
-            return gp_posterior(
-                self._factor, self._targets, self._matrix(kernels), self._diagonal(images)
-            )
+            return gp_posterior(self._factor, self._targets, self._matrix(kernels), variances)
         gram, cross = cast(Kernels, self._gram), cast(Kernels, kernels)
         if self._tangent is None:
             self._tangent = decompose(gram.ntk)
@@ -140,12 +140,6 @@ class KernelRegressor(RegressorMixin, KernelEstimator):
             T_cross=cross.ntk,
             K=gram.nngp,
             K_cross=cross.nngp,
-            K_diagonal=self._diagonal(images),
+            K_diagonal=variances,
             time=self.time,
         )
-
-    def _diagonal(self, images: np.ndarray) -> np.ndarray:
-        """The NNGP of each image with itself, from small matrices."""
-        parts = [images[start : start + DIAGONAL] for start in range(0, len(images), DIAGONAL)]
-        with self._precision():
-            return np.concatenate([np.diag(self.kernel_(part, get="nngp")) for part in parts])

@@ -9,6 +9,9 @@ from kernas.errors import ConfigurationError, DataError
 
 from .errors import DegenerateKernelError
 
+ROUNDINGS = 8
+"""Roundings that an entry of a kernel may carry."""
+
 CONSTANT_TOLERANCE = 1e-6
 """A kernel whose entries spread less than this, relative to the largest, is constant.
 
@@ -79,6 +82,13 @@ def check_cross(K_cross: ArrayLike, n: int) -> np.ndarray:
             "image and one column for each training image; evaluate kernel(x_other, x_train)"
         )
     return block
+
+
+def rounding_of(K: ArrayLike) -> float:
+    """``8 ε ‖K‖_F``, ε the precision of K: how far rounding may have moved its eigenvalues."""
+    matrix = np.asarray(K)
+    precision = matrix.dtype if matrix.dtype.kind == "f" else np.float64
+    return ROUNDINGS * float(np.finfo(precision).eps) * float(np.linalg.norm(matrix.astype(float)))
 
 
 def check_ridge(ridge: float) -> float:

@@ -13,11 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.linalg import cho_solve, cholesky, eigvalsh, get_lapack_funcs, solve_triangular
 
-from .checks import check_gram, check_ridge, check_targets
+from .checks import check_gram, check_ridge, check_targets, rounding_of
 from .errors import JitterWarning, NotPositiveDefiniteError
-
-ROUNDINGS = 8
-"""Roundings that an entry of a kernel may carry; see ``CONSTANT_TOLERANCE``."""
 
 LADDER = 10.0 ** np.arange(-14, 0)
 """Jitters that are tried, relative to the mean diagonal, as far as rounding explains them."""
@@ -92,9 +89,7 @@ def factorise(K: ArrayLike, ridge: float) -> Factor:
     factor = _factor(gram, rho)
     if factor is not None:
         return Factor(factor, rho, 0.0, _condition(factor, gram, rho))
-    given = np.asarray(K).dtype
-    epsilon = float(np.finfo(given if given.kind == "f" else np.float64).eps)
-    rounding = ROUNDINGS * epsilon * float(np.linalg.norm(gram))
+    given, rounding = np.asarray(K).dtype, rounding_of(K)
     least = float(eigvalsh(gram, subset_by_index=[0, 0])[0])
     need = max(-2 * least, rounding) / scale
     if least < -rounding:

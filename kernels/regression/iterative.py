@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -25,6 +25,7 @@ Tile = tuple[slice, slice, np.ndarray]
 """Rows, columns and the block of K there."""
 
 
+@runtime_checkable
 class Gram(Protocol):
     """A Gram matrix that is read in parts."""
 
@@ -125,8 +126,7 @@ def conjugate_gradients(
             f"ridge={ridge!r}, tolerance={tolerance!r}, rank={rank!r}, max_steps={max_steps!r}: "
             "expected a ridge and a tolerance > 0, a rank >= 0 and at least one step"
         )
-    matrix = WholeGram(check_gram(gram)) if isinstance(gram, np.ndarray | list) else gram
-    parts: Any = matrix
+    parts = gram if isinstance(gram, Gram) else WholeGram(check_gram(gram))
     targets = check_targets(Y, len(parts))
     diagonal = np.asarray(parts.diagonal(), np.float64)
     if not np.isfinite(diagonal).all() or diagonal.mean() <= 0:

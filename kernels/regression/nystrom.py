@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.linalg import eigh, solve
 
-from .checks import check_cross, check_gram, check_ridge, check_targets
+from .checks import check_cross, check_gram, check_ridge, check_targets, rounding_of
 
 
 @dataclass(frozen=True)
@@ -63,10 +63,8 @@ def nystrom(
     train = check_cross(K_train, len(gram))
     targets = check_targets(Y, len(train))
     rho = check_ridge(ridge) * float(np.mean(np.diag(gram)))
-    given = np.asarray(K_landmarks).dtype
-    epsilon = np.finfo(given if given.kind == "f" else np.float64).eps
     values, vectors = eigh(gram)
-    kept = values > 8 * epsilon * np.linalg.norm(gram)
+    kept = values > rounding_of(K_landmarks)
     to_features = vectors[:, kept] / np.sqrt(values[kept])
     features = train @ to_features
     system = features.T @ features + rho * np.eye(features.shape[1])

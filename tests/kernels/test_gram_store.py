@@ -417,6 +417,25 @@ def test_a_full_disk_keeps_finished_tiles(kernel, tmp_path):
     assert whole == contents(tmp_path / "undisturbed")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows bounds no file's size")
+def test_a_tile_that_cannot_be_written_leaves_the_others(kernel, tmp_path):
+    x, path = images(20), tmp_path / "store"
+    kk.compute_gram(kernel, x, store=path, tile_side=SIDE)
+    before = contents(path)
+    chunk(path, "nngp", 2, 0).unlink()
+    np.save(tmp_path / "x.npy", x)
+    (tmp_path / "network.json").write_text(NETWORK.to_json())
+    done = subprocess.run(
+        [sys.executable, "-c", BOUNDED, str(tmp_path)], capture_output=True, text=True
+    )
+    assert "cannot write in" in done.stdout
+    assert "finished tiles are kept" in done.stdout
+    missing = kk.GramStore(path).verify()
+    assert [(fault.row, fault.column, fault.state) for fault in missing] == [(2, 0, "missing")]
+    kk.compute_gram(kernel, x, store=path, tile_side=SIDE)
+    assert contents(path) == before
+
+
 def test_the_estimate_writes_nothing_and_knows_the_disk(kernel, tmp_path):
     x = images(20)
     estimate = kk.estimate_gram(kernel, x, store=tmp_path / "new", tile_side=SIDE)
@@ -451,6 +470,22 @@ def test_prepared_blocks_are_kept_within_the_bound(kernel):
     assert blocks[0] is not first
 
 
+BOUNDED = """
+import pathlib, resource, sys
+import numpy as np
+import kernas.kernels as kk
+from kernas.errors import GramStoreError
+
+folder = pathlib.Path(sys.argv[1])
+network = kk.Architecture.from_json((folder / "network.json").read_text())
+kernel = kk.NeuralKernel(network, get=("nngp", "ntk"))
+resource.setrlimit(resource.RLIMIT_FSIZE, (20, 20))  # bytes, less than a tile has
+try:
+    kk.compute_gram(kernel, np.load(folder / "x.npy"), store=folder / "store", tile_side=6)
+except GramStoreError as error:
+    print(error)
+"""
+
 WORKER = """
 import os, pathlib, sys, time
 import numpy as np
@@ -463,6 +498,8 @@ computed = GramRequest.computed
 def logged(request, tile):
     with (folder / "log").open("a") as file:
         file.write(f"{os.getpid()} {tile.row} {tile.column}\\n")
+    while len({line.split()[0] for line in (folder / "log").open()}) < together:
+        time.sleep(0.01)  # who began first waits with its first tile
     time.sleep(0.02)
     return computed(request, tile)
 
@@ -471,7 +508,7 @@ network = kk.Architecture.from_json((folder / "network.json").read_text())
 kernel = kk.NeuralKernel(network, get=("nngp", "ntk"))
 x = np.load(folder / "x.npy")
 print("ready", flush=True)
-sys.stdin.readline()
+together = int(sys.stdin.readline())
 kk.compute_gram(kernel, x, store=folder / "store", tile_side=6)
 """
 
@@ -489,8 +526,9 @@ def workers(folder, x, number):
     return found
 
 
-def begin(process):
-    process.stdin.write("\n")
+def begin(process, together=1):
+    """Let a process fill the store, once so many have begun with a tile."""
+    process.stdin.write(f"{together}\n")
     process.stdin.flush()
 
 
@@ -503,12 +541,12 @@ def test_two_processes_compute_no_tile_twice(kernel, tmp_path):
     x = images(50)
     processes = workers(tmp_path, x, 2)
     for process in processes:
-        begin(process)
+        begin(process, together=2)
     for process in processes:
         process.communicate()
         assert process.returncode == 0
     computed = tiles_by_process(tmp_path)
-    assert set(computed) <= {process.pid for process in processes}
+    assert set(computed) == {process.pid for process in processes}
     places = [tuple(place) for places in computed.values() for place in places]
     assert sorted(places) == [(i, j) for i in range(9) for j in range(i + 1)]
     kk.compute_gram(kernel, x, store=tmp_path / "alone", tile_side=SIDE)
