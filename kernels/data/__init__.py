@@ -1,9 +1,9 @@
-"""Data sets: readers, class-balanced subsets, resizing and standardisation."""
+"""Data sets: fetched, verified, read; class-balanced subsets, resizing and standardisation."""
 
 from .dataset import Dataset as Dataset
+from .folders import data_folders as data_folders
+from .known import DATASETS as DATASETS
 from .loading import load as load
 from .preprocessing import Standardization as Standardization
 from .preprocessing import area_resize as area_resize
 from .preprocessing import fit_standardization as fit_standardization
-from .readers import DATASETS as DATASETS
-from .readers import data_folders as data_folders
