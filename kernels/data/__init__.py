@@ -8,5 +8,9 @@ from .loading import load as load
 from .preprocessing import Standardization as Standardization
 from .preprocessing import area_resize as area_resize
 from .preprocessing import fit_standardization as fit_standardization
+from .synthetic import SyntheticSet as SyntheticSet
+from .synthetic import circle as circle
+from .synthetic import hypercube as hypercube
+from .synthetic import hypersphere as hypersphere
 from .verification import Verification as Verification
 from .verification import verify as verify
