@@ -45,6 +45,9 @@ from .architecture import residual as residual
 from .architecture import serial as serial
 from .covariance.activations import quadrature_error as quadrature_error
 from .data import Dataset as Dataset
+from .data import circle as circle
+from .data import hypercube as hypercube
+from .data import hypersphere as hypersphere
 from .data import load as load
 from .engine import Blocking as Blocking
 from .engine import KernelPlan as KernelPlan

@@ -1,9 +1,16 @@
-"""Data sets: readers, class-balanced subsets, resizing and standardisation."""
+"""Data sets: fetched, verified, read; class-balanced subsets, resizing and standardisation."""
 
 from .dataset import Dataset as Dataset
+from .fetching import fetch as fetch
+from .folders import data_folders as data_folders
+from .known import DATASETS as DATASETS
 from .loading import load as load
 from .preprocessing import Standardization as Standardization
 from .preprocessing import area_resize as area_resize
 from .preprocessing import fit_standardization as fit_standardization
-from .readers import DATASETS as DATASETS
-from .readers import data_folders as data_folders
+from .synthetic import SyntheticSet as SyntheticSet
+from .synthetic import circle as circle
+from .synthetic import hypercube as hypercube
+from .synthetic import hypersphere as hypersphere
+from .verification import Verification as Verification
+from .verification import verify as verify

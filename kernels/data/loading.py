@@ -11,8 +11,9 @@ from kernas.errors import ConfigurationError, DataError
 
 from .checks import check_integer
 from .dataset import Dataset
+from .known import read_source
 from .preprocessing import area_resize, fit_standardization, target_size, to_float
-from .readers import Source, read_source
+from .source import Source
 from .subsets import balanced_order, proportional_split
 
 
@@ -35,9 +36,16 @@ def load(
     set do not depend on the size of the other as long as no class is used up.
 
     Args:
-        name: ``"digits"`` (comes with scikit-learn), ``"cifar10"`` or ``"fashion_mnist"`` (read
-            from the folder ``KERNAS_DATA`` or the cache folder), or the path of an ``.npz`` file
-            with arrays ``x`` and ``y``, or ``x_train``, ``y_train``, ``x_test`` and ``y_test``.
+        name: a known data set: ``"digits"``, which comes with scikit-learn, ``"cifar10"``,
+            ``"cifar100"``, ``"cifar100_coarse"``, ``"mnist"``, ``"fashion_mnist"`` or
+            ``"imagenet16-120"``, read from the folder that ``KERNAS_DATA`` names or else from the
+            cache folder. Or the path of an ``.npz`` file with arrays ``x`` and ``y``, or
+            ``x_train``, ``y_train``, ``x_test`` and ``y_test``. Or the path of a folder of images
+            by class, ``CLASS/image.png``, or with parts, ``train/CLASS/image.png`` and
+            ``test/CLASS/image.png``. Where a folder has a data set in several forms, its published
+            files are read rather than an ``.npz``: they are the whole data set. ``info["source"]``
+            says which was read. Nothing is ever unpickled. A folder that has the name of a known
+            data set is written ``"./mnist"``.
         n_train: number of training images, at least one of each class; ``None`` takes all that the
             test set leaves.
         n_test: number of test images, >= 1; ``None`` takes all that the training set leaves. If
@@ -64,7 +72,7 @@ def load(
     for option, value in (("n_train", n_train), ("n_test", n_test)):
         if value is not None:
             check_integer(value, option, 1)
-    source, classes = _number_classes(read_source(name))
+    source, classes = number_classes(read_source(name))
     size = target_size(image_size, source.x.shape[1:])
     if n_train is not None and n_train < len(classes):
         raise ConfigurationError(
@@ -97,7 +105,7 @@ def load(
     return train, test
 
 
-def _number_classes(source: Source) -> tuple[Source, tuple[str, ...]]:
+def number_classes(source: Source) -> tuple[Source, tuple[str, ...]]:
     """Labels become indices 0 … C−1 of the classes that occur in training, in their order.
 
     Raises:

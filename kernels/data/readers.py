@@ -1,59 +1,17 @@
-"""Names and files to arrays as they are stored, checked; nothing is ever unpickled."""
+"""Arrays that come with scikit-learn or lie in an ``.npz``, checked; never unpickled."""
 
 from __future__ import annotations
 
-import os
 import zipfile
 import zlib
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from kernas.errors import ConfigurationError, DataError
+from kernas.errors import DataError
 
 from .checks import check_images, check_labels, check_pair
-
-
-@dataclass(frozen=True, eq=False)
-class Source:
-    """A data set as it is stored.
-
-    Attributes:
-        name: of the data set.
-        origin: the file's name, or the package the images come with.
-        x, y: training images and labels, or all of them where there is no test part.
-        x_test, y_test: the test part, if the data set has one of its own.
-        class_names: names of the classes 0, 1, …, if the data set has them.
-    """
-
-    name: str
-    origin: str
-    x: np.ndarray = field(repr=False)
-    y: np.ndarray = field(repr=False)
-    x_test: np.ndarray | None = field(default=None, repr=False)
-    y_test: np.ndarray | None = field(default=None, repr=False)
-    class_names: tuple[str, ...] | None = None
-
-
-def read_source(name: str | os.PathLike[str]) -> Source:
-    """The arrays of a known data set, or of the user's own ``.npz`` file.
-
-    Raises:
-        ConfigurationError: neither a known name nor a path.
-        DataError: a file is missing or unreadable, or its arrays are not a labelled data set.
-    """
-    text = os.fspath(name)
-    if text in DATASETS:
-        return DATASETS[text]()
-    path = Path(text).expanduser()
-    if path.suffix != ".npz" and not path.exists():
-        raise ConfigurationError(
-            f"unknown data set {text!r}: expected one of {', '.join(DATASETS)}, or the path of "
-            "an .npz file"
-        )
-    return read_npz(path, path.stem)
+from .source import Source
 
 
 def read_digits() -> Source:
@@ -65,54 +23,6 @@ def read_digits() -> Source:
     names = tuple(str(digit) for digit in range(10))
     y = check_labels(labels, "labels of digits")
     return Source("digits", "scikit-learn load_digits", x, y, class_names=names)
-
-
-def read_cifar10() -> Source:
-    """CIFAR-10, 32×32 colour images, from ``cifar10_10k_2k.npz``."""
-    return read_npz(find_file("cifar10_10k_2k.npz", "cifar10"), "cifar10")
-
-
-def read_fashion_mnist() -> Source:
-    """Fashion-MNIST, 28×28 grey images, from ``fashion_mnist.npz``."""
-    return read_npz(find_file("fashion_mnist.npz", "fashion_mnist"), "fashion_mnist")
-
-
-DATASETS: dict[str, Callable[[], Source]] = {
-    "digits": read_digits,
-    "cifar10": read_cifar10,
-    "fashion_mnist": read_fashion_mnist,
-}
-"""Known data sets and what reads them."""
-
-
-def cache_folder() -> Path:
-    """``$XDG_CACHE_HOME/kernas``, by default ``~/.cache/kernas``."""
-    root = os.environ.get("XDG_CACHE_HOME")
-    return (Path(root) if root else Path.home() / ".cache") / "kernas"
-
-
-def data_folders() -> list[Path]:
-    """Where files are looked for: the folder that ``KERNAS_DATA`` names, then the cache folder."""
-    data = os.environ.get("KERNAS_DATA")
-    return [*([Path(data).expanduser()] if data else []), cache_folder()]
-
-
-def find_file(filename: str, dataset: str) -> Path:
-    """The first file of this name in :func:`data_folders`.
-
-    Raises:
-        DataError: it is in none.
-    """
-    folders = data_folders()
-    for folder in folders:
-        if (folder / filename).is_file():
-            return folder / filename
-    looked = " and ".join(str(folder) for folder in folders)
-    unset = "" if os.environ.get("KERNAS_DATA") else " (KERNAS_DATA is not set)"
-    raise DataError(
-        f"data set {dataset!r} needs {filename}, which is not in {looked}{unset}; set KERNAS_DATA "
-        f"to the folder that holds it, or put it into {folders[-1]}"
-    )
 
 
 def read_npz(path: Path, name: str) -> Source:

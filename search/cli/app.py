@@ -19,7 +19,7 @@ from kernas.errors import (
     RunFolderError,
 )
 
-from .options import ExplainOptions, GramOptions, PlanOptions, RankOptions
+from .options import DataOptions, ExplainOptions, GramOptions, PlanOptions, RankOptions
 
 BAD_INPUT = (ArchitectureError, ConfigurationError, DataError, GramStoreError, RunFolderError)
 
@@ -32,6 +32,8 @@ Examples:
   kernas rank --dataset cifar10 --truth nasbench201 --sample 100 --output runs/cifar --resume
   kernas rank --architectures cells.txt network.json --json
   kernas gram --architecture network.json --n 1000 --store grams/digits
+  kernas data fetch cifar10
+  kernas data verify
   kernas explain network.json --image-size 32
   kernas plan network.json --image-size 32
   kernas rank --help
@@ -66,6 +68,10 @@ def run(arguments: list[str]) -> int:
             from .gram_command import run_gram
 
             return run_gram(options)
+        if isinstance(options, DataOptions):
+            from .data_command import run_data
+
+            return run_data(options)
         from .rank_command import run_rank
 
         return run_rank(options)
@@ -77,13 +83,14 @@ def run(arguments: list[str]) -> int:
         return 130
 
 
-def parse(arguments: list[str]) -> RankOptions | GramOptions | ExplainOptions:
+def parse(arguments: list[str]) -> RankOptions | GramOptions | DataOptions | ExplainOptions:
     """The options of the subcommand that the arguments name."""
     from tyro.extras import subcommand_cli_from_dict
 
-    commands: dict[str, Callable[..., RankOptions | GramOptions | ExplainOptions]] = {
+    commands: dict[str, Callable[..., RankOptions | GramOptions | DataOptions | ExplainOptions]] = {
         "rank": RankOptions,
         "gram": GramOptions,
+        "data": DataOptions,
         "explain": ExplainOptions,
         "plan": PlanOptions,
     }

@@ -8,8 +8,18 @@ from typing import Annotated, Literal
 
 import tyro
 
+from kernas.published import PUBLISHED
+
 Device = Literal["auto", "cpu", "gpu", "tpu"]
 Dtype = Literal["float32", "float64"]
+DatasetName = Annotated[
+    str,
+    tyro.conf.arg(
+        metavar="NAME|PATH",
+        help=f"{', '.join(PUBLISHED)}, or the path of an .npz with x and y, or of a folder of "
+        "images by class. `kernas data verify` shows which are there.",
+    ),
+]
 
 
 @dataclass(frozen=True)
@@ -24,8 +34,7 @@ class RankOptions:
       kernas rank --dataset images.npz --image-size 16 --architectures cells.txt network.json
     """
 
-    dataset: str = "digits"
-    """digits, cifar10, fashion_mnist, or the path of an .npz with x and y."""
+    dataset: DatasetName = "digits"
 
     space: Literal["nasbench201"] = "nasbench201"
     """The search space that cell strings belong to."""
@@ -140,8 +149,7 @@ class GramOptions:
     store: Annotated[Path, tyro.conf.arg(metavar="PATH")]
     """The folder of the store, new or begun."""
 
-    dataset: str = "digits"
-    """digits, cifar10, fashion_mnist, or the path of an .npz with x and y."""
+    dataset: DatasetName = "digits"
 
     n: Annotated[
         int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="(default: all but one)")
@@ -204,6 +212,72 @@ class GramOptions:
 
     quiet: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """No progress bar."""
+
+
+@dataclass(frozen=True)
+class FetchOptions:
+    """Download the published files of a data set, compared with their published SHA-256.
+
+    A file that is there and whole is not downloaded again, and none is left half written.
+
+    Typical calls:
+      kernas data fetch cifar10
+      kernas data fetch mnist --folder data
+    """
+
+    name: Annotated[
+        tyro.conf.Positional[str],
+        tyro.conf.arg(
+            metavar="NAME",
+            help=f"{', '.join(name for name, known in PUBLISHED.items() if known.files)}.",
+        ),
+    ]
+
+    folder: Annotated[
+        Path | None,
+        tyro.conf.arg(
+            metavar="PATH",
+            help="Folder of all data.",
+            help_behavior_hint="(default: $KERNAS_DATA, or else the cache folder)",
+        ),
+    ] = None
+
+    quiet: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """No progress bar."""
+
+
+@dataclass(frozen=True)
+class VerifyOptions:
+    """Read data sets as a whole: where they lie, how many images and classes, what is damaged.
+
+    The exit code is 1 if one is damaged, or if one that was named is absent.
+
+    Typical calls:
+      kernas data verify
+      kernas data verify cifar10 mnist --json
+    """
+
+    names: Annotated[
+        tyro.conf.Positional[tuple[str, ...]],
+        tyro.conf.arg(
+            metavar="[NAME ...]",
+            help=f"{', '.join(PUBLISHED)}.",
+            help_behavior_hint="(default: all)",
+        ),
+    ] = ()
+
+    json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Print one JSON list and nothing else on stdout."""
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """Fetch and verify the data sets that are known by name."""
+
+    action: tyro.conf.OmitArgPrefixes[
+        Annotated[FetchOptions, tyro.conf.subcommand("fetch", prefix_name=False)]
+        | Annotated[VerifyOptions, tyro.conf.subcommand("verify", prefix_name=False)]
+    ]
 
 
 @dataclass(frozen=True)

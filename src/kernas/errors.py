@@ -20,6 +20,10 @@ class ConfigurationError(KernasError, ValueError):
     """An option has a value that cannot be used."""
 
 
+class DownloadError(KernasError, RuntimeError):
+    """No mirror gave a published file."""
+
+
 class UnboundKernelError(KernasError, RuntimeError):
     """A kernel needs the statistics of reference images before it can be evaluated."""
 

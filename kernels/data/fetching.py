@@ -1,0 +1,85 @@
+"""Published files, downloaded once, from the first mirror that gives the right bytes."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from kernas.errors import ConfigurationError, DataError, DownloadError
+from kernas.published import PUBLISHED, PublishedFile
+
+from .folders import data_folders
+from .known import check_name
+
+
+def fetch(
+    name: str, folder: str | os.PathLike[str] | None = None, *, progress: bool = False
+) -> list[Path]:
+    """Download the published files of a data set.
+
+    Each file is written under another name, compared with its published SHA-256, and only then
+    given its own. A file that is there already is downloaded again only if its sum differs; so what
+    was interrupted goes on with the file that was missing.
+
+    Args:
+        name: of the data set, e.g. ``"cifar10"``.
+        folder: of all data; the one that ``KERNAS_DATA`` names, or else the cache folder, if
+            ``None``. Data sets whose files have common names have a folder of their own in it.
+        progress: whether to show a bar for each file.
+
+    Returns:
+        The paths of the files.
+
+    Raises:
+        ConfigurationError: an unknown name, or a data set without published files to download.
+        DataError: the folder cannot be written.
+        DownloadError: no mirror gave the right bytes; the message has the reason of each.
+    """
+    check_name(name)
+    published = PUBLISHED[name]
+    if not published.files:
+        raise ConfigurationError(f"nothing to fetch for {name!r}: {published.unpublished}")
+    target = Path(folder or data_folders()[0]).expanduser() / published.folder
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=target):
+            pass
+    except OSError as error:
+        raise DataError(
+            f"{target} cannot be written ({error}); choose another folder, with --folder on the "
+            "command line, and set KERNAS_DATA to it"
+        ) from None
+    return [_download(file, published.mirrors, target, progress) for file in published.files]
+
+
+def _download(file: PublishedFile, mirrors: tuple[str, ...], target: Path, progress: bool) -> Path:
+    import pooch
+
+    failures: list[str] = []
+    for mirror in mirrors:
+        try:
+            pooch.retrieve(
+                mirror + file.name,
+                known_hash=f"sha256:{file.sha256}",
+                fname=file.name,
+                path=target,
+                progressbar=progress,
+            )
+        # Connections fail with kinds of OSError, other sums with ValueError: the next one may do.
+        except (OSError, ValueError) as error:
+            failures.append(f"{mirror} ({_reason(error)})")
+        else:
+            return target / file.name
+    raise DownloadError(
+        f"{file.name} could not be downloaded from {' or '.join(failures)}; check the connection "
+        f"and try again, or bring it from elsewhere into {target}: {file.size:,} bytes, SHA-256 "
+        f"{file.sha256}"
+    )
+
+
+def _reason(error: BaseException) -> str:
+    """The first of the errors that led to this one, on one line."""
+    while error.__context__ is not None:
+        error = error.__context__
+    return " ".join(str(error).split())

@@ -1,0 +1,210 @@
+"""The data sets that are known by name: the forms in which each may lie in a folder, and readers.
+
+One folder after the other is looked through, the one that ``KERNAS_DATA`` names first; within a
+folder the published files come before an ``.npz``, because they are the whole data set, and an
+unpacked folder before its archive, because it is read sooner.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from kernas.errors import ConfigurationError, DataError
+from kernas.published import PUBLISHED
+
+from .cifar import CifarLayout, read_cifar_archive, read_cifar_folder
+from .folders import data_folders
+from .idx import IdxLayout, read_idx_folder
+from .image_folder import read_image_folder
+from .readers import read_digits, read_npz
+from .source import Source
+
+
+@dataclass(frozen=True)
+class Form:
+    """One way in which a data set may lie in a folder.
+
+    Attributes:
+        path: of its file or folder there.
+        read: from that path and the data set's name to its arrays; refuses what is damaged.
+        is_there: whether that path holds this form.
+        summed: whether reading compares what is read with a published SHA-256.
+    """
+
+    path: str
+    read: Callable[[Path, str], Source]
+    is_there: Callable[[Path], bool] = Path.is_file
+    summed: bool = False
+
+
+@dataclass(frozen=True)
+class KnownSet:
+    """A data set by name: its forms, the preferred ones first, or what reads it without any."""
+
+    forms: tuple[Form, ...] = ()
+    embedded: Callable[[], Source] | None = None
+
+
+def read_source(name: str | os.PathLike[str]) -> Source:
+    """The arrays of a known data set, of an ``.npz`` file, or of a folder of images by class.
+
+    Raises:
+        ConfigurationError: neither a known name nor a path.
+        DataError: a file is missing or unreadable, or its arrays are not a labelled data set.
+    """
+    text = os.fspath(name)
+    if text in DATASETS:
+        return read_known(text)
+    path = Path(text).expanduser()
+    try:
+        if path.is_dir():
+            return read_image_folder(path)
+        if path.suffix == ".npz" or path.exists():
+            return read_npz(path, path.stem)
+    except OSError as error:
+        raise _unreadable(path, error) from None
+    raise ConfigurationError(
+        f"unknown data set {text!r}: expected one of {', '.join(DATASETS)}, or the path of an .npz "
+        "file or of a folder of images by class"
+    )
+
+
+def read_known(name: str) -> Source:
+    """The arrays of a known data set, from the first place that has it.
+
+    Raises:
+        DataError: no place has it, or what is there is damaged.
+    """
+    embedded = DATASETS[name].embedded
+    if embedded is not None:
+        return embedded()
+    found = find_known(name)
+    if found is None:
+        raise DataError(_absent(name))
+    form, path = found
+    try:
+        return form.read(path, name)
+    except OSError as error:
+        raise _unreadable(path, error) from None
+
+
+def find_known(name: str) -> tuple[Form, Path] | None:
+    """In which form and where a known data set lies, ``None`` if it is nowhere."""
+    for folder in data_folders():
+        for form in DATASETS[name].forms:
+            if form.is_there(folder / form.path):
+                return form, folder / form.path
+    return None
+
+
+def check_name(name: str) -> None:
+    """Refuse a name that is not known.
+
+    Raises:
+        ConfigurationError: the message lists the known ones.
+    """
+    if name not in DATASETS:
+        raise ConfigurationError(
+            f"unknown data set {name!r}: expected one of {', '.join(DATASETS)}"
+        )
+
+
+def way_to(name: str) -> str:
+    """How a data set that is absent is got."""
+    return PUBLISHED[name].unpublished or f"run `kernas data fetch {name}`"
+
+
+def _absent(name: str) -> str:
+    *others, last = [form.path for form in DATASETS[name].forms]
+    needs = f"{', '.join(others)} or {last}" if others else last
+    folders = data_folders()
+    looked = " and ".join(str(folder) for folder in folders)
+    unset = "" if os.environ.get("KERNAS_DATA") else " (KERNAS_DATA is not set)"
+    return (
+        f"data set {name!r} needs {needs}, which is not in {looked}{unset}; {way_to(name)}, or "
+        f"set KERNAS_DATA to the folder that holds it, or put it into {folders[-1]}"
+    )
+
+
+def _unreadable(path: Path, error: OSError) -> DataError:
+    return DataError(f"{path} cannot be read ({error}); check it and its permissions")
+
+
+def _read_imagenet16(path: Path, name: str) -> Source:
+    source = read_npz(path, name)
+    for labels, what in ((source.y, "training"), (source.y_test, "test")):
+        outside = np.zeros(0, bool) if labels is None else (labels < 0) | (labels >= 120)
+        if labels is not None and outside.any():
+            first = int(np.argmax(outside))
+            raise DataError(
+                f"{what} image {first} of {path} has label {labels[first]}: expected 0 … 119; "
+                f"{PUBLISHED[name].unpublished}"
+            )
+    if source.x.shape[1:] != (16, 16, 3):
+        raise DataError(
+            f"{path} has images of shape {source.x.shape[1:]}: expected (16, 16, 3); "
+            f"{PUBLISHED[name].unpublished}"
+        )
+    return source
+
+
+def cifar_forms(name: str, layout: CifarLayout) -> tuple[Form, ...]:
+    """The unpacked folder and the archive."""
+    (archive,) = PUBLISHED[name].files
+    return (
+        Form(f"{layout.folder}/", partial(read_cifar_folder, layout=layout), layout.is_in),
+        Form(archive.name, partial(read_cifar_archive, layout=layout, file=archive), summed=True),
+    )
+
+
+def idx_forms(
+    name: str, classes: tuple[str, ...], n_train: int = 60_000, n_test: int = 10_000, side: int = 28
+) -> tuple[Form, ...]:
+    """The folder of the four idx files."""
+    shapes = ((n_train, side, side), (n_train,), (n_test, side, side), (n_test,))
+    layout = IdxLayout(tuple(zip(PUBLISHED[name].files, shapes, strict=True)), classes)
+    read = partial(read_idx_folder, layout=layout)
+    return (Form(f"{PUBLISHED[name].folder}/", read, layout.is_in, summed=True),)
+
+
+CIFAR10 = CifarLayout(
+    folder="cifar-10-batches-bin",
+    train=tuple((f"data_batch_{i}.bin", 10_000) for i in range(1, 6)),
+    test=(("test_batch.bin", 10_000),),
+    names="batches.meta.txt",
+    n_classes=10,
+)
+CIFAR100 = CifarLayout(
+    folder="cifar-100-binary",
+    train=(("train.bin", 50_000),),
+    test=(("test.bin", 10_000),),
+    names="fine_label_names.txt",
+    n_classes=100,
+    label_bytes=2,
+    label=1,
+)
+CIFAR100_COARSE = replace(CIFAR100, names="coarse_label_names.txt", n_classes=20, label=0)
+DIGITS = tuple("0123456789")
+CLOTHES = (
+    *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
+    *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
+)
+
+DATASETS: dict[str, KnownSet] = {
+    "digits": KnownSet(embedded=read_digits),
+    "cifar10": KnownSet((*cifar_forms("cifar10", CIFAR10), Form("cifar10_10k_2k.npz", read_npz))),
+    "cifar100": KnownSet(cifar_forms("cifar100", CIFAR100)),
+    "cifar100_coarse": KnownSet(cifar_forms("cifar100_coarse", CIFAR100_COARSE)),
+    "mnist": KnownSet(idx_forms("mnist", DIGITS)),
+    "fashion_mnist": KnownSet(
+        (*idx_forms("fashion_mnist", CLOTHES), Form("fashion_mnist.npz", read_npz))
+    ),
+    "imagenet16-120": KnownSet((Form("imagenet16-120.npz", _read_imagenet16),)),
+}
+"""The names are those of :data:`kernas.published.PUBLISHED`."""
