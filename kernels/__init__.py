@@ -68,6 +68,8 @@ if TYPE_CHECKING:
     from .estimators import KernelClassifier as KernelClassifier
     from .estimators import KernelRegressor as KernelRegressor
     from .estimators import SklearnKernel as SklearnKernel
+    from .estimators import load_model as load_model
+    from .estimators import save_model as save_model
     from .gram import GramEstimate as GramEstimate
     from .gram import GramStore as GramStore
     from .gram import TileFault as TileFault
@@ -75,7 +77,13 @@ if TYPE_CHECKING:
     from .gram import estimate_gram as estimate_gram
 
 _ROOMS = {
-    "estimators": ("KernelClassifier", "KernelRegressor", "SklearnKernel"),
+    "estimators": (
+        "KernelClassifier",
+        "KernelRegressor",
+        "SklearnKernel",
+        "load_model",
+        "save_model",
+    ),
     "gram": ("GramEstimate", "GramStore", "TileFault", "compute_gram", "estimate_gram"),
 }
 """Loaded when they are first used: scikit-learn and zarr take a second to import."""

@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, Literal, get_args, overload
 
 import jax.numpy as jnp
@@ -80,15 +80,24 @@ def share_compilation(architectures: Iterable[Architecture], image_shape: Sequen
     share(programs())
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Bound:
-    """The reference images' statistics, with what identifies them."""
+    """Reference images and their statistics."""
 
     statistics: Statistics | None
-    image_shape: tuple[int, ...]
-    n_reference: int
+    reference: np.ndarray
     seed: int
-    reference_sha256: str
+
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        """Of the images that the kernel is for."""
+        return self.reference.shape[1:]
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of the images in float64, in hexadecimal."""
+        content = np.ascontiguousarray(self.reference, np.float64).tobytes()
+        return hashlib.sha256(content).hexdigest()
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,6 +208,14 @@ class NeuralKernel:
         """Whether :meth:`bind` gave this kernel its reference images."""
         return self._bound is not None
 
+    @property
+    def reference(self) -> np.ndarray | None:
+        """The images that :meth:`bind` drew; ``None`` if the kernel is not bound.
+
+        Bound to them, with as many and the same seed, a kernel is this one again.
+        """
+        return None if self._bound is None else self._bound.reference
+
     def bind(
         self,
         x_train: np.ndarray,
@@ -243,9 +260,7 @@ class NeuralKernel:
                 max_bytes=bind_bytes,
                 with_tangent=tangent,
             )
-        digest = hashlib.sha256(np.ascontiguousarray(reference, np.float64).tobytes()).hexdigest()
-        bound = _Bound(statistics, x.shape[1:], len(reference), seed, digest)
-        return replace(self, _bound=bound)
+        return replace(self, _bound=_Bound(statistics, reference, seed))
 
     def prepare(self, x: np.ndarray, get: Get | tuple[Get, ...] | None = None) -> PreparedImages:
         """Do once what the kernel needs of each image, for images that stand in several calls.
@@ -464,9 +479,9 @@ class NeuralKernel:
         bound = None
         if self.needs_bind and self._bound is not None:
             bound = {
-                "n_reference": self._bound.n_reference,
+                "n_reference": len(self._bound.reference),
                 "seed": self._bound.seed,
-                "sha256": self._bound.reference_sha256,
+                "sha256": self._bound.sha256,
             }
         return {
             "kernels": list(names_of(self.get)),

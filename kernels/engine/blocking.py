@@ -38,7 +38,7 @@ FORMAT = 2
 Way = Literal["planes", "whole", "stream"]
 
 
-STREAM_PIXELS = 256
+STREAM_PIXELS = 1024
 """Images of so many pixels are streams; larger ones are computed in planes."""
 
 

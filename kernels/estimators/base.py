@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Literal, cast
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 import jax
 import numpy as np
@@ -18,12 +20,19 @@ from ..architecture import Architecture, Dense, Flatten, Relu, serial
 from ..data.checks import check_images
 from ..interface import Get, KernelFunction, Kernels
 from ..kernel import NeuralKernel
-from ..regression import RIDGES, choose_ridge, decompose, factorise
+from ..regression import RIDGES, choose_ridge, conjugate_gradients, decompose, factorise
 from ..regression.checks import check_ridge
+
+if TYPE_CHECKING:
+    from ..gram import GramStore
 
 Ridge = float | Sequence[float] | Literal["loo", "evidence"]
 
 Dtype = Literal["float32", "float64"]
+
+Solver = Literal["cholesky", "cg"]
+
+StorePath = str | os.PathLike[str]
 
 DIAGONAL = 16
 """Images whose kernel with themselves is taken from one small matrix."""
@@ -49,10 +58,12 @@ class KernelEstimator(BaseEstimator):
         ridge_: the ridge in use, relative to the mean diagonal.
         ridge_path_: the criterion of every ridge that was tried; empty if one was given.
         dual_coef_: ``A⁻¹ Y``, shape ``(n, C)``.
-        loo_: leave-one-out predictions of the targets, shape ``(n, C)``, at this ridge.
-        diagnostics_: ``condition`` (an estimate of A's condition number), ``jitter`` (absolute),
-            ``ridge``, ``rho`` (absolute), ``kernel_seconds``, ``solve_seconds``, ``device`` and
-            ``dtype`` of the kernel.
+        loo_: leave-one-out predictions of the targets, shape ``(n, C)``, at this ridge; ``None``
+            with ``solver="cg"``, which has no inverse.
+        diagnostics_: ``ridge``, ``rho`` (absolute), ``kernel_seconds``, ``solve_seconds``,
+            ``device`` and ``dtype`` of the kernel; with ``solver="cholesky"`` also ``condition``
+            (an estimate of A's condition number) and ``jitter`` (absolute), with ``"cg"`` the
+            relative ``residual``, the ``steps`` and the ``rank`` of the preconditioner.
         n_features_in_: size of the second axis of ``x``.
     """
 
@@ -60,6 +71,9 @@ class KernelEstimator(BaseEstimator):
     get: Get | None
     ridge: Ridge
     dtype: Dtype | None
+    solver: Solver
+    store: StorePath | None
+    notes_: dict[str, Any]
 
     def __init__(
         self,
@@ -70,6 +84,9 @@ class KernelEstimator(BaseEstimator):
         dtype: Dtype | None = None,
         n_reference: int = 32,
         reference_seed: int = 0,
+        solver: Solver = "cholesky",
+        store: StorePath | None = None,
+        verbose: bool = False,
     ) -> None:
         self.kernel = kernel
         self.get = get
@@ -77,11 +94,25 @@ class KernelEstimator(BaseEstimator):
         self.dtype = dtype
         self.n_reference = n_reference
         self.reference_seed = reference_seed
+        self.solver = solver
+        self.store = store
+        self.verbose = verbose
 
     # --- fitting ---------------------------------------------------------------------------------
 
     def _ridges(self) -> tuple[Sequence[float], Literal["loo", "evidence"] | None]:
         """The ridges that are tried and by what they are chosen; checked before any work."""
+        if self.solver not in get_args(Solver):
+            raise ConfigurationError(f"solver={self.solver!r}: expected 'cholesky' or 'cg'")
+        ridges, criterion = self._given_ridges()
+        if self.solver == "cg" and (criterion is not None or ridges[0] == 0):
+            raise ConfigurationError(
+                f"ridge={self.ridge!r} with solver='cg': expected one number > 0, since choosing "
+                "one needs all eigenvalues; choose it with fewer images"
+            )
+        return ridges, criterion
+
+    def _given_ridges(self) -> tuple[Sequence[float], Literal["loo", "evidence"] | None]:
         if isinstance(self.ridge, str):
             if self.ridge not in ("loo", "evidence"):
                 raise ConfigurationError(
@@ -140,33 +171,117 @@ class KernelEstimator(BaseEstimator):
         """Fit targets ``(n, C)``."""
         ridges, criterion = self._ridges()
         start = time.perf_counter()
-        with self._precision():
+        with self.precision():
             self.kernel_ = self._bound_kernel(x)
-            prepare = getattr(self.kernel_, "prepare", None)
-            self._train = x if prepare is None else prepare(x, self._names())
-            self._gram = self.kernel_(self._train, get=self._names())
-        gram = self._matrix(self._gram)
+            self._gram = self._computed_gram(x)
+            self._keep(x)
         computed = time.perf_counter()
         self.ridge_path_: dict[float, float] = {}
         self.ridge_ = float(ridges[0])
-        if criterion is not None:
-            self.ridge_, self.ridge_path_ = choose_ridge(decompose(gram), Y, ridges, criterion)
-        self._factor = factorise(gram, self.ridge_)
-        self.dual_coef_ = self._factor.solve(Y)
-        self.loo_ = Y - self._factor.loo_residuals(Y)
+        if self.solver == "cg":
+            found = self._solved_in_parts(Y)
+        else:
+            gram = self._matrix(self._gram)
+            if criterion is not None:
+                chosen = choose_ridge(decompose(gram), Y, ridges, criterion)
+                self.ridge_, self.ridge_path_ = chosen
+            self._factor = factorise(gram, self.ridge_)
+            self.dual_coef_ = self._factor.solve(Y)
+            self.loo_ = Y - self._factor.loo_residuals(Y)
+            found = {
+                "condition": self._factor.condition,
+                "jitter": self._factor.jitter,
+                "rho": self._factor.rho,
+                "dtype": str(gram.dtype),
+            }
         device = jax.devices()[0]
         self.diagnostics_ = {
-            "condition": self._factor.condition,
-            "jitter": self._factor.jitter,
             "ridge": self.ridge_,
-            "rho": self._factor.rho,
+            **found,
             "kernel_seconds": computed - start,
             "solve_seconds": time.perf_counter() - computed,
             "device": f"{device.platform} ({device.device_kind})",
-            "dtype": str(gram.dtype),
         }
 
-    def _precision(self) -> AbstractContextManager[Any]:
+    def _computed_gram(self, x: np.ndarray) -> Kernels | np.ndarray | GramStore:
+        """The training matrix: in the store if there is one, which conjugate gradients read."""
+        if self.store is None:
+            return self.kernel_(x, get=self._names())
+        from ..gram import compute_gram
+
+        if not isinstance(self.kernel_, NeuralKernel):
+            raise ConfigurationError(
+                f"store={str(self.store)!r} with {self.kernel_!r}: expected a NeuralKernel, whose "
+                "identity a store can keep"
+            )
+        kernel = replace(self.kernel_, get=self._names() or self.kernel_.get)
+        store = compute_gram(kernel, x, store=self.store, progress=self.verbose)
+        if self.solver == "cg":
+            return store
+        return store.kernels() if isinstance(kernel.get, tuple) else store[kernel.get]
+
+    def _solved_in_parts(self, Y: np.ndarray) -> dict[str, Any]:
+        """Solve by conjugate gradients, and what there is to say of it."""
+        gram: Any = self._gram
+        if self.store is None:
+            parts, dtype = self._matrix(gram), self._matrix(gram).dtype
+        else:
+            parts, dtype = gram.gram(self.get or gram.names[0]), gram.dtype
+        solution = conjugate_gradients(parts, Y, self.ridge_)
+        self.dual_coef_, self.loo_ = solution.value, None
+        return {
+            "residual": solution.residual,
+            "steps": solution.steps,
+            "rank": solution.rank,
+            "rho": solution.rho,
+            "dtype": str(dtype),
+        }
+
+    def _keep(self, x: np.ndarray) -> None:
+        """The training images as predictions need them."""
+        self._x = x
+        prepare = getattr(self.kernel_, "prepare", None)
+        self._train = x if prepare is None else prepare(x, self._names())
+
+    # --- a model's folder ------------------------------------------------------------------------
+
+    def fitted_arrays(self) -> dict[str, np.ndarray]:
+        """What ``fit`` found, as arrays: for :func:`save_model`."""
+        found = {"x": self._x, "dual_coef": self.dual_coef_}
+        return found if self.loo_ is None else {**found, "loo": self.loo_}
+
+    def fitted_values(self) -> dict[str, Any]:
+        """What ``fit`` found, as JSON values."""
+        return {
+            "dtype": self.diagnostics_["dtype"],
+            "diagnostics": self.diagnostics_,
+            "ridge_path": list(self.ridge_path_.items()),
+            "n_features_in": self.n_features_in_,
+        }
+
+    def restore(
+        self,
+        kernel: KernelFunction,
+        arrays: Mapping[str, np.ndarray],
+        values: Mapping[str, Any],
+    ) -> None:
+        """Take up what another estimator's ``fit`` found: for :func:`load_model`.
+
+        Args:
+            kernel: bound, if it has to be.
+            arrays: of :meth:`fitted_arrays`.
+            values: of :meth:`fitted_values`.
+        """
+        self.kernel_ = kernel
+        self._shape = arrays["x"].shape[1:]
+        self._keep(arrays["x"])
+        self.dual_coef_, self.loo_ = arrays["dual_coef"], arrays.get("loo")
+        self.diagnostics_ = dict(values["diagnostics"])
+        self.ridge_ = float(self.diagnostics_["ridge"])
+        self.ridge_path_ = dict(values["ridge_path"])
+        self.n_features_in_ = values["n_features_in"]
+
+    def precision(self) -> AbstractContextManager[Any]:
         """JAX in the precision that kernels are computed in."""
         dtype = self.dtype or ("float64" if self.kernel is None else None)
         if dtype not in (None, "float32", "float64"):
@@ -179,7 +294,7 @@ class KernelEstimator(BaseEstimator):
         """The kernel of other images with the training images, and the images."""
         check_is_fitted(self, "dual_coef_")
         images = self._images(x)
-        with self._precision():
+        with self.precision():
             return self.kernel_(images, self._train, get=self._names()), images
 
     def _matrix(self, kernels: Any) -> np.ndarray:

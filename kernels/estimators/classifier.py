@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,11 +10,17 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted
 
-from kernas.errors import DataError
+from kernas.errors import ConfigurationError, DataError
 
+from ..interface import KernelFunction
 from ..regression import centred_one_hot
 from .base import KernelEstimator
+
+_NO_INVERSE = (
+    "{} leave-one-out predictions, which solver='cg' does not give; fit with solver='cholesky'"
+)
 
 
 class KernelClassifier(ClassifierMixin, KernelEstimator):
@@ -36,10 +43,17 @@ class KernelClassifier(ClassifierMixin, KernelEstimator):
             float64 where no kernel is given. The regression is in float64 always.
         n_reference: images that statistics of ``Normalize`` come from.
         reference_seed: chooses them.
+        solver: ``"cholesky"``, or ``"cg"`` for preconditioned conjugate gradients, which read the
+            matrix in tiles: with a store it is never in memory as a whole. They need one ridge > 0
+            and give neither leave-one-out predictions nor probabilities.
+        store: folder of the training matrix, a :class:`GramStore`. ``fit`` computes what it lacks,
+            so that an interrupted one goes on; it refuses other images or another kernel. ``None``
+            for memory.
+        verbose: whether to show the progress of filling the store on stderr.
 
     Attributes:
         classes_: the labels, in order, shape ``(C,)``.
-        temperature_: T > 0.
+        temperature_: T > 0; ``None`` without leave-one-out predictions.
 
     Others as for :class:`KernelEstimator`. Images have shape ``(n, features)``,
     ``(n, height, width)`` or ``(n, height, width, channels)``.
@@ -74,8 +88,26 @@ class KernelClassifier(ClassifierMixin, KernelEstimator):
                 "two classes"
             )
         self._regress(x, centred_one_hot(indices, len(self.classes_)))
-        self.temperature_ = _temperature(self.loo_, indices)
+        self.temperature_ = None if self.loo_ is None else _temperature(self.loo_, indices)
         return self
+
+    def fitted_arrays(self) -> dict[str, np.ndarray]:
+        """With the classes."""
+        return {**super().fitted_arrays(), "classes": _without_objects(self.classes_)}
+
+    def fitted_values(self) -> dict[str, Any]:
+        """With the temperature."""
+        return {**super().fitted_values(), "temperature": self.temperature_}
+
+    def restore(
+        self,
+        kernel: KernelFunction,
+        arrays: Mapping[str, np.ndarray],
+        values: Mapping[str, Any],
+    ) -> None:
+        """With the classes and the temperature."""
+        super().restore(kernel, arrays, values)
+        self.classes_, self.temperature_ = arrays["classes"], values["temperature"]
 
     def _values(self, X: Any) -> np.ndarray:
         kernels, _ = self._cross(X)
@@ -92,13 +124,28 @@ class KernelClassifier(ClassifierMixin, KernelEstimator):
         return self.classes_[np.argmax(values, axis=1)]
 
     def predict_proba(self, X: Any) -> np.ndarray:
-        """``softmax(f(x) / T)``, shape ``(n, C)``, rows that sum to one."""
+        """``softmax(f(x) / T)``, shape ``(n, C)``, rows that sum to one.
+
+        Raises:
+            ConfigurationError: fitted with ``solver="cg"``.
+        """
+        check_is_fitted(self, "dual_coef_")
+        if self.temperature_ is None:
+            raise ConfigurationError(_NO_INVERSE.format("probabilities come from"))
         return softmax(self._values(X) / self.temperature_, axis=1)
 
     @property
     def loo_labels_(self) -> np.ndarray:
         """The class of each training image by the regression on all others, shape ``(n,)``."""
+        if self.loo_ is None:
+            raise ConfigurationError(_NO_INVERSE.format("these labels are"))
         return self.classes_[np.argmax(self.loo_, axis=1)]
+
+
+def _without_objects(labels: np.ndarray) -> np.ndarray:
+    """Strings that are Python's as strings that are NumPy's."""
+    texts = labels.dtype.hasobject and all(isinstance(label, str) for label in labels)
+    return labels.astype(str) if texts else labels
 
 
 def _temperature(values: np.ndarray, labels: np.ndarray) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, cast
 
 import numpy as np
@@ -10,8 +11,8 @@ from sklearn.base import RegressorMixin
 from kernas.errors import ConfigurationError
 
 from ..interface import Get, KernelFunction, Kernels
-from ..regression import Posterior, decompose, ensemble_posterior, gp_posterior
-from .base import Dtype, KernelEstimator, Ridge, diagonal
+from ..regression import Posterior, decompose, ensemble_posterior, factorise, gp_posterior
+from .base import Dtype, KernelEstimator, Ridge, Solver, StorePath, diagonal
 
 
 class KernelRegressor(RegressorMixin, KernelEstimator):
@@ -32,6 +33,9 @@ class KernelRegressor(RegressorMixin, KernelEstimator):
         dtype: as for :class:`KernelClassifier`.
         n_reference: likewise.
         reference_seed: chooses them.
+        solver: as for :class:`KernelClassifier`; ``"cg"`` gives the mean at convergence only.
+        store: as for :class:`KernelClassifier`.
+        verbose: likewise.
 
     Attributes:
         offset_: mean of the training targets, shape ``(C,)``.
@@ -53,6 +57,9 @@ class KernelRegressor(RegressorMixin, KernelEstimator):
         dtype: Dtype | None = None,
         n_reference: int = 32,
         reference_seed: int = 0,
+        solver: Solver = "cholesky",
+        store: StorePath | None = None,
+        verbose: bool = False,
     ) -> None:
         super().__init__(
             kernel,
@@ -61,6 +68,9 @@ class KernelRegressor(RegressorMixin, KernelEstimator):
             dtype=dtype,
             n_reference=n_reference,
             reference_seed=reference_seed,
+            solver=solver,
+            store=store,
+            verbose=verbose,
         )
         self.time = time
 
@@ -78,6 +88,11 @@ class KernelRegressor(RegressorMixin, KernelEstimator):
                 f"time={self.time!r} with get={self.get!r}: expected a number >= 0 with get='ntk', "
                 "or None for training until convergence"
             )
+        if self.time is not None and self.solver == "cg":
+            raise ConfigurationError(
+                f"time={self.time!r} with solver='cg': expected None, training until convergence; "
+                "a time needs all eigenvalues"
+            )
         x, targets = self._examples(X, y, multi_output=True, y_numeric=True)
         targets = np.asarray(targets, np.float64)
         self._flat = targets.ndim == 1
@@ -87,6 +102,42 @@ class KernelRegressor(RegressorMixin, KernelEstimator):
         self._regress(x, self._targets)
         self._tangent = None
         return self
+
+    def fitted_arrays(self) -> dict[str, np.ndarray]:
+        """With the targets, and the Gram matrices if they are in memory."""
+        found = {**super().fitted_arrays(), "targets": self._targets, "offset": self.offset_}
+        if self.solver == "cg":
+            return found
+        if isinstance(self._gram, Kernels):
+            pairs = [(f"gram_{name}", getattr(self._gram, name)) for name in ("nngp", "ntk")]
+            return {**found, **{name: gram for name, gram in pairs if gram is not None}}
+        return {**found, "gram": cast(np.ndarray, self._gram)}
+
+    def fitted_values(self) -> dict[str, Any]:
+        """With the form of the targets."""
+        return {**super().fitted_values(), "flat": self._flat}
+
+    def restore(
+        self,
+        kernel: KernelFunction,
+        arrays: Mapping[str, np.ndarray],
+        values: Mapping[str, Any],
+    ) -> None:
+        """With the targets; the matrix is factorised again, for deviations."""
+        super().restore(kernel, arrays, values)
+        self._targets, self.offset_, self._flat = (
+            arrays["targets"],
+            arrays["offset"],
+            values["flat"],
+        )
+        self._tangent = None
+        if self.solver == "cholesky":
+            self._gram = (
+                arrays["gram"]
+                if "gram" in arrays
+                else Kernels(arrays.get("gram_nngp"), arrays.get("gram_ntk"))
+            )
+            self._factor = factorise(self._matrix(self._gram), self.ridge_)
 
     def predict(self, X: Any, return_std: bool = False) -> Any:
         """The mean, and the standard deviation if it is asked for.
@@ -126,7 +177,11 @@ class KernelRegressor(RegressorMixin, KernelEstimator):
                 "return_std with get=None: say whose deviation, get='nngp' for the Gaussian "
                 "process, get='ntk' for trained networks"
             )
-        with self._precision():
+        if self.solver == "cg":
+            raise ConfigurationError(
+                "return_std after solver='cg', which has no inverse; fit with solver='cholesky'"
+            )
+        with self.precision():
             variances = diagonal(self.kernel_, images, "nngp")
         if self.get == "nngp":
             return gp_posterior(self._factor, self._targets, self._matrix(kernels), variances)

@@ -14,7 +14,7 @@ from ..kernel import NeuralKernel
 from .identity import Source
 from .request import GramRequest, requested
 from .store import GramStore, TileFault, shape_of, stored_identity
-from .tiles import TILE_SIDE, tiles_of
+from .tiles import tiles_of
 
 FIRST_SIDE = 8
 """Images on each side of the first block that is timed."""
@@ -66,7 +66,7 @@ def estimate_gram(
     x2: Source | None = None,
     *,
     store: str | os.PathLike[str],
-    tile_side: int = TILE_SIDE,
+    tile_side: int | None = None,
 ) -> GramEstimate:
     """What :func:`compute_gram` with the same arguments will take; writes nothing.
 
@@ -77,8 +77,9 @@ def estimate_gram(
             for :func:`compute_gram`.
     """
     request = requested(kernel, x1, x2, store, tile_side)
+    side = request.identity["tile_side"]
     shape, symmetric = shape_of(request.identity), x2 is None
-    grid = list(tiles_of(shape, tile_side, symmetric=symmetric))
+    grid = list(tiles_of(shape, side, symmetric=symmetric))
     missing, faults = grid, []
     if stored_identity(request.path) is not None:
         faults = GramStore(request.path).faults(grid)
@@ -88,7 +89,7 @@ def estimate_gram(
     images = shape[0] + (0 if symmetric else shape[1])
     timing = _timed(request) if missing else _Timing(0, 0.0, 0.0, 0.0)
     item = np.dtype(request.identity["settings"]["dtype"]).itemsize
-    tile_bytes = len(request.names) * (tile_side**2 * item + CHECKSUM_BYTES)
+    tile_bytes = len(request.names) * (side**2 * item + CHECKSUM_BYTES)
     return GramEstimate(
         len(grid),
         len(missing),

@@ -16,7 +16,6 @@ from ..kernel import NeuralKernel
 from .identity import Source
 from .request import GramRequest, requested
 from .store import LOCKS, GramStore
-from .tiles import TILE_SIDE
 
 
 def compute_gram(
@@ -25,7 +24,7 @@ def compute_gram(
     x2: Source | None = None,
     *,
     store: str | os.PathLike[str],
-    tile_side: int = TILE_SIDE,
+    tile_side: int | None = None,
     progress: bool = False,
 ) -> GramStore:
     """The kernel of all pairs of images in a store, of which only what is missing is computed.
@@ -43,7 +42,8 @@ def compute_gram(
             the store keeps.
         x2: ``(n2, …)``; ``None`` for ``x1`` itself, of which one triangle of tiles is stored.
         store: the folder; made if it does not exist.
-        tile_side: images on each side of a tile. An interruption costs at most one tile a process.
+        tile_side: images on each side of a tile; ``None`` for that of the store, 128 in a new one.
+            An interruption costs at most one tile a process.
         progress: whether to show a bar with rate and remaining time on stderr.
 
     Returns:

@@ -97,13 +97,17 @@ def as_far_as(
 
     Returns:
         What ``stored`` is if these images go on where the stored ones end. How the images were
-        made may name their number, so the first ones' pixels speak for it.
+        made may name their number, or be unknown of an array, so the pixels speak for it.
     """
     cut = dict(identity)
     for side in SIDES:
         there, here = stored.get(side), identity[side]
-        if there and here and there["n"] < here["n"]:
+        if not there or not here:
+            continue
+        known = {"preprocessing": there["preprocessing"]}
+        if there["n"] < here["n"]:
             first = images_of(sources[side], side)[: there["n"]]
-            known = {"n": there["n"], "preprocessing": there["preprocessing"]}
-            cut[side] = {**here, **known, "sha256": fingerprint(first)}
+            cut[side] = {**here, **known, "n": there["n"], "sha256": fingerprint(first)}
+        elif not here["preprocessing"] or not there["preprocessing"]:
+            cut[side] = {**here, **known}
     return cut

@@ -19,7 +19,7 @@ from ..interface import check_equal_shapes, names_of
 from ..kernel import NeuralKernel, PreparedImages
 from .identity import Identity, Source, identity_of, images_of
 from .store import GramStore, check_identity, open_store, stored_identity
-from .tiles import Tile
+from .tiles import TILE_SIDE, Tile
 
 KEPT_BLOCKS = 2
 """Blocks of prepared images that are kept whatever they take: the two that meet in a tile."""
@@ -131,7 +131,7 @@ def requested(
     x1: Source,
     x2: Source | None,
     store: str | os.PathLike[str],
-    tile_side: int,
+    tile_side: int | None,
 ) -> GramRequest:
     """A matrix that can be computed, and whose store, if there is one, is of this matrix.
 
@@ -146,14 +146,17 @@ def requested(
         raise ConfigurationError(
             f"kernel={kernel!r}: expected a NeuralKernel, whose identity a store can keep"
         )
+    path, sources = Path(store), {"x1": x1, "x2": x2}
+    stored = stored_identity(path)
+    if tile_side is None:
+        tile_side = TILE_SIDE if stored is None else stored["tile_side"]
     if not isinstance(tile_side, int) or tile_side < 1:
         raise ConfigurationError(f"tile_side={tile_side!r}: expected a positive number of images")
     left = images_of(x1, "x1")
     right = None if x2 is None else images_of(x2, "x2")
     if right is not None:
         check_equal_shapes(left.shape[1:], right.shape[1:])
-    path, sources = Path(store), {"x1": x1, "x2": x2}
-    kernel = _with_stored_blocking(kernel, stored_identity(path))
+    kernel = _with_stored_blocking(kernel, stored)
     identity = identity_of(kernel, x1, x2, tile_side=tile_side)
     check_identity(path, identity, sources)
     return GramRequest(kernel, left, right, path, identity, sources)

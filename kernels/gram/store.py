@@ -338,6 +338,9 @@ def open_store(path: Path, identity: Identity, sources: Mapping[str, Any]) -> Gr
     (path / LOCKS).mkdir(parents=True, exist_ok=True)
     with exclusive(path / LOCKS / "store", wait=True):
         check_identity(path, identity, sources)  # another process may have made it meanwhile
+        stored = stored_identity(path)
+        if stored is not None and shape_of(stored) == shape_of(identity):
+            identity = stored  # which may say more about how the images were made
         for pattern in ("zarr.*.partial", "*/zarr.*.partial"):
             for left in path.glob(pattern):
                 left.unlink()

@@ -18,6 +18,7 @@ from typing import Any
 
 from kernas.comparison import first_difference
 from kernas.errors import RunFolderError
+from kernas.files import write_whole
 from kernas.locks import exclusive
 
 CONFIG, RESULTS, LOCK = "config.json", "results.jsonl", "run.lock"
@@ -65,14 +66,7 @@ class RunFolder:
 
     def write_bytes(self, name: str, data: bytes) -> Path:
         """Put a file in place, whole or not at all."""
-        target = self.path / name
-        temporary = self.path / f".{name}.partial"
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(target)
-        return target
+        return write_whole(self.path / name, data)
 
 
 @contextmanager

@@ -36,5 +36,9 @@ class GramStoreError(KernasError, RuntimeError):
     """A Gram store cannot be read or written, or holds another kernel or other images."""
 
 
+class ModelFolderError(KernasError, RuntimeError):
+    """A folder of a fitted model cannot be written or read, or is damaged."""
+
+
 class MissingDependencyError(KernasError, ImportError):
     """An optional package is not installed, or does not work with the ones that are."""

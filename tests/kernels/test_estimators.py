@@ -125,6 +125,7 @@ def test_probabilities_have_the_temperature_that_suits_the_images_left_out(digit
     def loss(temperature):
         return -log_softmax(estimator.loo_ / temperature, axis=1)[range(60), train.y].mean()
 
+    assert estimator.temperature_ is not None
     best = loss(estimator.temperature_)
     assert all(best < loss(estimator.temperature_ * factor) for factor in (0.9, 1.1))
     assert best < np.log(10)

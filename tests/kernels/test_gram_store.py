@@ -273,8 +273,18 @@ def test_other_reference_images_are_refused(tmp_path, options, field):
     third = kk.NeuralKernel(NORMALIZED).bind(train.x[::-1], n_reference=4)
     with pytest.raises(GramStoreError, match=r"bound\.sha256 is"):
         kk.compute_gram(third, train, store=tmp_path)
-    with pytest.raises(GramStoreError, match=r"x1\.preprocessing is .* and null here"):
-        kk.compute_gram(bound, train.x, store=tmp_path)
+
+
+def test_an_array_is_the_data_set_that_has_its_pixels(kernel, tmp_path):
+    train, _ = kk.load("digits", n_train=12, n_test=10)
+    kernel = kk.NeuralKernel(kernel.architecture)
+    kk.compute_gram(kernel, train, store=tmp_path)
+    before = contents(tmp_path)
+    store = kk.compute_gram(kernel, train.x, store=tmp_path)
+    assert contents(tmp_path) == before
+    assert store.identity["x1"]["preprocessing"]["source"] == "scikit-learn load_digits"
+    with pytest.raises(GramStoreError, match=r"x1\.sha256 is"):
+        kk.compute_gram(kernel, train.x[::-1], store=tmp_path)
 
 
 @pytest.mark.parametrize(

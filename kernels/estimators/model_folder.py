@@ -1,0 +1,221 @@
+"""A fitted estimator as a folder, ``model.json`` and ``arrays.npz``: no pickles, on any machine.
+
+``model.json`` names the kernel, the options and the SHA-256 of ``arrays.npz``, which has the
+training images, the dual coefficients and, for a regressor, the Gram matrices that deviations need.
+A kernel that normalises over a batch is bound again to the reference images that are kept with it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from kernas import __version__
+from kernas.comparison import first_difference
+from kernas.errors import ConfigurationError, ModelFolderError
+from kernas.files import write_whole
+
+from ..architecture import Architecture
+from ..engine import Blocking
+from ..interface import Get
+from ..kernel import NeuralKernel
+from .base import KernelEstimator, StorePath
+from .classifier import KernelClassifier
+from .regressor import KernelRegressor
+
+FORMAT, VERSION = "kernas.model", 1
+MODEL, ARRAYS = "model.json", "arrays.npz"
+
+ESTIMATORS: dict[str, type[KernelClassifier] | type[KernelRegressor]] = {
+    "KernelClassifier": KernelClassifier,
+    "KernelRegressor": KernelRegressor,
+}
+
+OF_THE_MACHINE = ("kernel", "store", "verbose")
+"""Parameters of estimators that are not kept as they are."""
+
+
+def check_new_folder(folder: StorePath) -> Path:
+    """The path of a model that does not exist yet.
+
+    Raises:
+        ModelFolderError: something is there.
+    """
+    path = Path(folder)
+    if path.exists():
+        raise ModelFolderError(f"{path} exists: expected a new folder; remove it or choose another")
+    return path
+
+
+def save_model(
+    estimator: KernelEstimator, folder: StorePath, notes: Mapping[str, Any] | None = None
+) -> Path:
+    """Write a fitted estimator into a new folder, which is there whole or not at all.
+
+    Args:
+        estimator: a fitted :class:`KernelClassifier` or :class:`KernelRegressor` with a
+            :class:`NeuralKernel`.
+        folder: where; it must not exist.
+        notes: JSON values to keep with it, for instance how images were made.
+
+    Returns:
+        The folder.
+
+    Raises:
+        sklearn.exceptions.NotFittedError: it is not fitted.
+        ConfigurationError: another kind of estimator, kernel, or labels that are not numbers or
+            strings.
+        ModelFolderError: the folder exists or cannot be written.
+    """
+    kind = type(estimator).__name__
+    if ESTIMATORS.get(kind) is not type(estimator):
+        raise ConfigurationError(f"{kind}: expected one of {', '.join(ESTIMATORS)}")
+    check_is_fitted(estimator, "dual_coef_")
+    kernel = estimator.kernel_
+    if not isinstance(kernel, NeuralKernel):
+        raise ConfigurationError(
+            f"kernel={kernel!r}: expected a NeuralKernel; a function cannot be kept in a folder"
+        )
+    path = check_new_folder(folder)
+    arrays = estimator.fitted_arrays()
+    if kernel.reference is not None:
+        arrays["reference"] = kernel.reference
+    for name, array in arrays.items():
+        if array.dtype.hasobject:
+            raise ConfigurationError(
+                f"{name} of {kind} holds Python objects: expected numbers or strings of one type"
+            )
+    parameters = estimator.get_params(deep=False)
+    record = {
+        "format": FORMAT,
+        "version": VERSION,
+        "estimator": kind,
+        "parameters": {k: v for k, v in parameters.items() if k not in OF_THE_MACHINE},
+        "fitted": estimator.fitted_values(),
+        "kernel": {
+            "identity": kernel.identity(),
+            "get": kernel.get,
+            "backend": kernel.backend,
+            "blocking": None if kernel.blocking is None else asdict(kernel.blocking),
+            "tile_bytes": kernel.tile_bytes,
+        },
+        "versions": {"kernas": __version__},
+        "notes": dict(notes or {}),
+    }
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        temporary.mkdir(parents=True)
+        with (temporary / ARRAYS).open("wb") as file:
+            np.savez(file, allow_pickle=False, **cast(dict[str, Any], arrays))
+            file.flush()
+            os.fsync(file.fileno())
+        record["sha256"] = _sha256(temporary / ARRAYS)
+        text = json.dumps(record, ensure_ascii=False, indent=1, default=_number)
+        write_whole(temporary / MODEL, text.encode())
+        temporary.rename(path)
+    except OSError as error:
+        raise ModelFolderError(
+            f"cannot write the model {path} ({error.strerror}); make room, or choose another folder"
+        ) from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return path
+
+
+def load_model(folder: StorePath) -> KernelClassifier | KernelRegressor:
+    """A fitted estimator from its folder, ready to predict; its ``notes_`` are those it has.
+
+    Raises:
+        ModelFolderError: there is no model, one of another version, or one that is damaged.
+    """
+    path = Path(folder)
+    record = _record(path)
+    arrays = _arrays(path, record)
+    try:
+        estimator = ESTIMATORS[record["estimator"]](**record["parameters"])
+        fitted, kept = record["fitted"], record["kernel"]
+        estimator.dtype = fitted["dtype"]
+        nodes = {k: v for k, v in kept["identity"]["architecture"].items() if k != "hash"}
+        names: list[Get] = list(kept["identity"]["kernels"])
+        blocking = kept["blocking"]
+        kernel = NeuralKernel(
+            Architecture.from_json(json.dumps(nodes)),
+            get=names[0] if isinstance(kept["get"], str) else tuple(names),
+            tile_bytes=kept["tile_bytes"],
+            backend=kept["backend"],
+            blocking=None if blocking is None else Blocking(**blocking),
+        )
+        bound = kept["identity"]["bound"]
+        reference = arrays.pop("reference", None)
+        estimator.kernel = kernel
+        with estimator.precision():
+            if reference is not None:
+                seed = 0 if bound is None else bound["seed"]
+                kernel = kernel.bind(reference, len(reference), seed)
+            estimator.restore(kernel, arrays, fitted)
+    except (KeyError, TypeError) as error:
+        raise _damaged(path / MODEL, f"it lacks {error}") from None
+    difference = first_difference(kept["identity"], json.loads(json.dumps(kernel.identity())))
+    if difference is not None:
+        field, there, here = difference
+        raise _damaged(path / MODEL, f"the kernel's {field} is {there} there and {here} here")
+    estimator.notes_ = record["notes"]
+    return estimator
+
+
+def _record(path: Path) -> dict[str, Any]:
+    """What ``model.json`` says."""
+    try:
+        record = json.loads((path / MODEL).read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise ModelFolderError(
+            f"no model in {path}: expected {MODEL} and {ARRAYS}; save_model(estimator, folder) or "
+            "`kernas fit` writes them"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise _damaged(path / MODEL, str(error)) from None
+    found = (record.get("format"), record.get("version")) if isinstance(record, dict) else None
+    if found != (FORMAT, VERSION):
+        raise ModelFolderError(
+            f"{path / MODEL} has format and version {found}: expected {(FORMAT, VERSION)}; fit "
+            "again with this version of kernas"
+        )
+    return record
+
+
+def _arrays(path: Path, record: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    try:
+        found = _sha256(path / ARRAYS)
+    except OSError as error:
+        raise _damaged(path / ARRAYS, error.strerror or str(error)) from None
+    if found != record.get("sha256"):
+        raise _damaged(
+            path / ARRAYS, f"its SHA-256 is {found}: expected {record.get('sha256')}"
+        ) from None
+    with np.load(path / ARRAYS, allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}
+
+
+def _damaged(path: Path, what: str) -> ModelFolderError:
+    return ModelFolderError(f"{path} is damaged: {what}; copy the model again, or fit again")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _number(value: Any) -> Any:
+    """NumPy's numbers as JSON has them."""
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    raise TypeError(f"not a JSON value: {value!r}")
