@@ -5,6 +5,8 @@ from .fetching import fetch as fetch
 from .folders import data_folders as data_folders
 from .known import DATASETS as DATASETS
 from .loading import load as load
+from .loading import load_unseen as load_unseen
+from .loading import read_images as read_images
 from .preprocessing import Standardization as Standardization
 from .preprocessing import area_resize as area_resize
 from .preprocessing import fit_standardization as fit_standardization

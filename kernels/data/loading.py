@@ -9,7 +9,7 @@ import numpy as np
 
 from kernas.errors import ConfigurationError, DataError
 
-from .checks import check_integer
+from .checks import check_images, check_integer
 from .dataset import Dataset
 from .known import read_source
 from .preprocessing import area_resize, fit_standardization, target_size, to_float
@@ -103,6 +103,67 @@ def load(
         for part, x, y in (("train", x_train, y_train), ("test", x_test, y_test))
     )
     return train, test
+
+
+def load_unseen(
+    name: str | os.PathLike[str],
+    *,
+    n: int | None = None,
+    image_size: int | tuple[int, int] | None = None,
+    seed: int = 0,
+) -> Dataset:
+    """Images to predict at: the test part of a data set, or all of it if there is none.
+
+    Args:
+        name: as for :func:`load`.
+        n: how many, the classes balanced; ``None`` for all, in their own order.
+        image_size: as for :func:`load`.
+        seed: which images, if not all.
+
+    Raises:
+        ConfigurationError: a number out of range, or more images than there are.
+        DataError: as for :func:`load`.
+    """
+    source, classes = number_classes(read_source(name))
+    x, y = source.x_test, source.y_test
+    if x is None or y is None:
+        x, y = source.x, source.y
+    if n is not None:
+        if check_integer(n, "n", 1) > len(y):
+            raise ConfigurationError(
+                f"n={n} but {source.name} has {len(y)} images; use n={len(y)} or less"
+            )
+        chosen = balanced_order(y, check_integer(seed, "seed", 0))[:n]
+        x, y = x[chosen], y[chosen]
+    info = {"source": source.origin, "seed": seed, "n_loaded": len(y)}
+    return Dataset(_resized(x, image_size), y, classes, source.name, info)
+
+
+def read_images(
+    path: str | os.PathLike[str], *, image_size: int | tuple[int, int] | None = None
+) -> np.ndarray:
+    """Images without labels from an ``.npy`` file, as floats; bytes are in [0, 1] then.
+
+    Raises:
+        DataError: no such file, not an array of images, or one with NaN.
+        ConfigurationError: an image size out of range.
+    """
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(
+            f"{os.fspath(path)} cannot be read ({error}): expected an .npy file of images; write "
+            "it with numpy.save(path, images)"
+        ) from None
+    if not isinstance(array, np.ndarray):
+        raise DataError(f"{os.fspath(path)} holds several arrays: expected an .npy file of images")
+    return _resized(check_images(array, f"the array of {os.fspath(path)}"), image_size)
+
+
+def _resized(x: np.ndarray, image_size: int | tuple[int, int] | None) -> np.ndarray:
+    size = target_size(image_size, x.shape[1:])
+    x = to_float(x)
+    return x if size is None else area_resize(x, size)
 
 
 def number_classes(source: Source) -> tuple[Source, tuple[str, ...]]:

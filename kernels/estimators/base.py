@@ -100,6 +100,19 @@ class KernelEstimator(BaseEstimator):
 
     # --- fitting ---------------------------------------------------------------------------------
 
+    def check_options(self) -> None:
+        """Refuse ridges and solvers that are out of range; needs no images.
+
+        Raises:
+            ConfigurationError: the message has what was given.
+        """
+        self._ridges()
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one of the images that it was fitted to."""
+        return self._x.shape[1:]
+
     def _ridges(self) -> tuple[Sequence[float], Literal["loo", "evidence"] | None]:
         """The ridges that are tried and by what they are chosen; checked before any work."""
         if self.solver not in get_args(Solver):

@@ -78,7 +78,7 @@ class KernelClassifier(ClassifierMixin, KernelEstimator):
             DataError: images or labels are not usable, or there is one class only.
             NotPositiveDefiniteError: the kernel is not positive semi-definite beyond rounding.
         """
-        self._ridges()
+        self.check_options()
         x, labels = self._examples(X, y)
         check_classification_targets(labels)
         self.classes_, indices = np.unique(labels, return_inverse=True)
@@ -109,18 +109,19 @@ class KernelClassifier(ClassifierMixin, KernelEstimator):
         super().restore(kernel, arrays, values)
         self.classes_, self.temperature_ = arrays["classes"], values["temperature"]
 
-    def _values(self, X: Any) -> np.ndarray:
+    def values(self, X: Any) -> np.ndarray:
+        """``f(x)`` of every class, shape ``(n, C)``."""
         kernels, _ = self._cross(X)
         return self._matrix(kernels) @ self.dual_coef_
 
     def decision_function(self, X: Any) -> np.ndarray:
         """``f(x)``, shape ``(n, C)``; of two classes the difference ``f_1 − f_0``, ``(n,)``."""
-        values = self._values(X)
+        values = self.values(X)
         return values[:, 1] - values[:, 0] if len(self.classes_) == 2 else values
 
     def predict(self, X: Any) -> np.ndarray:
         """The class of the largest ``f(x)``, shape ``(n,)``."""
-        values = self._values(X)
+        values = self.values(X)
         return self.classes_[np.argmax(values, axis=1)]
 
     def predict_proba(self, X: Any) -> np.ndarray:
@@ -132,7 +133,11 @@ class KernelClassifier(ClassifierMixin, KernelEstimator):
         check_is_fitted(self, "dual_coef_")
         if self.temperature_ is None:
             raise ConfigurationError(_NO_INVERSE.format("probabilities come from"))
-        return softmax(self._values(X) / self.temperature_, axis=1)
+        return softmax(self.values(X) / self.temperature_, axis=1)
+
+    def probabilities(self, values: np.ndarray) -> np.ndarray | None:
+        """Those that belong to :meth:`values`; ``None`` without a temperature."""
+        return None if self.temperature_ is None else softmax(values / self.temperature_, axis=1)
 
     @property
     def loo_labels_(self) -> np.ndarray:

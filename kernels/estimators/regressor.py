@@ -82,7 +82,7 @@ class KernelRegressor(RegressorMixin, KernelEstimator):
             DataError: images or targets are not usable.
             NotPositiveDefiniteError: the kernel is not positive semi-definite beyond rounding.
         """
-        self._ridges()
+        self.check_options()
         if self.time is not None and (self.get != "ntk" or not 0 <= self.time < float("inf")):
             raise ConfigurationError(
                 f"time={self.time!r} with get={self.get!r}: expected a number >= 0 with get='ntk', "

@@ -16,12 +16,30 @@ from kernas.errors import (
     DataError,
     GramStoreError,
     KernasError,
+    ModelFolderError,
     RunFolderError,
 )
 
-from .options import DataOptions, ExplainOptions, GramOptions, PlanOptions, RankOptions
+from .options import (
+    DataOptions,
+    ExplainOptions,
+    FitOptions,
+    GramOptions,
+    PlanOptions,
+    PredictOptions,
+    RankOptions,
+)
 
-BAD_INPUT = (ArchitectureError, ConfigurationError, DataError, GramStoreError, RunFolderError)
+Options = RankOptions | GramOptions | FitOptions | PredictOptions | DataOptions | ExplainOptions
+
+BAD_INPUT = (
+    ArchitectureError,
+    ConfigurationError,
+    DataError,
+    GramStoreError,
+    ModelFolderError,
+    RunFolderError,
+)
 
 DESCRIPTION = """Rank neural architectures by the exact kernels of their infinitely wide networks.
 
@@ -32,6 +50,8 @@ Examples:
   kernas rank --dataset cifar10 --truth nasbench201 --sample 100 --output runs/cifar --resume
   kernas rank --architectures cells.txt network.json --json
   kernas gram --architecture network.json --n 1000 --store grams/digits
+  kernas fit --model models/digits --n 1000 --yes
+  kernas predict models/digits
   kernas data fetch cifar10
   kernas data verify
   kernas explain network.json --image-size 32
@@ -68,6 +88,14 @@ def run(arguments: list[str]) -> int:
             from .gram_command import run_gram
 
             return run_gram(options)
+        if isinstance(options, FitOptions):
+            from .fit_command import run_fit
+
+            return run_fit(options)
+        if isinstance(options, PredictOptions):
+            from .predict_command import run_predict
+
+            return run_predict(options)
         if isinstance(options, DataOptions):
             from .data_command import run_data
 
@@ -83,13 +111,15 @@ def run(arguments: list[str]) -> int:
         return 130
 
 
-def parse(arguments: list[str]) -> RankOptions | GramOptions | DataOptions | ExplainOptions:
+def parse(arguments: list[str]) -> Options:
     """The options of the subcommand that the arguments name."""
     from tyro.extras import subcommand_cli_from_dict
 
-    commands: dict[str, Callable[..., RankOptions | GramOptions | DataOptions | ExplainOptions]] = {
+    commands: dict[str, Callable[..., Options]] = {
         "rank": RankOptions,
         "gram": GramOptions,
+        "fit": FitOptions,
+        "predict": PredictOptions,
         "data": DataOptions,
         "explain": ExplainOptions,
         "plan": PlanOptions,

@@ -129,25 +129,9 @@ class RankOptions:
     """No progress bar."""
 
 
-@dataclass(frozen=True)
-class GramOptions:
-    """Compute the kernel of all pairs of images into a store that outlives a crash.
-
-    An estimate of time, memory and disk comes first. Killed at any moment, the same command goes on
-    where it stopped; several of them at once share the work. Python reads the store with
-    kernas.kernels.GramStore, and any other reader of zarr reads it too.
-
-    Typical calls:
-      kernas gram --architecture network.json --n 1000 --store grams/digits
-      kernas gram --architecture network.json --dataset cifar10 --image-size 16 --n 4000
-        --get ntk --store grams/cifar --yes
-    """
-
-    architecture: Annotated[str, tyro.conf.arg(metavar="CELL|FILE")]
-    """A cell string, or a .json file written with Architecture.to_json()."""
-
-    store: Annotated[Path, tyro.conf.arg(metavar="PATH")]
-    """The folder of the store, new or begun."""
+@dataclass(frozen=True, kw_only=True)
+class MatrixOptions:
+    """What decides a Gram matrix, apart from the network and the kernels."""
 
     dataset: DatasetName = "digits"
 
@@ -168,10 +152,6 @@ class GramOptions:
     seed: int = 0
     """Fixes the images and the reference images."""
 
-    get: Annotated[
-        str, tyro.conf.arg(metavar="NAME,...", help="Comma-separated kernels: nngp, ntk.")
-    ] = "nngp,ntk"
-
     n_reference: int = 32
     """Images that batch normalisation has its statistics from."""
 
@@ -187,7 +167,10 @@ class GramOptions:
     reduction: Literal["residual", "pool"] = "residual"
     """What halves the image between stages."""
 
-    tile: int = 128
+    tile: Annotated[
+        int | None,
+        tyro.conf.arg(metavar="INT", help_behavior_hint="(default: the store's; of a new one 128)"),
+    ] = None
     """Images on each side of a tile; a crash costs at most one tile."""
 
     tile_bytes: Annotated[
@@ -204,8 +187,135 @@ class GramOptions:
     device: Device = "auto"
     """Where to compute."""
 
+    compilation_cache: bool = True
+    """Whether compiled programs are kept in the user's cache folder."""
+
+    quiet: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """No progress bar."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GramOptions(MatrixOptions):
+    """Compute the kernel of all pairs of images into a store that outlives a crash.
+
+    An estimate of time, memory and disk comes first. Killed at any moment, the same command goes on
+    where it stopped; several of them at once share the work. Python reads the store with
+    kernas.kernels.GramStore, and any other reader of zarr reads it too.
+
+    Typical calls:
+      kernas gram --architecture network.json --n 1000 --store grams/digits
+      kernas gram --architecture network.json --dataset cifar10 --image-size 16 --n 4000
+        --get ntk --store grams/cifar --yes
+    """
+
+    architecture: Annotated[str, tyro.conf.arg(metavar="CELL|FILE")]
+    """A cell string, or a .json file written with Architecture.to_json()."""
+
+    store: Annotated[Path, tyro.conf.arg(metavar="PATH")]
+    """The folder of the store, new or begun."""
+
+    get: Annotated[
+        str, tyro.conf.arg(metavar="NAME,...", help="Comma-separated kernels: nngp, ntk.")
+    ] = "nngp,ntk"
+
     dtype: Dtype = "float32"
     """Floating-point type of the kernels."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitOptions(MatrixOptions):
+    """Fit a classifier, kernel regression with an infinitely wide network, and keep it in a folder.
+
+    The training matrix goes into a store first, with an estimate of time, memory and disk before;
+    killed at any moment, the same command goes on where it stopped. The model is a folder of JSON
+    and arrays that kernas predict and kernas.kernels.load_model read on any machine.
+
+    Typical calls:
+      kernas fit --model models/digits --n 1000 --yes
+      kernas fit --model models/clothes --dataset fashion_mnist --n 4000 --ridge 1e-3 --yes
+      kernas fit --model models/cell --architecture network.json --dataset cifar10 --image-size 8
+        --n 500 --get nngp
+    """
+
+    model: Annotated[Path, tyro.conf.arg(metavar="PATH")]
+    """The folder of the model, which must not exist."""
+
+    architecture: Annotated[
+        str | None,
+        tyro.conf.arg(
+            metavar="CELL|FILE",
+            help_behavior_hint="(default: fully connected, two hidden layers of ReLU)",
+        ),
+    ] = None
+    """A cell string, or a .json file written with Architecture.to_json()."""
+
+    store: Annotated[
+        Path | None, tyro.conf.arg(metavar="PATH", help_behavior_hint="(default: MODEL-gram)")
+    ] = None
+    """The folder of the training matrix, new, begun, or made by kernas gram."""
+
+    get: Literal["nngp", "ntk"] = "ntk"
+    """The kernel to regress with."""
+
+    ridge: Annotated[
+        str,
+        tyro.conf.arg(
+            metavar="NUMBER|loo|evidence",
+            help="Relative to the kernel's mean diagonal; or how to choose among 19 from 1e-8 to "
+            "10 on the training images: by leave-one-out errors or by the evidence.",
+        ),
+    ] = "loo"
+
+    solver: Literal["cholesky", "cg"] = "cholesky"
+    """Cholesky factorisation in memory, or conjugate gradients that read the store tile by tile;
+    these need a number as ridge, and give no probabilities."""
+
+    dtype: Dtype = "float64"
+    """Floating-point type of the kernel; the regression is always float64."""
+
+
+@dataclass(frozen=True)
+class PredictOptions:
+    """Predict classes with a model of kernas fit, and write them into a CSV file.
+
+    Images are resized and standardised as those that the model was fitted to. Of the data set that
+    it was fitted to, those are taken that it has not seen.
+
+    Typical calls:
+      kernas predict models/digits
+      kernas predict models/clothes --n 2000 --output clothes.csv
+      kernas predict models/clothes --images photos.npy
+    """
+
+    model: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="MODEL")]
+    """The folder of the model."""
+
+    dataset: Annotated[
+        str | None,
+        tyro.conf.arg(
+            metavar="NAME|PATH",
+            help="Labelled images: a known name, an .npz, or a folder of images by class; its test "
+            "part, or all of it if there is none.",
+            help_behavior_hint="(default: the model's)",
+        ),
+    ] = None
+
+    images: Annotated[Path | None, tyro.conf.arg(metavar="FILE.npy")] = None
+    """Images without labels, (n, height, width) or (n, height, width, channels), instead."""
+
+    n: Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="(default: all)")] = (
+        None
+    )
+    """How many images of the data set, the classes balanced."""
+
+    output: Annotated[Path, tyro.conf.arg(metavar="PATH")] = Path("predictions.csv")
+    """The file to write, which must not exist."""
+
+    json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Print one JSON object and nothing else on stdout."""
+
+    device: Device = "auto"
+    """Where to compute."""
 
     compilation_cache: bool = True
     """Whether compiled programs are kept in the user's cache folder."""

@@ -1,0 +1,126 @@
+"""The subcommand ``kernas fit``."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+import numpy as np
+
+from kernas.errors import ConfigurationError
+
+from .devices import configure_jax
+from .matrix import architecture_of, bound_kernel, fill, kernel_of, training_images
+from .options import FitOptions
+
+if TYPE_CHECKING:
+    from kernas.kernels import KernelClassifier
+    from kernas.kernels.data import Dataset
+
+
+def run_fit(options: FitOptions) -> int:
+    """Fit and keep the model, print what it is, and return the exit code."""
+    configure_jax(options.device, options.dtype, compilation_cache=options.compilation_cache)
+    # In JSON mode whatever a library prints must not mix with the object.
+    with contextlib.redirect_stdout(sys.stderr) if options.json else contextlib.nullcontext():
+        fitted = _fit(options)
+    if fitted is None:
+        return 0
+    summary = {"model": str(options.model), "store": str(_store(options)), **fitted}
+    if options.json:
+        print(json.dumps(summary, ensure_ascii=False, indent=1))
+    else:
+        print(_text(summary))
+    return 0
+
+
+def _fit(options: FitOptions) -> dict[str, Any] | None:
+    """What the fitted model says of itself; ``None`` if the user declined."""
+    from kernas.kernels import KernelClassifier, save_model
+    from kernas.kernels.estimators.base import default_architecture
+    from kernas.kernels.estimators.model_folder import check_new_folder
+
+    check_new_folder(options.model)
+    ridge = _ridge(options)
+    train = training_images(options)
+    architecture = (
+        default_architecture(train.input_shape)
+        if options.architecture is None
+        else architecture_of(options, options.architecture)
+    )
+    estimator = KernelClassifier(
+        kernel_of(options, architecture, options.get),
+        get=options.get,
+        ridge=ridge,
+        dtype=options.dtype,
+        n_reference=options.n_reference,
+        reference_seed=options.seed,
+        solver=options.solver,
+        store=_store(options),
+    )
+    estimator.check_options()
+    kernel = bound_kernel(options, architecture, options.get, train)
+    if fill(options, kernel, train, _store(options)) is None:
+        return None
+    estimator.fit(train.x, train.y)
+    save_model(estimator, options.model, _notes(options, train))
+    return _found(estimator, train)
+
+
+def _store(options: FitOptions) -> Path:
+    return options.store or options.model.with_name(f"{options.model.name}-gram")
+
+
+def _ridge(options: FitOptions) -> float | Literal["loo", "evidence"]:
+    if options.ridge in ("loo", "evidence"):
+        return cast(Literal["loo", "evidence"], options.ridge)
+    try:
+        return float(options.ridge)
+    except ValueError:
+        raise ConfigurationError(
+            f"--ridge {options.ridge}: expected a number >= 0, loo or evidence"
+        ) from None
+
+
+def _notes(options: FitOptions, train: Dataset) -> dict[str, Any]:
+    """How the images were made, for those to predict at."""
+    return {
+        "dataset": options.dataset,
+        "n": len(train),
+        "seed": options.seed,
+        "classes": list(train.classes),
+        "info": train.info,
+        "standardization": None
+        if train.standardization is None
+        else {name: array.tolist() for name, array in asdict(train.standardization).items()},
+    }
+
+
+def _found(estimator: KernelClassifier, train: Dataset) -> dict[str, Any]:
+    accuracy = None if estimator.loo_ is None else float(np.mean(estimator.loo_labels_ == train.y))
+    return {
+        "dataset": train.name,
+        "n": len(train),
+        "classes": list(train.classes),
+        "loo_accuracy": accuracy,
+        **estimator.diagnostics_,
+    }
+
+
+def _text(summary: dict[str, Any]) -> str:
+    """What a person reads."""
+    accuracy = summary["loo_accuracy"]
+    said = (
+        f"residual {summary['residual']:.1e} after {summary['steps']} steps"
+        if accuracy is None
+        else f"leave-one-out accuracy {accuracy:.4f}"
+    )
+    return (
+        f"{summary['model']}: {summary['n']:,} images of {summary['dataset']} in "
+        f"{len(summary['classes'])} classes, ridge {summary['ridge']:.2g}, {said}; predict with "
+        f"`kernas predict {summary['model']}`; the training matrix stays in {summary['store']}"
+    )

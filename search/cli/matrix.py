@@ -1,0 +1,142 @@
+"""From the options of ``kernas gram`` and ``kernas fit`` to a training matrix in a store."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kernas.errors import ConfigurationError
+
+from .options import MatrixOptions
+
+if TYPE_CHECKING:
+    from kernas.kernels import Architecture, GramEstimate, GramStore, NeuralKernel
+    from kernas.kernels.data import Dataset
+    from kernas.kernels.interface import Get
+
+
+@dataclass(frozen=True)
+class Filled:
+    """A complete store, what was estimated before, and the seconds that it took."""
+
+    store: GramStore
+    estimate: GramEstimate
+    seconds: float
+
+
+def training_images(options: MatrixOptions) -> Dataset:
+    """The images of the options, which are checked before anything is read.
+
+    Raises:
+        ConfigurationError: a number is not positive; the message names the option.
+        DataError: the data set cannot be read.
+    """
+    from kernas.kernels.data import load
+
+    numbers = {"--n": options.n, "--tile": options.tile, "--tile-bytes": options.tile_bytes}
+    for name, number in numbers.items():
+        if number is not None and number < 1:
+            raise ConfigurationError(f"{name} {number}: expected a positive number")
+    train, _ = load(
+        options.dataset,
+        n_train=options.n,
+        n_test=1,
+        image_size=options.image_size,
+        seed=options.seed,
+        standardize=options.standardize,
+    )
+    return train
+
+
+def architecture_of(options: MatrixOptions, text: str) -> Architecture:
+    """The one network that a cell string or a file names.
+
+    Raises:
+        ConfigurationError: they are several.
+    """
+    from ..spaces import NasBench201, read_candidates
+
+    space = NasBench201(options.cells, options.center, options.reduction)
+    candidates = read_candidates([text], space)
+    if len(candidates) != 1:
+        raise ConfigurationError(
+            f"--architecture {text} has {len(candidates)} cells: expected one; give its string"
+        )
+    return candidates[0].architecture
+
+
+def kernel_of(
+    options: MatrixOptions, architecture: Architecture, get: Get | tuple[Get, ...]
+) -> NeuralKernel:
+    """The kernel of a network as the options have it computed.
+
+    Raises:
+        ConfigurationError: an unknown kernel.
+    """
+    from kernas.kernels import NeuralKernel
+
+    kernel = NeuralKernel(architecture, get=get)
+    return kernel if options.tile_bytes is None else replace(kernel, tile_bytes=options.tile_bytes)
+
+
+def bound_kernel(
+    options: MatrixOptions,
+    architecture: Architecture,
+    get: Get | tuple[Get, ...],
+    train: Dataset,
+) -> NeuralKernel:
+    """The same, bound to training images if it has to be."""
+    kernel = kernel_of(options, architecture, get)
+    if kernel.needs_bind:
+        return kernel.bind(train.x, n_reference=options.n_reference, seed=options.seed)
+    return kernel
+
+
+def fill(options: MatrixOptions, kernel: NeuralKernel, train: Dataset, path: Path) -> Filled | None:
+    """The training matrix in a store, once its cost was said; ``None`` if the user declined.
+
+    Raises:
+        ConfigurationError: it does not fit on the disk, or nobody can be asked.
+        GramStoreError: the store holds another matrix.
+        KeyboardInterrupt: with the way to go on.
+    """
+    from kernas.kernels import compute_gram, estimate_gram
+
+    estimate = estimate_gram(kernel, train, store=path, tile_side=options.tile)
+    print(f"{path}: {estimate}", file=sys.stderr)
+    for fault in estimate.corrupted:
+        print(f"{fault}; it is computed again", file=sys.stderr)
+    if estimate.disk_bytes > estimate.free_bytes:
+        raise ConfigurationError(
+            f"--store {path}: {estimate.disk_bytes:,} bytes to be written and "
+            f"{estimate.free_bytes:,} free; make room, or choose another folder"
+        )
+    if estimate.missing and not options.yes and not _agreed():
+        return None
+    start = time.perf_counter()
+    try:
+        store = compute_gram(
+            kernel, train, store=path, tile_side=options.tile, progress=not options.quiet
+        )
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"{path} keeps its finished tiles; give the same command to go on"
+        ) from None
+    return Filled(store, estimate, time.perf_counter() - start)
+
+
+def _agreed() -> bool:
+    """Whether the user says yes.
+
+    Raises:
+        ConfigurationError: there is no terminal to ask on.
+    """
+    if not sys.stdin.isatty():
+        raise ConfigurationError(
+            "there is no terminal to ask on whether to begin: give --yes to begin without asking"
+        )
+    print("begin? [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")

@@ -1,0 +1,156 @@
+"""The subcommand ``kernas predict``."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from tqdm import tqdm
+
+from kernas.errors import ConfigurationError, DataError, ModelFolderError
+from kernas.files import write_whole
+
+from .devices import configure_jax
+from .options import PredictOptions
+
+if TYPE_CHECKING:
+    from kernas.kernels import KernelClassifier
+
+IMAGES_AT_A_TIME = 256
+
+
+def run_predict(options: PredictOptions) -> int:
+    """Predict, write the file, print what came out, and return the exit code."""
+    configure_jax(options.device, "float32", compilation_cache=options.compilation_cache)
+    # In JSON mode whatever a library prints must not mix with the object.
+    with contextlib.redirect_stdout(sys.stderr) if options.json else contextlib.nullcontext():
+        summary = _predict(options)
+    if options.json:
+        print(json.dumps(summary, ensure_ascii=False, indent=1))
+        return 0
+    accuracy = ""
+    if summary["accuracy"] is not None:
+        low, high = summary["interval"]
+        accuracy = f", accuracy {summary['accuracy']:.4f} (95%: {low:.4f} to {high:.4f})"
+    print(f"{summary['n']:,} images{accuracy}; written in {summary['output']}")
+    return 0
+
+
+def _predict(options: PredictOptions) -> dict[str, Any]:
+    from kernas.kernels import KernelClassifier, load_model
+
+    if options.output.exists():
+        raise ConfigurationError(
+            f"--output {options.output} exists: expected a new file; remove it or choose another"
+        )
+    if not options.output.absolute().parent.is_dir():
+        raise ConfigurationError(
+            f"--output {options.output}: there is no folder {options.output.parent}; make it"
+        )
+    estimator = load_model(options.model)
+    notes = estimator.notes_
+    if not isinstance(estimator, KernelClassifier) or "standardization" not in notes:
+        raise ModelFolderError(
+            f"{options.model} does not say how images are made: expected a model of `kernas fit`; "
+            "in Python, load_model(folder).predict(x)"
+        )
+    x, labels = _images(options, notes, estimator.input_shape)
+    values = _values(estimator, x, quiet=options.quiet)
+    chosen = np.argmax(values, axis=1)
+    table = _table(notes["classes"], chosen, labels, estimator.probabilities(values))
+    write_whole(options.output, table.encode())
+    found: dict[str, Any] = {"accuracy": None, "interval": None}
+    if labels is not None:
+        from scipy.stats import binomtest
+
+        right = int(np.sum(chosen == labels))
+        interval = binomtest(right, len(labels)).proportion_ci(method="wilson")
+        found = {"accuracy": right / len(labels), "interval": [interval.low, interval.high]}
+    return {"model": str(options.model), "n": len(x), **found, "output": str(options.output)}
+
+
+def _images(
+    options: PredictOptions, notes: dict[str, Any], shape: tuple[int, ...]
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Images made as the model's were, and their labels as its classes, if they have some."""
+    from kernas.kernels.data import Standardization, load, load_unseen, read_images
+
+    size = (shape[0], shape[1]) if len(shape) == 3 else None
+    if options.images is not None:
+        if options.dataset is not None or options.n is not None:
+            raise ConfigurationError(
+                f"--images {options.images} with --dataset or --n: expected images, or a data set"
+            )
+        x, labels = read_images(options.images, image_size=size), None
+    else:
+        name = options.dataset or notes["dataset"]
+        if name == notes["dataset"]:
+            _, test = load(
+                name,
+                n_train=notes["n"],
+                n_test=options.n,
+                image_size=size,
+                seed=notes["seed"],
+                standardize=False,
+            )
+        else:
+            test = load_unseen(name, n=options.n, image_size=size, seed=notes["seed"])
+        strange = sorted(set(test.classes) - set(notes["classes"]))
+        if strange:
+            raise DataError(
+                f"{test.name} has the class {strange[0]!r}, which the model lacks: expected "
+                f"{', '.join(notes['classes'])}; give images alone with --images"
+            )
+        numbers = np.array([notes["classes"].index(name) for name in test.classes])
+        x, labels = test.x, numbers[test.y]
+    fitted = notes["standardization"]
+    if fitted is not None:
+        arrays = {name: np.asarray(values) for name, values in fitted.items()}
+        if x.shape[-1] != len(arrays["mean"]):
+            raise DataError(
+                f"images of {x.shape[1:]}: expected {shape}, those that the model was fitted to"
+            )
+        x = Standardization(**arrays).apply(x)
+    return np.asarray(x, np.float32), labels
+
+
+def _values(estimator: KernelClassifier, x: np.ndarray, *, quiet: bool) -> np.ndarray:
+    """``f(x)``, shape ``(n, C)``, some images at a time."""
+    parts: list[np.ndarray] = []
+    with tqdm(
+        total=len(x),
+        desc="predict",
+        unit="image",
+        file=sys.stderr,
+        disable=quiet,
+        dynamic_ncols=True,
+    ) as bar:
+        for start in range(0, len(x), IMAGES_AT_A_TIME):
+            part = x[start : start + IMAGES_AT_A_TIME]
+            parts.append(estimator.values(part))
+            bar.update(len(part))
+    return np.concatenate(parts)
+
+
+def _table(
+    classes: list[str],
+    chosen: np.ndarray,
+    labels: np.ndarray | None,
+    probabilities: np.ndarray | None,
+) -> str:
+    """A line for each image: number, label if known, predicted class, probabilities if any."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    columns = ["label"] if labels is not None else []
+    likely = [f"p({name})" for name in classes] if probabilities is not None else []
+    writer.writerow(["image", *columns, "predicted", *likely])
+    for i, number in enumerate(chosen):
+        known = [classes[labels[i]]] if labels is not None else []
+        chances = [] if probabilities is None else [f"{p:.6g}" for p in probabilities[i]]
+        writer.writerow([i, *known, classes[number], *chances])
+    return text.getvalue()

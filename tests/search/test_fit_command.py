@@ -1,0 +1,159 @@
+"""`kernas fit` and `kernas predict`: from files to a model, and from a model to predictions."""
+
+import csv
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+import kernas.kernels as kk
+from kernas.search.cli.app import run
+
+CELL = "|nor_conv_3x3~0|+|skip_connect~0|avg_pool_3x3~1|+|none~0|nor_conv_1x1~1|skip_connect~2|"
+
+pytestmark = pytest.mark.usefixtures("x64_kept")
+
+
+@pytest.fixture
+def fit(tmp_path):
+    """Arguments that fit a model of a name."""
+
+    def arguments(name, *more, n=100):
+        return [
+            *("fit", "--model", str(tmp_path / name), "--n", str(n), "--image-size", "4"),
+            *("--yes", "--quiet", "--no-compilation-cache", *more),
+        ]
+
+    return arguments
+
+
+@pytest.fixture
+def predict(tmp_path):
+    """Arguments that predict with a model of a name."""
+
+    def arguments(name, output, *more):
+        return [
+            *("predict", str(tmp_path / name), "--output", str(tmp_path / output), "--quiet"),
+            *("--no-compilation-cache", *more),
+        ]
+
+    return arguments
+
+
+def rows_of(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_from_data_to_predictions(fit, predict, tmp_path, capsys):
+    assert run(fit("model", "--json")) == 0
+    fitted = json.loads(capsys.readouterr().out)
+    assert fitted["store"] == str(tmp_path / "model-gram")
+    assert kk.GramStore(fitted["store"]).shape == (100, 100)
+    assert run(predict("model", "all.csv", "--json")) == 0
+    found = json.loads(capsys.readouterr().out)
+
+    train, test = kk.load("digits", n_train=100, image_size=4)
+    expected = kk.KernelClassifier(get="ntk", ridge="loo").fit(train.x, train.y)
+    assert fitted["ridge"] == expected.ridge_
+    assert fitted["loo_accuracy"] == np.mean(expected.loo_labels_ == train.y)
+    assert (found["n"], found["accuracy"]) == (1697, expected.score(test.x, test.y))
+    assert found["interval"][0] < found["accuracy"] < found["interval"][1]
+    rows = rows_of(tmp_path / "all.csv")
+    assert [row["label"] for row in rows] == [test.classes[label] for label in test.y]
+    assert np.mean([row["label"] == row["predicted"] for row in rows]) == found["accuracy"]
+    probabilities = np.array([[float(row[f"p({name})"]) for name in test.classes] for row in rows])
+    np.testing.assert_allclose(probabilities, expected.predict_proba(test.x), atol=1e-5)
+
+
+def test_a_model_moves_and_sees_other_data(fit, predict, tmp_path, capsys):
+    assert run(fit("model")) == 0
+    assert "leave-one-out accuracy 0." in capsys.readouterr().out
+    (tmp_path / "elsewhere").mkdir()
+    shutil.move(tmp_path / "model", tmp_path / "elsewhere" / "model")
+    shutil.rmtree(tmp_path / "model-gram")
+    images, _ = kk.load("digits", n_train=30, n_test=1, seed=5, standardize=False)
+    labels = np.array([int(images.classes[label]) for label in images.y])
+    np.savez(tmp_path / "other.npz", x=images.x, y=labels)
+    np.save(tmp_path / "other.npy", images.x)
+    model = "elsewhere/model"
+    other = ("--dataset", str(tmp_path / "other.npz"))
+    assert run(predict(model, "labelled.csv", *other)) == 0
+    assert "30 images, accuracy " in capsys.readouterr().out
+    assert run(predict(model, "some.csv", *other, "--n", "10")) == 0
+    assert run(predict(model, "alone.csv", "--images", str(tmp_path / "other.npy"))) == 0
+    labelled, alone = rows_of(tmp_path / "labelled.csv"), rows_of(tmp_path / "alone.csv")
+    assert [row["predicted"] for row in labelled] == [row["predicted"] for row in alone]
+    assert "label" not in alone[0]
+    assert len(rows_of(tmp_path / "some.csv")) == 10
+
+
+def test_a_cell_by_conjugate_gradients(fit, predict, tmp_path, capsys):
+    options = ("--architecture", CELL, "--image-size", "8", "--n-reference", "4")
+    solver = ("--ridge", "1e-2", "--solver", "cg", "--get", "nngp")
+    assert run(fit("model", *options, *solver, n=20)) == 0
+    assert "residual " in capsys.readouterr().out
+    assert run(predict("model", "cell.csv", "--n", "20")) == 0
+    rows = rows_of(tmp_path / "cell.csv")
+    assert len(rows) == 20
+    assert list(rows[0]) == ["image", "label", "predicted"]
+
+
+def test_a_fit_goes_on_from_its_store(fit, tmp_path, capsys):
+    assert run(fit("model", "--tile", "40")) == 0
+    shutil.rmtree(tmp_path / "model")
+    tile = tmp_path / "model-gram" / "ntk" / "c" / "1" / "0"
+    content = tile.read_bytes()
+    tile.unlink()
+    assert run(fit("model")) == 0
+    assert "1 of 6 tiles to compute" in capsys.readouterr().err
+    assert tile.read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (("--ridge", "small"), "expected a number >= 0, loo or evidence"),
+        (("--ridge", "-1"), "ridge"),
+        (("--solver", "cg"), "expected one number > 0"),
+        (("--n", "0"), "--n 0: expected a positive number"),
+        (("--dataset", "no_such_set"), "unknown data set 'no_such_set'"),
+        (("--architecture", "no_such.json"), "no_such.json"),
+    ],
+)
+def test_bad_options_are_refused_before_anything_is_written(fit, tmp_path, capsys, more, message):
+    assert run(fit("model", *more)) == 2
+    assert message in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_bad_predictions_are_refused(fit, predict, tmp_path, capsys):
+    assert run(fit("model")) == 0
+    assert run(fit("model")) == 2
+    assert "exists: expected a new folder" in capsys.readouterr().err
+    np.save(tmp_path / "colour.npy", np.zeros((3, 8, 8, 3)))
+    np.save(tmp_path / "nan.npy", np.full((3, 8, 8), np.nan))
+    np.savez(tmp_path / "letters.npz", x=np.zeros((4, 8, 8)), y=np.array([0, 0, 11, 11]))
+    (tmp_path / "there.csv").write_text("mine")
+    for options, message in [
+        (("model", "there.csv"), "exists: expected a new file"),
+        (("model", "no/where.csv"), "there is no folder"),
+        (("nothing", "a.csv"), "no model in"),
+        (("model", "a.csv", "--images", str(tmp_path / "colour.npy")), "images of (4, 4, 3)"),
+        (("model", "a.csv", "--images", str(tmp_path / "nan.npy")), "NaN"),
+        (("model", "a.csv", "--images", str(tmp_path / "none.npy")), "cannot be read"),
+        (("model", "a.csv", "--dataset", str(tmp_path / "letters.npz")), "the class '11', which"),
+        (("model", "a.csv", "--n", "100000"), "n_test=100000"),
+        (
+            ("model", "a.csv", "--n", "5", "--images", str(tmp_path / "nan.npy")),
+            "with --dataset or --n",
+        ),
+    ]:
+        assert run(predict(*options)) == 2, options
+        assert message in capsys.readouterr().err, options
+    assert (tmp_path / "there.csv").read_text() == "mine"
+    assert not (tmp_path / "a.csv").exists()
+    kk.save_model(kk.load_model(tmp_path / "model"), tmp_path / "bare")
+    assert run(predict("bare", "a.csv")) == 2
+    assert "a model of `kernas fit`" in capsys.readouterr().err
