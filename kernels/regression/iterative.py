@@ -7,14 +7,14 @@ once from ``rank`` columns.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.linalg import cho_factor, cho_solve
+from scipy.sparse.linalg import LinearOperator, cg
 
 from kernas.errors import ConfigurationError
 
@@ -108,7 +108,7 @@ def conjugate_gradients(
         Y: targets, shape ``(n, C)``.
         ridge: λ > 0, relative to the mean diagonal of K.
         tolerance: of the relative residual, > 0.
-        rank: columns of K in the preconditioner, 0 for none; at most n are used.
+        rank: columns of K in the preconditioner, 0 for none; no more are used than K has rank.
         max_steps: after so many steps the solution is given up.
 
     Raises:
@@ -128,17 +128,17 @@ def conjugate_gradients(
         )
     parts = gram if isinstance(gram, Gram) else WholeGram(check_gram(gram))
     targets = check_targets(Y, len(parts))
-    diagonal = np.asarray(parts.diagonal(), np.float64)
+    diagonal = parts.diagonal()
     if not np.isfinite(diagonal).all() or diagonal.mean() <= 0:
         raise DegenerateKernelError("the kernel's diagonal is zero or not finite")
     rho = ridge * float(diagonal.mean())
     size = float(np.linalg.norm(targets))
     if size == 0:
         return Solution(np.zeros_like(targets), 0.0, 0, 0, rho)
-    rank = min(rank, len(parts))
-    product(parts, targets, rho)  # what is wrong with a tile is said here, not by JAX's runtime
-    with jax.enable_x64(True):
-        found, steps = _solved(parts, targets, diagonal, rho, tolerance, rank, max_steps)
+    product(parts, targets, rho)  # what is wrong with a tile is said here, before the columns
+    factor = _partial_cholesky(parts, diagonal, min(rank, len(parts)))
+    rank = factor.shape[1]
+    found, steps = _solved(parts, targets, rho, factor, tolerance, max_steps)
     residual = float(np.linalg.norm(product(parts, found, rho) - targets)) / size
     if not residual <= tolerance:
         raise NotConvergedError(
@@ -172,76 +172,58 @@ def product(gram: Gram, V: np.ndarray, rho: float) -> np.ndarray:
 def _solved(
     gram: Gram,
     targets: np.ndarray,
-    diagonal: np.ndarray,
     rho: float,
+    factor: np.ndarray,
     tolerance: float,
-    rank: int,
     max_steps: int,
 ) -> tuple[np.ndarray, int]:
-    import lineax as lx  # it takes a second to import
+    """α and the steps; the columns of Y are solved as one vector."""
+    steps = 0
 
-    structure = jax.ShapeDtypeStruct(targets.shape, jnp.float64)
-
-    def operator(function: Any) -> Any:
-        return lx.FunctionLinearOperator(function, structure, lx.positive_semidefinite_tag)
-
-    def multiplied(V: jax.Array) -> jax.Array:
-        return _on_host(lambda V: product(gram, V, rho), V)
-
-    options: dict[str, Any] = {}
-    if rank > 0:
-        options["preconditioner"] = operator(_preconditioner(gram, diagonal, rho, rank))
-    # A little below what is asked for: the residual is computed anew in the end.
-    least = 0.5 * tolerance * float(np.sqrt(np.mean(targets**2)))
-    solver = lx.CG(
-        rtol=0.0, atol=least, norm=lambda x: jnp.sqrt(jnp.mean(x**2)), max_steps=max_steps
-    )
-    solution = lx.linear_solve(
-        operator(multiplied), jnp.asarray(targets), solver, options=options, throw=False
-    )
-    return np.asarray(solution.value), int(solution.stats["num_steps"])
-
-
-def _preconditioner(gram: Gram, diagonal: np.ndarray, rho: float, rank: int) -> Any:
-    """``v ↦ (L Lᵀ + ρI)⁻¹ v``, with the factor made here."""
-    from matfree import low_rank
-
-    def entry(i: jax.Array, j: jax.Array) -> jax.Array:
-        return _on_host(entries, i, j)
-
-    def entries(i: np.ndarray, j: np.ndarray) -> np.ndarray:
-        if np.array_equal(i, j):
-            return diagonal[i]
-        return np.asarray(gram.column(int(j.flat[0])), np.float64)[i]
-
-    factor, _ = low_rank.cholesky_partial_pivot(entry, nrows=len(gram), rank=rank)()
-    # Of a matrix of lower rank, the pivots after its rank are rounding, or not finite.
-    usable = jnp.isfinite(factor).all(axis=0)
-    factor = jnp.where(jnp.cumprod(usable) > 0, factor, 0.0)
-    solve = low_rank.preconditioner(lambda factor: (factor, {}))
-    return lambda v: solve(v, rho, factor)[0]
-
-
-def _on_host(function: Any, *arguments: jax.Array) -> jax.Array:
-    """A function of NumPy arrays of one shape that returns float64 of that shape.
-
-    Floating numbers go there and back as bits: JAX runs such functions in threads of its own, in
-    which they would be rounded to float32 where that is the default.
-    """
-
-    def called(*arrays: jax.Array) -> np.ndarray:
-        given = (np.asarray(array) for array in arrays)
-        found = function(
-            *(x.view(np.float64)[..., 0] if x.dtype == np.uint32 else x for x in given)
+    def operator(function: Callable[[np.ndarray], np.ndarray]) -> LinearOperator:
+        return LinearOperator(
+            shape=(targets.size, targets.size),
+            dtype=np.float64,
+            matvec=lambda v: function(v.reshape(targets.shape)).ravel(),  # pyright: ignore[reportCallIssue]
         )
-        return np.asarray(found, np.float64, order="C")[..., None].view(np.uint32)
 
-    bits = [
-        jax.lax.bitcast_convert_type(x, jnp.uint32)
-        if jnp.issubdtype(x.dtype, jnp.floating)
-        else x.astype(jnp.int32)
-        for x in arguments
-    ]
-    shape = jax.ShapeDtypeStruct((*arguments[0].shape, 2), jnp.uint32)
-    found = jax.pure_callback(called, shape, *bits, vmap_method="broadcast_all")
-    return jax.lax.bitcast_convert_type(found, jnp.float64)
+    def count(_: np.ndarray) -> None:
+        nonlocal steps
+        steps += 1
+
+    found, _ = cg(
+        operator(lambda V: product(gram, V, rho)),
+        targets.ravel(),
+        rtol=0.0,
+        # A little below what is asked for: the residual is computed anew in the end.
+        atol=0.5 * tolerance * float(np.linalg.norm(targets)),
+        maxiter=max_steps,
+        M=operator(_preconditioner(factor, rho)),
+        callback=count,
+    )
+    return found.reshape(targets.shape), steps
+
+
+def _preconditioner(factor: np.ndarray, rho: float) -> Callable[[np.ndarray], np.ndarray]:
+    """``V ↦ (L Lᵀ + ρI)⁻¹ V = (V − L (LᵀL + ρI)⁻¹ Lᵀ V) / ρ``."""
+    inner = cho_factor(factor.T @ factor + rho * np.eye(factor.shape[1]))
+    return lambda V: (V - factor @ cho_solve(inner, factor.T @ V)) / rho
+
+
+def _partial_cholesky(gram: Gram, diagonal: np.ndarray, rank: int) -> np.ndarray:
+    """L with ``L Lᵀ ≈ K``, shape ``(n, rank)``, by the greatest pivots.
+
+    It ends with fewer columns where what is left of the diagonal is rounding.
+    """
+    factor = np.empty((len(gram), rank), order="F")
+    left = diagonal.astype(np.float64)
+    least = rank * np.finfo(diagonal.dtype).eps * left.max()
+    for i in range(rank):
+        pivot = int(np.argmax(left))
+        if not left[pivot] > least:
+            return factor[:, :i]
+        column = gram.column(pivot) - factor[:, :i] @ factor[pivot, :i]
+        factor[:, i] = column / np.sqrt(left[pivot])
+        left -= factor[:, i] ** 2
+        left[pivot] = 0.0
+    return factor

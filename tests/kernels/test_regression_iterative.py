@@ -77,6 +77,7 @@ def test_a_matrix_of_low_rank_has_a_preconditioner_of_that_rank():
     found = conjugate_gradients(x @ x.T, Y, 1e-3, rank=30)
     np.testing.assert_allclose(found.value, solve(decompose(x @ x.T), Y, 1e-3), rtol=1e-5)
     assert found.steps <= 5
+    assert found.rank == 4
 
 
 def test_a_tolerance_that_is_not_reached_is_said(problem):
