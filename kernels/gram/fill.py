@@ -54,8 +54,8 @@ def compute_gram(
             field that differs), or cannot be written; finished tiles are kept.
         ConfigurationError: ``tile_side`` is not positive, or not even one pair fits into the
             kernel's ``tile_bytes``.
-        UnboundKernelError, ArchitectureError: as for a call of the kernel.
-        DataError: also a kernel that is NaN.
+        UnboundKernelError, ArchitectureError, DataError: as for a call of the kernel.
+        DegenerateKernelError: the kernel of a pair is NaN.
     """
     request = requested(kernel, x1, x2, store, tile_side)
     found = request.opened()

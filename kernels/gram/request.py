@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from kernas.errors import ConfigurationError, DataError, GramStoreError
+from kernas.errors import ConfigurationError, GramStoreError
 
 from ..engine import Blocking
 from ..interface import check_equal_shapes, names_of
 from ..kernel import NeuralKernel, PreparedImages
+from ..regression import DegenerateKernelError
 from .identity import Identity, Source, identity_of, images_of
 from .store import GramStore, check_identity, open_store, stored_identity
 from .tiles import TILE_SIDE, Tile
@@ -93,7 +94,7 @@ class GramRequest:
         """A tile of all kernels.
 
         Raises:
-            DataError: a kernel is NaN, which stores keep for what is missing.
+            DegenerateKernelError: a kernel is NaN, which stores keep for what is missing.
         """
         columns = None if tile.mirrored else self.columns[tile.column]
         blocks = self.kernel(self.rows[tile.row], columns, get=self.names)
@@ -101,7 +102,7 @@ class GramRequest:
         for name, block in found.items():
             if np.isnan(block).any():
                 i, j = np.argwhere(np.isnan(block))[0]
-                raise DataError(
+                raise DegenerateKernelError(
                     f"the {name} of x1[{tile.rows.start + i}] and "
                     f"{'x1' if self.x2 is None else 'x2'}[{tile.columns.start + j}] is NaN: "
                     "expected a number; compute in float64, or standardise the images"

@@ -70,6 +70,7 @@ def _rank(options: RankOptions) -> tuple[Ranking, Path]:
         ridge=options.ridge,
         n_reference=options.n_reference,
         reference_seed=options.seed,
+        grams=options.grams,
     )
     output = options.output or _numbered_folder(options.dataset, options.resume)
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -36,6 +37,9 @@ class KernelSource:
         tile_bytes: bound of a tile's memory; ``None`` leaves it to :class:`NeuralKernel`.
         blocking: how the engine cuts its work, no part of the identity: it moves last digits only;
             ``None`` leaves it to :class:`NeuralKernel`.
+        grams: a folder that keeps the matrices, ``HASH/train`` and ``HASH/validation`` of each
+            architecture, as Gram stores; what is there already is not computed again, for another
+            ridge or metric for instance. ``None`` keeps none.
 
     Raises:
         ConfigurationError: an argument is out of its range.
@@ -49,6 +53,7 @@ class KernelSource:
     reference_seed: int = 0
     tile_bytes: int | None = None
     blocking: Blocking | None = None
+    grams: Path | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.ridge < float("inf"):
@@ -83,6 +88,7 @@ class KernelSource:
             self.n_reference,
             self.reference_seed,
             self.tile_bytes,
+            self.grams,
         )
 
     def __eq__(self, other: object) -> bool:
@@ -110,14 +116,33 @@ class KernelSource:
             kernel = replace(kernel, tile_bytes=self.tile_bytes)
         if kernel.needs_bind:
             kernel = kernel.bind(self.fit.x, n_reference=self.n_reference, seed=self.reference_seed)
-        cross = None
-        if any(METRICS[score.metric].needs_validation for score in scores):
-            validation = cast(Dataset, self.validation).x
-            gram, cross = kernel.gram_and_cross(self.fit.x, validation, gets)
-        else:
-            gram = kernel(self.fit.x, get=gets)
+        needs_validation = any(METRICS[score.metric].needs_validation for score in scores)
         settings = kernel.settings(self.fit.x.shape[1:])
+        try:
+            gram, cross = self._matrices(kernel, gets, needs_validation)
+        except DegenerateKernelError as error:  # a store keeps no NaN
+            reasons = dict.fromkeys((score.name for score in scores), str(error))
+            return partial(Evaluation, {}, reasons, settings)
         return partial(self._evaluated, gram, cross, scores, settings)
+
+    def _matrices(
+        self, kernel: NeuralKernel, gets: tuple[KernelName, ...], needs_validation: bool
+    ) -> tuple[Kernels, Kernels | None]:
+        """The kernel of the images of ``fit``, and of those of ``validation`` with them."""
+        validation = cast(Dataset, self.validation) if needs_validation else None
+        if self.grams is None:
+            if validation is None:
+                return kernel(self.fit.x, get=gets), None
+            return kernel.gram_and_cross(self.fit.x, validation.x, gets)
+        from kernas.kernels import compute_gram  # zarr takes a while to import
+
+        folder = self.grams / kernel.architecture.hash
+        gram = compute_gram(kernel, self.fit, store=folder / "train").kernels()
+        if validation is None:
+            return gram, None
+        return gram, compute_gram(
+            kernel, validation, self.fit, store=folder / "validation"
+        ).kernels()
 
     def _evaluated(
         self,
@@ -187,6 +212,7 @@ class KernelScore:
         reference_seed: chooses them.
         tile_bytes: bound of a tile's memory; ``None`` leaves it to ``NeuralKernel``.
         blocking: how the engine cuts its work; ``None`` leaves it to ``NeuralKernel``.
+        grams: a folder that keeps the matrices; see :class:`KernelSource`.
 
     Raises:
         ConfigurationError: an argument is out of its range, or the metric needs ``validation``.
@@ -204,6 +230,7 @@ class KernelScore:
     reference_seed: int = 0
     tile_bytes: int | None = None
     blocking: Blocking | None = None
+    grams: Path | None = None
 
     def __post_init__(self) -> None:
         if self.get not in KERNELS:
@@ -240,6 +267,7 @@ class KernelScore:
             self.reference_seed,
             self.tile_bytes,
             self.blocking,
+            self.grams,
         )
 
     def settings(self) -> dict[str, Any]:

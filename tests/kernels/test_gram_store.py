@@ -18,7 +18,7 @@ from kernas.errors import (
     UnboundKernelError,
 )
 from kernas.kernels.gram.request import GramRequest, PreparedBlocks
-from kernas.kernels.regression import conjugate_gradients, factorise
+from kernas.kernels.regression import DegenerateKernelError, conjugate_gradients, factorise
 from kernas.locks import exclusive
 
 NETWORK = kk.serial(kk.Dense(W_std=1.5, b_std=0.1), kk.Relu(), kk.Dense())
@@ -398,7 +398,7 @@ def test_bad_input_is_refused_before_anything_is_written(kernel, tmp_path):
 def test_a_kernel_that_is_nan_is_refused_and_named(kernel, tmp_path):
     x = images(8).astype(np.float32)
     x[7] = 1e30
-    with pytest.raises(DataError, match=r"the nngp of x1\[7\] and x1\[7\] is NaN"):
+    with pytest.raises(DegenerateKernelError, match=r"the nngp of x1\[7\] and x1\[7\] is NaN"):
         kk.compute_gram(kernel, x, store=tmp_path, tile_side=SIDE)
     assert kk.GramStore(tmp_path).verify()[0].row == 1
 

@@ -1,5 +1,7 @@
 """Scores of exact kernels: their values, their sharing, their names."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ import kernas.search.scores.kernel_score as module
 from kernas.errors import ConfigurationError, DataError
 from kernas.kernels.data import load
 from kernas.kernels.engine import compilations
+from kernas.kernels.gram.request import GramRequest
 from kernas.kernels.regression import METRICS, score_gram
 
 NETWORK = kk.serial(kk.Flatten(), kk.Dense(), kk.Relu(), kk.Dense())
@@ -160,3 +163,42 @@ def kk_dataset(like, classes):
     from kernas.kernels.data import Dataset
 
     return Dataset(np.array(like.x), np.array(like.y), classes, "other")
+
+
+@pytest.mark.parametrize("network", [NETWORK, NORMALIZED], ids=["dense", "bound"])
+def test_matrices_that_are_kept_serve_other_ridges(parts, network, tmp_path, monkeypatch):
+    fit, validation = parts
+    names = ("validation_accuracy", "loo_error")
+
+    def evaluated(ridge, grams):
+        scores = [
+            ks.KernelScore(fit, validation, get, metric, ridge, n_reference=8, grams=grams)
+            for get in ("nngp", "ntk")
+            for metric in names
+        ]
+        found = ks.evaluate_scores(network, scores).values
+        return {name: score.value for name, score in found.items()}
+
+    alone = evaluated(0.1, None)
+    kept = evaluated(0.1, tmp_path)
+    assert kept == pytest.approx(alone, rel=1e-4)
+    folder = tmp_path / network.hash
+    assert kk.GramStore(folder / "train").shape == (20, 20)
+    assert kk.GramStore(folder / "validation").shape == (20, 20)
+    expected = evaluated(0.5, None)
+
+    def computed(*_):
+        raise AssertionError("computed again")
+
+    monkeypatch.setattr(GramRequest, "computed", computed)
+    assert evaluated(0.5, tmp_path) == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_kernel_without_a_number_is_degenerate_and_not_kept(parts, tmp_path):
+    fit, _ = parts
+    huge = replace(fit, x=fit.x * 1e30)  # whose squares are no numbers of float32
+    (score,) = ks.parse_scores("ntk:loo_error", huge, grams=tmp_path)
+    evaluation = ks.evaluate_scores(NETWORK, [score])
+    (reason,) = evaluation.degenerate.values()
+    assert evaluation.values == {}
+    assert "NaN" in reason or "not finite" in reason
