@@ -112,8 +112,8 @@ class RankOptions:
     grams: Annotated[
         Path | None, tyro.conf.arg(metavar="PATH", help_behavior_hint="(default: none kept)")
     ] = None
-    """Folder that keeps every candidate's kernel matrices; a later run with another ridge or score
-    reads them instead of computing them."""
+    """Folder that keeps every candidate's kernel matrices; a later run with another ridge, or with
+    other scores of the same kernels, reads them instead of computing them."""
 
     resume: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Go on with the run folder (without --output: the last numbered one)."""

@@ -37,9 +37,9 @@ class KernelSource:
         tile_bytes: bound of a tile's memory; ``None`` leaves it to :class:`NeuralKernel`.
         blocking: how the engine cuts its work, no part of the identity: it moves last digits only;
             ``None`` leaves it to :class:`NeuralKernel`.
-        grams: a folder that keeps the matrices, ``HASH/train`` and ``HASH/validation`` of each
-            architecture, as Gram stores; what is there already is not computed again, for another
-            ridge or metric for instance. ``None`` keeps none.
+        grams: a folder that keeps the matrices as Gram stores, ``HASH/KERNELS/train`` and
+            ``HASH/KERNELS/validation`` of each architecture; what is there already is not computed
+            again, for another ridge or metric for instance. ``None`` keeps none.
 
     Raises:
         ConfigurationError: an argument is out of its range.
@@ -136,7 +136,7 @@ class KernelSource:
             return kernel.gram_and_cross(self.fit.x, validation.x, gets)
         from kernas.kernels import compute_gram  # zarr takes a while to import
 
-        folder = self.grams / kernel.architecture.hash
+        folder = self.grams / kernel.architecture.hash / "-".join(gets)
         gram = compute_gram(kernel, self.fit, store=folder / "train").kernels()
         if validation is None:
             return gram, None

@@ -182,7 +182,7 @@ def test_matrices_that_are_kept_serve_other_ridges(parts, network, tmp_path, mon
     alone = evaluated(0.1, None)
     kept = evaluated(0.1, tmp_path)
     assert kept == pytest.approx(alone, rel=1e-4)
-    folder = tmp_path / network.hash
+    folder = tmp_path / network.hash / "nngp-ntk"
     assert kk.GramStore(folder / "train").shape == (20, 20)
     assert kk.GramStore(folder / "validation").shape == (20, 20)
     expected = evaluated(0.5, None)
