@@ -275,9 +275,9 @@ def test_other_reference_images_are_refused(tmp_path, options, field):
         kk.compute_gram(third, train, store=tmp_path)
 
 
-def test_an_array_is_the_data_set_that_has_its_pixels(kernel, tmp_path):
+def test_an_array_is_the_data_set_that_has_its_pixels(tmp_path):
     train, _ = kk.load("digits", n_train=12, n_test=10)
-    kernel = kk.NeuralKernel(kernel.architecture)
+    kernel = kk.NeuralKernel(kk.serial(kk.Flatten(), kk.Dense(), kk.Relu(), kk.Dense()))
     kk.compute_gram(kernel, train, store=tmp_path)
     before = contents(tmp_path)
     store = kk.compute_gram(kernel, train.x, store=tmp_path)

@@ -210,6 +210,6 @@ def test_what_cannot_be_a_stream_is_computed_whole():
 
 
 def test_small_cells_are_streams_and_large_ones_are_computed_in_planes(network):
-    for side, way in ((8, "stream"), (16, "stream"), (20, "planes")):
+    for side, way in ((8, "stream"), (32, "stream"), (36, "planes")):
         program = lower(network, (side, side, 1))
         assert blocking_of(program, with_tangent=False).way == way
