@@ -86,9 +86,7 @@ def load(
         x_test, y_test = source.x_test[test_indices], source.y_test[test_indices]
     x_train, y_train = source.x[train_indices], source.y[train_indices]
 
-    x_train, x_test = to_float(x_train), to_float(x_test)
-    if size is not None:
-        x_train, x_test = area_resize(x_train, size), area_resize(x_test, size)
+    x_train, x_test = _resized(x_train, size), _resized(x_test, size)
     fitted = fit_standardization(x_train) if standardize else None
     if fitted is not None:
         x_train, x_test = fitted.apply(x_train), fitted.apply(x_test)
@@ -136,7 +134,8 @@ def load_unseen(
         chosen = balanced_order(y, check_integer(seed, "seed", 0))[:n]
         x, y = x[chosen], y[chosen]
     info = {"source": source.origin, "seed": seed, "n_loaded": len(y)}
-    return Dataset(_resized(x, image_size), y, classes, source.name, info)
+    x = _resized(x, target_size(image_size, x.shape[1:]))
+    return Dataset(x, y, classes, source.name, info)
 
 
 def read_images(
@@ -157,11 +156,12 @@ def read_images(
         ) from None
     if not isinstance(array, np.ndarray):
         raise DataError(f"{os.fspath(path)} holds several arrays: expected an .npy file of images")
-    return _resized(check_images(array, f"the array of {os.fspath(path)}"), image_size)
+    x = check_images(array, f"the array of {os.fspath(path)}")
+    return _resized(x, target_size(image_size, x.shape[1:]))
 
 
-def _resized(x: np.ndarray, image_size: int | tuple[int, int] | None) -> np.ndarray:
-    size = target_size(image_size, x.shape[1:])
+def _resized(x: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:
+    """Images as floats, of a size in pixels or of their own."""
     x = to_float(x)
     return x if size is None else area_resize(x, size)
 

@@ -144,17 +144,16 @@ class KernelEstimator(BaseEstimator):
         found = validate_data(self, x, y, allow_nd=True, ensure_min_samples=2, **options)
         x, targets = cast(tuple[np.ndarray, Any], found)
         images = check_images(x, "x")
-        self._shape = images.shape[1:]
         return images, targets
 
     def _images(self, x: Any) -> np.ndarray:
         """Checked images to predict at."""
         checked = cast(np.ndarray, validate_data(self, x, allow_nd=True, reset=False))
         images = check_images(checked, "x")
-        if images.shape[1:] != self._shape:
+        if images.shape[1:] != self.input_shape:
             raise DataError(
                 f"x has images of {images.shape[1:]}, but {type(self).__name__} was fitted to "
-                f"images of {self._shape}; give images of the same shape"
+                f"images of {self.input_shape}; give images of the same shape"
             )
         return images
 
@@ -266,7 +265,6 @@ class KernelEstimator(BaseEstimator):
     def fitted_values(self) -> dict[str, Any]:
         """What ``fit`` found, as JSON values."""
         return {
-            "dtype": self.diagnostics_["dtype"],
             "diagnostics": self.diagnostics_,
             "ridge_path": list(self.ridge_path_.items()),
             "n_features_in": self.n_features_in_,
@@ -286,7 +284,6 @@ class KernelEstimator(BaseEstimator):
             values: of :meth:`fitted_values`.
         """
         self.kernel_ = kernel
-        self._shape = arrays["x"].shape[1:]
         self._keep(arrays["x"])
         self.dual_coef_, self.loo_ = arrays["dual_coef"], arrays.get("loo")
         self.diagnostics_ = dict(values["diagnostics"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from scipy.optimize import minimize_scalar
@@ -133,7 +133,7 @@ class KernelClassifier(ClassifierMixin, KernelEstimator):
         check_is_fitted(self, "dual_coef_")
         if self.temperature_ is None:
             raise ConfigurationError(_NO_INVERSE.format("probabilities come from"))
-        return softmax(self.values(X) / self.temperature_, axis=1)
+        return cast(np.ndarray, self.probabilities(self.values(X)))
 
     def probabilities(self, values: np.ndarray) -> np.ndarray | None:
         """Those that belong to :meth:`values`; ``None`` without a temperature."""

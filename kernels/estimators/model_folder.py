@@ -143,7 +143,7 @@ def load_model(folder: StorePath) -> KernelClassifier | KernelRegressor:
     try:
         estimator = ESTIMATORS[record["estimator"]](**record["parameters"])
         fitted, kept = record["fitted"], record["kernel"]
-        estimator.dtype = fitted["dtype"]
+        estimator.dtype = fitted["diagnostics"]["dtype"]
         nodes = {k: v for k, v in kept["identity"]["architecture"].items() if k != "hash"}
         names: list[Get] = list(kept["identity"]["kernels"])
         blocking = kept["blocking"]

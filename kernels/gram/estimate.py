@@ -13,7 +13,7 @@ import numpy as np
 from ..kernel import NeuralKernel
 from .identity import Source
 from .request import GramRequest, requested
-from .store import GramStore, TileFault, shape_of, stored_identity
+from .store import CHECKSUM_BYTES, GramStore, TileFault, shape_of, stored_identity
 from .tiles import tiles_of
 
 FIRST_SIDE = 8
@@ -21,8 +21,6 @@ FIRST_SIDE = 8
 
 LONG_ENOUGH = 0.5
 """Seconds of a block that is timed well; smaller ones are doubled on each side up to a tile."""
-
-CHECKSUM_BYTES = 4
 
 
 @dataclass(frozen=True)

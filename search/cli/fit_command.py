@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -14,8 +12,9 @@ import numpy as np
 from kernas.errors import ConfigurationError
 
 from .devices import configure_jax
-from .matrix import architecture_of, bound_kernel, fill, kernel_of, training_images
+from .matrix import architecture_of, bound, fill, kernel_of, training_images
 from .options import FitOptions
+from .printing import messages_aside
 
 if TYPE_CHECKING:
     from kernas.kernels import KernelClassifier
@@ -25,8 +24,7 @@ if TYPE_CHECKING:
 def run_fit(options: FitOptions) -> int:
     """Fit and keep the model, print what it is, and return the exit code."""
     configure_jax(options.device, options.dtype, compilation_cache=options.compilation_cache)
-    # In JSON mode whatever a library prints must not mix with the object.
-    with contextlib.redirect_stdout(sys.stderr) if options.json else contextlib.nullcontext():
+    with messages_aside(options.json):
         fitted = _fit(options)
     if fitted is None:
         return 0
@@ -52,8 +50,9 @@ def _fit(options: FitOptions) -> dict[str, Any] | None:
         if options.architecture is None
         else architecture_of(options, options.architecture)
     )
+    kernel = kernel_of(options, architecture, options.get)
     estimator = KernelClassifier(
-        kernel_of(options, architecture, options.get),
+        kernel,
         get=options.get,
         ridge=ridge,
         dtype=options.dtype,
@@ -63,8 +62,7 @@ def _fit(options: FitOptions) -> dict[str, Any] | None:
         store=_store(options),
     )
     estimator.check_options()
-    kernel = bound_kernel(options, architecture, options.get, train)
-    if fill(options, kernel, train, _store(options)) is None:
+    if fill(options, bound(options, kernel, train), train, _store(options)) is None:
         return None
     estimator.fit(train.x, train.y)
     save_model(estimator, options.model, _notes(options, train))

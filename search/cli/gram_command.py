@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import sys
 from typing import Any
 
 from .devices import configure_jax
-from .matrix import Filled, architecture_of, bound_kernel, fill, training_images
+from .matrix import Filled, architecture_of, bound, fill, kernel_of, training_images
 from .options import GramOptions
+from .printing import messages_aside
 
 
 def run_gram(options: GramOptions) -> int:
     """Compute the matrix that the options name, print what is there, and return the exit code."""
     configure_jax(options.device, options.dtype, compilation_cache=options.compilation_cache)
-    # In JSON mode whatever a library prints must not mix with the object.
-    with contextlib.redirect_stdout(sys.stderr) if options.json else contextlib.nullcontext():
+    with messages_aside(options.json):
         train = training_images(options)
         names: Any = tuple(options.get.split(","))
-        kernel = bound_kernel(options, architecture_of(options, options.architecture), names, train)
-        filled = fill(options, kernel, train, options.store)
+        kernel = kernel_of(options, architecture_of(options, options.architecture), names)
+        filled = fill(options, bound(options, kernel, train), train, options.store)
     if filled is None:
         return 0
     if options.json:

@@ -82,14 +82,8 @@ def kernel_of(
     return kernel if options.tile_bytes is None else replace(kernel, tile_bytes=options.tile_bytes)
 
 
-def bound_kernel(
-    options: MatrixOptions,
-    architecture: Architecture,
-    get: Get | tuple[Get, ...],
-    train: Dataset,
-) -> NeuralKernel:
-    """The same, bound to training images if it has to be."""
-    kernel = kernel_of(options, architecture, get)
+def bound(options: MatrixOptions, kernel: NeuralKernel, train: Dataset) -> NeuralKernel:
+    """A kernel bound to training images if it has to be."""
     if kernel.needs_bind:
         return kernel.bind(train.x, n_reference=options.n_reference, seed=options.seed)
     return kernel

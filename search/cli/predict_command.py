@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import io
 import json
@@ -17,6 +16,7 @@ from kernas.files import write_whole
 
 from .devices import configure_jax
 from .options import PredictOptions
+from .printing import messages_aside
 
 if TYPE_CHECKING:
     from kernas.kernels import KernelClassifier
@@ -27,8 +27,7 @@ IMAGES_AT_A_TIME = 256
 def run_predict(options: PredictOptions) -> int:
     """Predict, write the file, print what came out, and return the exit code."""
     configure_jax(options.device, "float32", compilation_cache=options.compilation_cache)
-    # In JSON mode whatever a library prints must not mix with the object.
-    with contextlib.redirect_stdout(sys.stderr) if options.json else contextlib.nullcontext():
+    with messages_aside(options.json):
         summary = _predict(options)
     if options.json:
         print(json.dumps(summary, ensure_ascii=False, indent=1))

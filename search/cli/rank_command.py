@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 import sys
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from kernas.errors import ConfigurationError, DataError
 
 from .devices import configure_jax
 from .options import RankOptions
+from .printing import messages_aside
 
 if TYPE_CHECKING:
     from kernas.kernels.data import Dataset
@@ -27,8 +27,7 @@ SHOWN = 10
 def run_rank(options: RankOptions) -> int:
     """Rank as the options say, print the result, and return the exit code."""
     configure_jax(options.device, options.dtype, compilation_cache=options.compilation_cache)
-    # In JSON mode whatever a library prints must not mix with the object.
-    with contextlib.redirect_stdout(sys.stderr) if options.json else contextlib.nullcontext():
+    with messages_aside(options.json):
         ranking, output = _rank(options)
     if options.json:
         from ..report.files import summary_json

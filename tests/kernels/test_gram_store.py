@@ -1,6 +1,8 @@
 """Gram stores: what they hold, refuse and survive, and who computes which tile."""
 
+import errno
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -425,6 +427,27 @@ def test_a_full_disk_keeps_finished_tiles(kernel, tmp_path):
         subprocess.run(["umount", str(disk)], check=True)
     kk.compute_gram(kernel, x, store=tmp_path / "undisturbed", tile_side=SIDE)
     assert whole == contents(tmp_path / "undisturbed")
+
+
+def test_whatever_stops_a_tile_leaves_the_others(kernel, tmp_path, monkeypatch):
+    x, path = images(20), tmp_path / "store"
+    kk.compute_gram(kernel, x, store=tmp_path / "undisturbed", tile_side=SIDE)
+    write = kk.GramStore.write
+
+    def written(store, tile, kernels):
+        if (tile.row, tile.column) == (2, 0):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        write(store, tile, kernels)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(kk.GramStore, "write", written)
+        with pytest.raises(GramStoreError, match="finished tiles are kept"):
+            kk.compute_gram(kernel, x, store=path, tile_side=SIDE)
+    states = {(fault.row, fault.column): fault.state for fault in kk.GramStore(path).verify()}
+    assert states[2, 0] == "missing"
+    assert set(states.values()) == {"missing"}
+    kk.compute_gram(kernel, x, store=path, tile_side=SIDE)
+    assert contents(path) == contents(tmp_path / "undisturbed")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows bounds no file's size")
