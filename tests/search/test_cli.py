@@ -284,6 +284,11 @@ def test_explain_names_every_node_and_the_reason_of_a_refusal(tmp_path, capsys):
 
 def test_an_interrupt_keeps_what_was_finished(networks, tmp_path):
     output = tmp_path / "run"
+    for depth in range(2, 14):  # work enough for the signal to come before its end
+        layers = [kk.Dense(), kk.Relu()] * depth
+        path = tmp_path / f"deep-{depth}.json"
+        path.write_text(kk.serial(kk.Flatten(), *layers, kk.Dense()).to_json())
+        networks.append(str(path))
     command = [sys.executable, "-m", "kernas", *small(networks, output)]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     with process:
