@@ -43,6 +43,11 @@ from .architecture import parallel as parallel
 from .architecture import register_elementwise as register_elementwise
 from .architecture import residual as residual
 from .architecture import serial as serial
+from .augmentation import Flip as Flip
+from .augmentation import Translate as Translate
+from .augmentation import group_order as group_order
+from .conventions import CONVENTIONS as CONVENTIONS
+from .conventions import Convention as Convention
 from .covariance.activations import quadrature_error as quadrature_error
 from .data import Dataset as Dataset
 from .data import circle as circle
@@ -62,7 +67,7 @@ from .program import explain as explain
 from .regression import METRICS as METRICS
 from .regression import ScoreValue as ScoreValue
 from .regression import score_gram as score_gram
-from .table import kernel_table as kernel_table
+from .table import KernelTable as KernelTable
 
 if TYPE_CHECKING:
     from .estimators import KernelClassifier as KernelClassifier

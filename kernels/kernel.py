@@ -22,6 +22,14 @@ from kernas.errors import (
 
 from ._compat import import_neural_tangents
 from .architecture import Architecture, Normalize
+from .augmentation import (
+    Augmentation,
+    Augmented,
+    augmented,
+    checked_augment,
+    identity_of_augment,
+    views_of,
+)
 from .backends import neural_tangents
 from .engine import (
     DEFAULT_BIND_BYTES,
@@ -29,6 +37,7 @@ from .engine import (
     Blocking,
     Images,
     KernelPlan,
+    Request,
     Statistics,
     TileShape,
     balanced,
@@ -104,36 +113,32 @@ class _Bound:
 class PreparedImages:
     """Images with everything a kernel needs of each by itself; see :meth:`NeuralKernel.prepare`.
 
-    neural-tangents has no such part: for it they are the images as they were given.
+    neural-tangents has no such part: for it they are the images as they were given. Where the
+    kernel is augmented they have several views, the images themselves and their mirror images.
     """
 
-    images: Images | np.ndarray
+    views: tuple[Images, ...] | tuple[np.ndarray, ...]
     _program: Program
     _statistics: Statistics | None
     _tangent: bool
 
     def __len__(self) -> int:
-        return len(self.images)
+        return len(self.views[0])
 
     @property
     def nbytes(self) -> int:
         """Bytes of the images and of what was computed of each."""
-        return self.images.nbytes
-
-    @property
-    def recorded(self) -> Images:
-        """The images with their records, of the own engine."""
-        assert isinstance(self.images, Images)
-        return self.images
-
-    @property
-    def given(self) -> np.ndarray:
-        """The images as they were given, of neural-tangents."""
-        assert isinstance(self.images, np.ndarray)
-        return self.images
+        return sum(view.nbytes for view in self.views)
 
 
 Inputs = np.ndarray | PreparedImages
+
+
+def request_of(left: PreparedImages, right: PreparedImages | None, *, both: bool) -> Request[Any]:
+    """The matrix of prepared images, the mean over the views of the right ones or of ``both``."""
+    rows: Any = left.views if both else left.views[:1]
+    columns: Any = left.views if right is None else right.views
+    return Request(rows, columns, right is None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,9 +162,12 @@ class NeuralKernel:
         blocking: how the own engine cuts its work; by default chosen from the network and from a
             short measurement of the device, which is kept in the user's cache folder
             (:func:`blocking_of`).
+        augment: :class:`Flip`, :class:`Translate`, or a tuple of both: the kernel's mean over
+            transformed copies of the images, so that regression on the images themselves is
+            regression on all copies of them (:mod:`kernas.kernels.augmentation`).
 
     Raises:
-        ConfigurationError: ``get``, ``tile_bytes`` or ``backend`` is not usable.
+        ConfigurationError: ``get``, ``tile_bytes``, ``backend`` or ``augment`` is not usable.
         MissingDependencyError: the backend is not installed.
 
     Computes in float32, or in float64 where JAX's x64 mode is on. Equal images give the kernel of
@@ -178,9 +186,11 @@ class NeuralKernel:
     tile_bytes: int = DEFAULT_TILE_BYTES
     backend: Backend = "kernas"
     blocking: Blocking | None = None
+    augment: Augmentation | tuple[Augmentation, ...] = ()
     _bound: _Bound | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "augment", checked_augment(self.augment))
         if not isinstance(self.architecture, Architecture):
             raise ConfigurationError(
                 f"architecture={self.architecture!r}: expected an Architecture; "
@@ -202,6 +212,11 @@ class NeuralKernel:
     def needs_bind(self) -> bool:
         """Whether the network normalises over a batch, so that it needs reference images."""
         return any(isinstance(node.layer, Normalize) for node in self.architecture.nodes)
+
+    @property
+    def names(self) -> tuple[Get, ...]:
+        """What a Gram store calls the kernels."""
+        return names_of(self.get)
 
     @property
     def is_bound(self) -> bool:
@@ -278,12 +293,15 @@ class NeuralKernel:
         x = checked_images(x, "x")
         tangent = "ntk" in names_of(self.get if get is None else checked_get(get))
         program = self._program(x.shape[1:])
+        views = views_of(x, self._augmented(x.shape[1:]).views)
         if self.backend == "neural-tangents":
-            return PreparedImages(x, program, None, tangent)
+            return PreparedImages(tuple(views), program, None, tangent)
         statistics = self._statistics(program, tangent)
         tile = self._tiles(program, statistics, tangent)
-        images = prepare(program, x, statistics, tile=tile, with_tangent=tangent)
-        return PreparedImages(images, program, statistics, tangent)
+        recorded = tuple(
+            prepare(program, view, statistics, tile=tile, with_tangent=tangent) for view in views
+        )
+        return PreparedImages(recorded, program, statistics, tangent)
 
     @overload
     def __call__(self, x1: Inputs, x2: Inputs | None = None, get: Get | None = None) -> Any: ...
@@ -342,6 +360,11 @@ class NeuralKernel:
         gram, cross = self._matrices([(train, None), (x_test, train)], get)
         return gram, cross
 
+    def named(self, x1: Inputs, x2: Inputs | None = None) -> dict[str, np.ndarray]:
+        """The kernels of all pairs by :attr:`names`, as a Gram store keeps them."""
+        found = self(x1, x2, get=self.names)
+        return {name: getattr(found, name) for name in self.names}
+
     def _matrices(
         self, requests: Sequence[tuple[Inputs, Inputs | None]], get: Get | tuple[Get, ...] | None
     ) -> list[Any]:
@@ -355,14 +378,15 @@ class NeuralKernel:
         prepared = [(made(x1), None if x2 is None else made(x2)) for x1, x2 in requests]
         for left, right in prepared:
             self._check_prepared(left, right, tangent)
+        program, statistics = prepared[0][0]._program, prepared[0][0]._statistics
+        both = self._augmented(program.image_shape).both
+        asked = [request_of(left, right, both=both) for left, right in prepared]
         if self.backend == "neural-tangents":
-            matrices = [self._neural_tangents(left, right, tangent) for left, right in prepared]
+            matrices = [self._neural_tangents(program, request, tangent) for request in asked]
         else:
-            program, statistics = prepared[0][0]._program, prepared[0][0]._statistics
-            pairs = [(one.recorded, None if two is None else two.recorded) for one, two in prepared]
             found = grams(
                 program,
-                pairs,
+                asked,
                 statistics,
                 tile=self._tiles(program, statistics, tangent),
                 with_tangent=tangent,
@@ -371,12 +395,22 @@ class NeuralKernel:
         return [wanted(get, K, T) for K, T in matrices]
 
     def _neural_tangents(
-        self, left: PreparedImages, right: PreparedImages | None, tangent: bool
+        self, program: Program, request: Request[np.ndarray], tangent: bool
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        rows, columns = left.given, None if right is None else right.given
-        most = self._neural_tangents_side(left._program, tangent)
-        side = balanced(max(len(rows), 0 if columns is None else len(columns)), most)
-        return neural_tangents.gram(self.architecture, rows, columns, side=side, tangent=tangent)
+        architecture = self._augmented(program.image_shape).architecture
+        side = balanced(max(request.shape), self._neural_tangents_side(program, tangent))
+        found = [
+            neural_tangents.gram(
+                architecture, rows, None if columns is rows else columns, side=side, tangent=tangent
+            )
+            for rows, columns in request.meetings
+        ]
+        K, T = (
+            None if parts[0] is None else np.mean(parts, axis=0, dtype=parts[0].dtype)
+            for parts in zip(*found, strict=True)
+        )
+        assert K is not None
+        return K, T
 
     def normalization_scales(self) -> dict[int, tuple[float, ...]]:
         """What each ``Normalize`` of the bound network divides by: ``√(v − m)``, or ``√v``.
@@ -403,11 +437,16 @@ class NeuralKernel:
 
         return {node: tuple(map(deviation, records)) for node, records in program.scales}
 
+    def _augmented(self, image_shape: tuple[int, ...]) -> Augmented:
+        """How the mean over transformed images is computed."""
+        return augmented(self.architecture, checked_augment(self.augment), image_shape)
+
     def _program(self, image_shape: tuple[int, ...]) -> Program:
         """The network lowered, once the backend is known to express it."""
-        program = _lower(self.architecture, image_shape)
+        architecture = self._augmented(image_shape).architecture
+        program = _lower(architecture, image_shape)
         if self.backend == "neural-tangents":
-            neural_tangents.check_expressible(self.architecture, image_shape)
+            neural_tangents.check_expressible(architecture, image_shape)
         return program
 
     def _neural_tangents_side(self, program: Program, tangent: bool) -> int:
@@ -436,8 +475,14 @@ class NeuralKernel:
         for side in (left, right or left):
             program = self._program(side._program.image_shape)
             statistics = self._statistics(program, tangent)
-            elsewhere = isinstance(side.images, np.ndarray) != (self.backend != "kernas")
-            if elsewhere or side._program != program or side._statistics is not statistics:
+            elsewhere = isinstance(side.views[0], np.ndarray) != (self.backend != "kernas")
+            views = self._augmented(program.image_shape).views
+            if (
+                elsewhere
+                or len(side.views) != views
+                or side._program != program
+                or side._statistics is not statistics
+            ):
                 raise DataError(
                     "these images were prepared by another kernel; prepare them with this one"
                 )
@@ -466,7 +511,13 @@ class NeuralKernel:
         program = self._program(tuple(image_shape))
         statistics = None if self._bound is None else self._bound.statistics
         tile = self._tiles(program, statistics, tangent)
-        return kernel_plan(program, self._blocking(program, tangent), tile, with_tangent=tangent)
+        return kernel_plan(
+            program,
+            self._blocking(program, tangent),
+            tile,
+            with_tangent=tangent,
+            evaluations=self._augmented(program.image_shape).evaluations,
+        )
 
     def identity(self) -> dict[str, Any]:
         """Which function of images this is, as JSON values; beside it, :meth:`settings`.
@@ -474,7 +525,8 @@ class NeuralKernel:
         Returns:
             ``kernels``, their names; ``architecture``, its ``hash`` and its ``nodes``; ``bound``,
             of a network that normalises over a batch the ``n_reference`` images, the ``seed`` of
-            their draw and their ``sha256``, ``None`` of others and before :meth:`bind`.
+            their draw and their ``sha256``, ``None`` of others and before :meth:`bind`; and
+            ``augment``, the names of augmentations, where there are any.
         """
         bound = None
         if self.needs_bind and self._bound is not None:
@@ -490,6 +542,7 @@ class NeuralKernel:
                 **json.loads(self.architecture.to_json()),
             },
             "bound": bound,
+            **identity_of_augment(self.augment),
         }
 
     def settings(self, image_shape: Sequence[int]) -> dict[str, Any]:

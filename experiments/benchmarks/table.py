@@ -1,7 +1,7 @@
 """A whole table of kernels in one pass, against its deepest kernel alone.
 
 Depths 5, 8, 11, 14 times windows 0, 4, …, 32 of ``LocalAvgPool``, NNGP and NTK: 72 kernels. They
-are prefixes of one chain and weightings of the same second moments, so that ``kernel_table``
+are prefixes of one chain and weightings of the same second moments, so that ``KernelTable``
 computes them together; beside it, in turns, the NTK of depth 14 under ``GlobalAvgPool`` alone.
 
     python experiments/benchmarks/table.py            # a few minutes on 2 idle cores
@@ -57,7 +57,7 @@ def measure(size: Size) -> dict[str, Any]:
     }
     deepest = kk.NeuralKernel(network(max(size.depths), kk.GlobalAvgPool()))
     calls = {
-        "table": lambda: kk.kernel_table(table, x1, x2, get=("nngp", "ntk")),
+        "table": lambda: kk.KernelTable(table)(x1, x2),
         "alone": lambda: deepest(x1, x2),
     }
     first = {name: timed(call) for name, call in calls.items()}

@@ -14,6 +14,8 @@ from .evaluation import tile_shape as tile_shape
 from .programs import compilations as compilations
 from .records import DEFAULT_BIND_BYTES as DEFAULT_BIND_BYTES
 from .records import Images as Images
+from .records import Matrix as Matrix
+from .records import Request as Request
 from .records import Statistics as Statistics
 from .streams import share as share
 from .tiles import DEFAULT_TILE_BYTES as DEFAULT_TILE_BYTES

@@ -19,7 +19,7 @@ from .blocking import (
     probe_side,
     stream_lanes,
 )
-from .records import prepare
+from .records import Request, prepare
 from .streams import is_stream
 from .tiles import DEFAULT_TILE_BYTES, gram, tile_shape
 from .workers import local_workers
@@ -69,11 +69,12 @@ def _measured(side: int, blocking: Blocking, *, with_tangent: bool) -> float:
         prepare(program, rng.random((n, side, side, 1)), None, chunk=n, with_tangent=with_tangent)
         for n in (rows, blocking.lanes)
     )
+    request = Request((left,), (right,), symmetric=False)
     tile = tile_shape(program, DEFAULT_TILE_BYTES, 0, blocking=blocking, with_tangent=with_tangent)
     times = []
     for _ in range(1 + PROBE_REPETITIONS):
         start = time.perf_counter()
-        gram(program, left, right, None, tile=tile, with_tangent=with_tangent)
+        gram(program, request, None, tile=tile, with_tangent=with_tangent)
         times.append(time.perf_counter() - start)
     entries = rows * blocking.lanes * PROBE_LAYERS * side**4
     return min(times[1:]) / entries * 1e9  # the first one compiles

@@ -53,6 +53,8 @@ class KernelPlan:
         tile: ``(rows, columns)``, images on the left and on the right of a tile.
         seconds: predicted time of one pair with all workers at work, ``None`` if the device was
             not measured.
+        evaluations: so many times the instructions run for a pair: several where the kernel is a
+            mean over mirror images.
     """
 
     image_shape: tuple[int, ...]
@@ -62,16 +64,17 @@ class KernelPlan:
     pair_bytes: int
     tile: tuple[int, int]
     seconds: float | None
+    evaluations: int = 1
 
     @property
     def operations(self) -> int:
         """Floating-point operations of one pair."""
-        return sum(cost.operations for cost in self.instructions)
+        return self.evaluations * sum(cost.operations for cost in self.instructions)
 
     @property
     def planes(self) -> int:
         """Planes of all instructions."""
-        return sum(cost.planes for cost in self.instructions)
+        return self.evaluations * sum(cost.planes for cost in self.instructions)
 
     def __str__(self) -> str:
         lines = [("instruction", "pixels", "displacements", "planes", "entries", "operations")]
@@ -95,6 +98,7 @@ class KernelPlan:
             ).rstrip()
             for line in lines
         ]
+        times = "" if self.evaluations == 1 else f", {self.evaluations} times"
         lanes = self.blocking.lanes
         how = {
             "planes": f"by plane, {lanes} pairs at a time",
@@ -105,7 +109,7 @@ class KernelPlan:
         return "\n".join(
             [
                 *table,
-                f"one pair: {self.operations:,} operations in {self.steps} steps, {how}; "
+                f"one pair: {self.operations:,} operations in {self.steps} steps{times}, {how}; "
                 f"{self.pair_bytes:,} bytes; {predicted}",
                 f"a tile: {self.tile[0]} × {self.tile[1]} images",
             ]
@@ -113,9 +117,14 @@ class KernelPlan:
 
 
 def kernel_plan(
-    program: Program, blocking: Blocking, tile: TileShape, *, with_tangent: bool
+    program: Program,
+    blocking: Blocking,
+    tile: TileShape,
+    *,
+    with_tangent: bool,
+    evaluations: int = 1,
 ) -> KernelPlan:
-    """The plan of a program with its costs."""
+    """The plan of a program with its costs, run ``evaluations`` times for a pair."""
     plan = plan_pairs(program, fused=blocking.way == "planes")
     steps = len(plan.steps)
     if blocking.way == "stream":
@@ -127,7 +136,7 @@ def kernel_plan(
     )
     seconds = None
     if blocking.nanoseconds is not None:
-        operations = sum(cost.operations for cost in costs)
+        operations = evaluations * sum(cost.operations for cost in costs)
         seconds = operations / PROBE_OPERATIONS * blocking.nanoseconds * 1e-9
     return KernelPlan(
         program.image_shape,
@@ -137,6 +146,7 @@ def kernel_plan(
         tile.pair_bytes,
         (tile.rows, tile.columns),
         seconds,
+        evaluations,
     )
 
 

@@ -10,8 +10,7 @@ from ..program.ops import Program
 from . import records, streams, tiles
 from .blocking import Blocking
 from .blocks import balanced
-from .records import Images, Statistics
-from .streams import Matrix, Request
+from .records import Images, Matrix, Request, Statistics
 from .tiles import TileShape
 
 
@@ -79,7 +78,7 @@ def prepare(
 
 def grams(
     program: Program,
-    requests: Sequence[Request],
+    requests: Sequence[Request[Images]],
     statistics: Statistics | None,
     *,
     tile: TileShape,
@@ -89,7 +88,7 @@ def grams(
 
     Args:
         program: the lowered networks.
-        requests: the images of each matrix's rows and columns; ``None`` for the rows' own.
+        requests: the images of each matrix.
         statistics: of the bound kernel, ``None`` if the program needs none.
         tile: how pairs are grouped.
         with_tangent: whether ``Θ`` is wanted; the second matrices are ``None`` otherwise.
@@ -98,6 +97,6 @@ def grams(
         found = streams.gram(program, requests, statistics, tile=tile, with_tangent=with_tangent)
         return [[matrix] for matrix in found]
     return [
-        tiles.gram(program, left, right, statistics, tile=tile, with_tangent=with_tangent)
-        for left, right in requests
+        tiles.gram(program, request, statistics, tile=tile, with_tangent=with_tangent)
+        for request in requests
     ]

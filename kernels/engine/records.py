@@ -12,7 +12,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import jax.numpy as jnp
 import numpy as np
@@ -82,6 +82,38 @@ class Images:
         """All images as one side of a block."""
         records = {index: jnp.asarray(record) for index, record in self.records.items()}
         return Side(jnp.asarray(self.pixels), records)
+
+
+View = TypeVar("View", Images, np.ndarray)
+"""Images that stand for others, such as their mirror images: with their records, or as given."""
+
+
+class Request(NamedTuple, Generic[View]):
+    """A matrix that is wanted: the mean over the views of its rows and of its columns.
+
+    Attributes:
+        rows: the views of the images of its rows.
+        columns: likewise of its columns.
+        symmetric: the columns are the rows, so that one triangle of pairs is enough.
+    """
+
+    rows: tuple[View, ...]
+    columns: tuple[View, ...]
+    symmetric: bool
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Of the matrix."""
+        return len(self.rows[0]), len(self.columns[0])
+
+    @property
+    def meetings(self) -> list[tuple[View, View]]:
+        """The views that meet."""
+        return [(left, right) for left in self.rows for right in self.columns]
+
+
+Matrix = tuple[np.ndarray, np.ndarray | None]
+"""``K`` and, if it is wanted, ``Θ``."""
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
+from itertools import islice
 from typing import Any
 
 import jax
@@ -26,7 +27,7 @@ from .machine import Meetings, Shared, Table, run_pairs, run_records
 from .memory import operation_bytes, register_bytes
 from .planes import Constants
 from .programs import make_room
-from .records import NO_CONSTANTS, Images, Met, Statistics, check_bind_bytes
+from .records import NO_CONSTANTS, Images, Matrix, Met, Request, Statistics, check_bind_bytes
 from .tiles import TileShape, check_tile_bytes
 from .workers import Device, Task, local_workers, run_tasks
 
@@ -38,12 +39,6 @@ LEAST_IMAGES = 64
 
 ALONE = 32
 """Images at a time whose records need no reference images, for networks that have none."""
-
-Matrix = tuple[np.ndarray, np.ndarray | None]
-"""``K`` and, if it is wanted, ``Θ``."""
-
-Request = tuple[Images, Images | None]
-"""The images of a matrix's rows and of its columns; ``None`` for the rows' own."""
 
 
 @lru_cache(maxsize=1024)
@@ -437,7 +432,7 @@ def _positions(reference: Images, images: Images) -> dict[int, int]:
 
 def gram(
     program: Program,
-    requests: Sequence[Request],
+    requests: Sequence[Request[Images]],
     statistics: Statistics | None,
     *,
     tile: TileShape,
@@ -455,22 +450,21 @@ def gram(
     make_room()
     layout = _Layout(program, False, with_tangent=with_tangent)
     constants = NO_CONSTANTS if statistics is None else statistics.constants
-    sides: dict[int, Images] = {}
-    for request in requests:
-        sides |= {id(side): side for side in request if side is not None}
+    meetings = [
+        (left, right, request.symmetric) for request in requests for left, right in request.meetings
+    ]
+    sides = {id(side): side for left, right, _ in meetings for side in (left, right)}
     starts = dict(zip(sides, np.cumsum([0, *map(len, sides.values())]), strict=False))
-    wholes: list[np.ndarray] = []
-    missing: list[tuple[np.ndarray, np.ndarray]] = []
-    for left, right in requests:
-        whole, lacking = _known_pairs(left, right, statistics, layout.moment)
-        wholes.append(whole)
-        i, j = np.nonzero(lacking)
-        missing.append((i, j))
+    known = [
+        _known_pairs(left, right, statistics, layout.moment, symmetric=symmetric)
+        for left, right, symmetric in meetings
+    ]
+    missing = [np.nonzero(lacking) for _, lacking in known]
     rows, columns = (
         np.concatenate(
             [
-                starts[id(request[0] if request[side] is None else request[side])] + indices[side]
-                for request, indices in zip(requests, missing, strict=True)
+                starts[id(meeting[side])] + indices[side]
+                for meeting, indices in zip(meetings, missing, strict=True)
             ]
         ).astype(np.int32)
         for side in (0, 1)
@@ -478,9 +472,12 @@ def gram(
     images = _joined(list(sides.values()))
     values = _computed(layout, images, constants, rows, columns, tile)
     parts = np.split(values, np.cumsum([len(i) for i, _ in missing])[:-1])
-    for (_, right), whole, indices, part in zip(requests, wholes, missing, parts, strict=True):
-        whole[indices] = part
-        if right is None:
+    for (of_views, _), indices, part in zip(known, missing, parts, strict=True):
+        of_views[indices] = part
+    matrices = iter(of_views for of_views, _ in known)
+    wholes = [_mean(list(islice(matrices, len(request.meetings)))) for request in requests]
+    for request, whole in zip(requests, wholes, strict=True):
+        if request.symmetric:
             below = np.tril_indices(len(whole), -1)
             whole[below] = whole.T[below]
     if not with_tangent:
@@ -505,23 +502,35 @@ def lowered_pairs(program: Program, lanes: int, *, with_tangent: bool) -> Any:
     )
 
 
+def _mean(matrices: Sequence[np.ndarray]) -> np.ndarray:
+    """Over the views that met."""
+    return matrices[0] if len(matrices) == 1 else np.mean(matrices, axis=0, dtype=matrices[0].dtype)
+
+
 def _known_pairs(
-    left: Images, right: Images | None, statistics: Statistics | None, dtype: np.dtype
+    left: Images,
+    right: Images,
+    statistics: Statistics | None,
+    dtype: np.dtype,
+    *,
+    symmetric: bool,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A matrix with what came out with the records, and which pairs are still to be computed."""
-    columns = left if right is None else right
-    whole = np.zeros((len(left), len(columns)), dtype)
+    """A matrix with what came out with the records, and which pairs are still to be computed.
+
+    Of a symmetric one these are above the diagonal and on it.
+    """
+    whole = np.zeros((len(left), len(right)), dtype)
     lacking = np.ones(whole.shape, bool)
     if statistics is not None:
         for i, k in _positions(statistics.reference, left).items():
-            if columns.met is not None and len(columns.met.reference):
-                whole[i], lacking[i] = _kernels(columns.met.reference[k], dtype), False
-        for j, k in _positions(statistics.reference, columns).items():
+            if right.met is not None and len(right.met.reference):
+                whole[i], lacking[i] = _kernels(right.met.reference[k], dtype), False
+        for j, k in _positions(statistics.reference, right).items():
             if left.met is not None and len(left.met.reference):
                 whole[:, j], lacking[:, j] = _kernels(left.met.reference[k], dtype), False
-    if right is None:
+    if symmetric:
         lacking &= np.triu(lacking)
-        if left.met is not None:
+        if left is right and left.met is not None:
             np.fill_diagonal(whole, _kernels(left.met.alone, dtype))
             np.fill_diagonal(lacking, False)
     return whole, lacking

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +21,7 @@ from .blocking import Blocking, Way
 from .blocks import IndexBlock, balanced, blocks
 from .memory import pair_bytes
 from .programs import make_room
-from .records import NO_CONSTANTS, Images, Statistics, record_bytes, take
+from .records import NO_CONSTANTS, Images, Matrix, Request, Statistics, record_bytes, take
 from .steps import Block, run_plan
 from .workers import Device, Task, local_workers, run_tasks
 
@@ -98,21 +99,18 @@ def check_tile_bytes(program: Program, tile_bytes: int, least: int) -> None:
 
 def gram(
     program: Program,
-    left: Images,
-    right: Images | None,
+    request: Request[Images],
     statistics: Statistics | None,
     *,
     tile: TileShape,
     with_tangent: bool,
     progress: Progress | None = None,
-) -> list[tuple[np.ndarray, np.ndarray | None]]:
+) -> list[Matrix]:
     """``K`` and ``Θ`` of all pairs, for each output of the program.
 
     Args:
         program: the lowered network.
-        left: the images of the rows, with their records.
-        right: the images of the columns; ``None`` for the rows' own, of which one triangle of
-            tiles is computed and mirrored.
+        request: the images; of a symmetric matrix one triangle of tiles is computed and mirrored.
         statistics: of the bound kernel, ``None`` if the program needs none.
         tile: how pairs are grouped; the last tile is filled up with repetitions.
         with_tangent: whether ``Θ`` is wanted.
@@ -121,11 +119,9 @@ def gram(
     Returns:
         Arrays ``(n, n')``; the second is ``None`` unless ``with_tangent``.
     """
-    columns = left if right is None else right
-    shape = (len(left), len(columns))
     dtype = jnp.result_type(float)
     wholes = [
-        (np.zeros(shape, dtype), np.zeros(shape, dtype) if with_tangent else None)
+        (np.zeros(request.shape, dtype), np.zeros(request.shape, dtype) if with_tangent else None)
         for _ in program.outputs
     ]
     alive = {i: output for i, output in enumerate(program.outputs) if output is not None}
@@ -135,21 +131,28 @@ def gram(
     constants = NO_CONSTANTS if statistics is None else statistics.constants
     plan = plan_pairs(program, fused=tile.way == "planes")
 
+    views = {id(view): view for view in (*request.rows, *request.columns)}
+    meetings = [(id(left), id(right)) for left, right in request.meetings]
     workers = local_workers()[: tile.workers]
     copies = {
-        device: jax.device_put((left.side, columns.side, constants), device)
+        device: jax.device_put(({key: view.side for key, view in views.items()}, constants), device)
         for device in dict.fromkeys(workers)
     }
 
     def tiles_of(row: np.ndarray) -> TilesOfRow:
         def tile_of(col: np.ndarray, device: Device) -> list[Array | None]:
-            all_left, all_right, shared = copies[device]
-            sides = take(all_left, row), take(all_right, col)
-            block = Block(*sides, False, shared, with_tangent, tile.way == "planes")
-            values = run_plan(plan, block)
+            sides, shared = copies[device]
+            found: list[list[Array]] = []
+            for left, right in meetings:
+                met = take(sides[left], row), take(sides[right], col)
+                block = Block(*met, False, shared, with_tangent, tile.way == "planes")
+                values = run_plan(plan, block)
+                found.append([values[output][0, 0] for output in alive.values()])
             parts: list[Array | None] = []
-            for output in alive.values():
-                moment = values[output][0, 0]
+            for of_views in zip(*found, strict=True):
+                moment = reduce(jnp.add, of_views)
+                if len(of_views) > 1:
+                    moment = moment / len(of_views)
                 parts += [covariance(moment), tangent(moment)]
             return parts
 
@@ -158,9 +161,9 @@ def gram(
     fill_tiles(
         [part for i in alive for part in wholes[i]],
         tiles_of,
-        rows=balanced(len(left), tile.rows),
-        columns=_lanes(len(columns), tile),
-        symmetric=right is None,
+        rows=balanced(request.shape[0], tile.rows),
+        columns=_lanes(request.shape[1], tile),
+        symmetric=request.symmetric,
         workers=workers,
         progress=progress,
     )

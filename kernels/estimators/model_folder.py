@@ -25,6 +25,7 @@ from kernas.errors import ConfigurationError, ModelFolderError
 from kernas.files import write_whole
 
 from ..architecture import Architecture
+from ..augmentation import named
 from ..engine import Blocking
 from ..interface import Get
 from ..kernel import NeuralKernel
@@ -153,6 +154,7 @@ def load_model(folder: StorePath) -> KernelClassifier | KernelRegressor:
             tile_bytes=kept["tile_bytes"],
             backend=kept["backend"],
             blocking=None if blocking is None else Blocking(**blocking),
+            augment=named(kept["identity"].get("augment", ())),
         )
         bound = kept["identity"]["bound"]
         reference = arrays.pop("reference", None)

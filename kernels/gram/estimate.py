@@ -10,8 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..kernel import NeuralKernel
-from .identity import Source
+from .identity import Source, StorableKernel
 from .request import GramRequest, requested
 from .store import CHECKSUM_BYTES, GramStore, TileFault, shape_of, stored_identity
 from .tiles import tiles_of
@@ -59,7 +58,7 @@ class GramEstimate:
 
 
 def estimate_gram(
-    kernel: NeuralKernel,
+    kernel: StorableKernel,
     x1: Source,
     x2: Source | None = None,
     *,
@@ -87,7 +86,7 @@ def estimate_gram(
     images = shape[0] + (0 if symmetric else shape[1])
     timing = _timed(request) if missing else _Timing(0, 0.0, 0.0, 0.0)
     item = np.dtype(request.identity["settings"]["dtype"]).itemsize
-    tile_bytes = len(request.names) * (side**2 * item + CHECKSUM_BYTES)
+    tile_bytes = len(request.kernel.names) * (side**2 * item + CHECKSUM_BYTES)
     return GramEstimate(
         len(grid),
         len(missing),

@@ -12,14 +12,13 @@ from tqdm import tqdm
 from kernas.errors import GramStoreError
 from kernas.locks import POLL_SECONDS, exclusive
 
-from ..kernel import NeuralKernel
-from .identity import Source
+from .identity import Source, StorableKernel
 from .request import GramRequest, requested
 from .store import LOCKS, GramStore
 
 
 def compute_gram(
-    kernel: NeuralKernel,
+    kernel: StorableKernel,
     x1: Source,
     x2: Source | None = None,
     *,

@@ -17,6 +17,7 @@ from ..data import Dataset
 from ..engine import Device
 from ..interface import checked_images
 from ..kernel import NeuralKernel
+from ..table import KernelTable
 
 FORMAT, VERSION = "kernas.gram", 1
 
@@ -29,6 +30,9 @@ HASHED_IMAGES = 1024
 Identity = dict[str, Any]
 
 Source = Dataset | np.ndarray
+
+StorableKernel = NeuralKernel | KernelTable[Any]
+"""Kernels that say which functions of images they are."""
 
 
 def images_of(source: Source, name: str) -> np.ndarray:
@@ -49,7 +53,9 @@ def fingerprint(x: np.ndarray) -> str:
     return digest.hexdigest()
 
 
-def identity_of(kernel: NeuralKernel, x1: Source, x2: Source | None, *, tile_side: int) -> Identity:
+def identity_of(
+    kernel: StorableKernel, x1: Source, x2: Source | None, *, tile_side: int
+) -> Identity:
     """Everything that decides the bytes of a matrix.
 
     Raises:

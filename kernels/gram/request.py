@@ -15,10 +15,11 @@ import numpy as np
 from kernas.errors import ConfigurationError, GramStoreError
 
 from ..engine import Blocking
-from ..interface import check_equal_shapes, names_of
+from ..interface import check_equal_shapes
 from ..kernel import NeuralKernel, PreparedImages
 from ..regression import DegenerateKernelError
-from .identity import Identity, Source, identity_of, images_of
+from ..table import KernelTable
+from .identity import Identity, Source, StorableKernel, identity_of, images_of
 from .store import GramStore, check_identity, open_store, stored_identity
 from .tiles import TILE_SIDE, Tile
 
@@ -35,7 +36,7 @@ class PreparedBlocks:
         side: of a block.
     """
 
-    def __init__(self, kernel: NeuralKernel, x: np.ndarray, side: int) -> None:
+    def __init__(self, kernel: StorableKernel, x: np.ndarray, side: int) -> None:
         self._kernel, self._x, self._side = kernel, x, side
         self._kept: OrderedDict[int, PreparedImages] = OrderedDict()
 
@@ -66,17 +67,12 @@ class GramRequest:
         sources: the images as they were given.
     """
 
-    kernel: NeuralKernel
+    kernel: StorableKernel
     x1: np.ndarray
     x2: np.ndarray | None
     path: Path
     identity: Identity
     sources: Mapping[str, Any]
-
-    @property
-    def names(self) -> tuple[Any, ...]:
-        """The kernels that are wanted."""
-        return names_of(self.kernel.get)
 
     @cached_property
     def rows(self) -> PreparedBlocks:
@@ -97,8 +93,7 @@ class GramRequest:
             DegenerateKernelError: a kernel is NaN, which stores keep for what is missing.
         """
         columns = None if tile.mirrored else self.columns[tile.column]
-        blocks = self.kernel(self.rows[tile.row], columns, get=self.names)
-        found = {name: getattr(blocks, name) for name in self.names}
+        found = self.kernel.named(self.rows[tile.row], columns)
         for name, block in found.items():
             if np.isnan(block).any():
                 i, j = np.argwhere(np.isnan(block))[0]
@@ -128,7 +123,7 @@ class GramRequest:
 
 
 def requested(
-    kernel: NeuralKernel,
+    kernel: StorableKernel,
     x1: Source,
     x2: Source | None,
     store: str | os.PathLike[str],
@@ -137,15 +132,16 @@ def requested(
     """A matrix that can be computed, and whose store, if there is one, is of this matrix.
 
     Raises:
-        ConfigurationError: not a :class:`NeuralKernel`, a side that is not positive, or a
-            ``tile_bytes`` below one pair of images.
+        ConfigurationError: neither a :class:`NeuralKernel` nor a :class:`KernelTable`, a side
+            that is not positive, or a ``tile_bytes`` below one pair of images.
         DataError: images that are no images, or whose shapes differ.
         ArchitectureError: the network does not fit the images.
         GramStoreError: the store holds another matrix; the message names the field.
     """
-    if not isinstance(kernel, NeuralKernel):
+    if not isinstance(kernel, NeuralKernel | KernelTable):
         raise ConfigurationError(
-            f"kernel={kernel!r}: expected a NeuralKernel, whose identity a store can keep"
+            f"kernel={kernel!r}: expected a NeuralKernel or a KernelTable, whose identity a store "
+            "can keep"
         )
     path, sources = Path(store), {"x1": x1, "x2": x2}
     stored = stored_identity(path)
@@ -163,7 +159,7 @@ def requested(
     return GramRequest(kernel, left, right, path, identity, sources)
 
 
-def _with_stored_blocking(kernel: NeuralKernel, stored: Identity | None) -> NeuralKernel:
+def _with_stored_blocking(kernel: StorableKernel, stored: Identity | None) -> StorableKernel:
     """The kernel cut as the store's tiles are: a measurement may come out differently now."""
     if stored is None or kernel.blocking is not None or "blocking" not in stored["settings"]:
         return kernel

@@ -120,7 +120,7 @@ class GramStore:
         """A kernel's tiles, one in memory at a time.
 
         Args:
-            name: ``"nngp"`` or ``"ntk"``.
+            name: ``"nngp"`` or ``"ntk"``; of a table's kernels one of :attr:`names`.
 
         Yields:
             Rows, columns and the block ``K[rows, columns]``. Of a symmetric matrix those on the
@@ -162,11 +162,16 @@ class GramStore:
         return whole
 
     def kernels(self) -> Kernels:
-        """All kernels in memory; ``None`` for one that is not stored.
+        """All kernels of one network in memory; ``None`` for one that is not stored.
 
         Raises:
-            GramStoreError: a tile is missing or corrupted.
+            GramStoreError: a tile is missing or corrupted, or the store is that of a table.
         """
+        if not set(self.names) <= set(Kernels._fields):
+            raise GramStoreError(
+                f"{self.path} holds kernels of several networks; take one by its name, "
+                f"store[{self.names[0]!r}]"
+            )
         found = {name: self[name] for name in self.names}
         return Kernels(found.get("nngp"), found.get("ntk"))
 
@@ -241,7 +246,7 @@ class StoredGram:
 
     Args:
         store: that holds it.
-        name: ``"nngp"`` or ``"ntk"``.
+        name: of the kernel.
     """
 
     store: GramStore
@@ -360,7 +365,7 @@ def open_store(path: Path, identity: Identity, sources: Mapping[str, Any]) -> Gr
         stored = stored_identity(path)
         if stored is not None and shape_of(stored) == shape_of(identity):
             identity = stored  # which may say more about how the images were made
-        for pattern in ("zarr.*.partial", "*/zarr.*.partial"):
+        for pattern in ("zarr.*.partial", "*/zarr.*.partial", "*/*/zarr.*.partial"):
             for left in path.glob(pattern):
                 left.unlink()
         group = zarr.open_group(
