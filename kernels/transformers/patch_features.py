@@ -74,7 +74,7 @@ class PatchFeatures(ImageTransformer):
         The defaults but for ``n_filters`` are those of published programs for CIFAR-10: patches of
         6×6 at stride 1, 100,000 of them for the whitening, a bias of 0.25, 10 added to the
         variance of patches of bytes, which is 0.007 of its mean there, and 0.1 to the eigenvalues,
-        whose mean is 0.97. They pool by sums over windows of 14 at steps of 13, the quadrants of
+        whose mean is 0.95. They pool by sums over windows of 14 at steps of 13, the quadrants of
         27×27 patches: ``pool=14, pool_stride=13``. What Li et al. chose was not compared.
 
     >>> x = np.random.default_rng(0).normal(size=(20, 8, 8, 3))
