@@ -80,6 +80,9 @@ if TYPE_CHECKING:
     from .gram import TileFault as TileFault
     from .gram import compute_gram as compute_gram
     from .gram import estimate_gram as estimate_gram
+    from .transformers import ZCA as ZCA
+    from .transformers import PatchFeatures as PatchFeatures
+    from .transformers import Standardizer as Standardizer
 
 _ROOMS = {
     "estimators": (
@@ -90,6 +93,7 @@ _ROOMS = {
         "save_model",
     ),
     "gram": ("GramEstimate", "GramStore", "TileFault", "compute_gram", "estimate_gram"),
+    "transformers": ("PatchFeatures", "Standardizer", "ZCA"),
 }
 """Loaded when they are first used: scikit-learn and zarr take a second to import."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from numbers import Real
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -52,6 +54,19 @@ def check_images(images: ArrayLike, what: str) -> np.ndarray:
     return x[..., None] if x.ndim == 3 else x
 
 
+def check_fitted_shape(shape: tuple[int, ...], fitted: tuple[int, ...], what: str) -> None:
+    """Refuse images of another shape than those that something was fitted to.
+
+    Raises:
+        DataError: the shapes, without the number of images, differ.
+    """
+    if shape != fitted:
+        raise DataError(
+            f"x has images of {shape}, but {what} was fitted to images of {fitted}; give images of "
+            "the same shape"
+        )
+
+
 def check_pair(x: np.ndarray, y: np.ndarray, what: str) -> None:
     """Refuse images and labels of different number.
 
@@ -71,3 +86,17 @@ def check_integer(value: object, name: str, low: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < low:
         raise ConfigurationError(f"{name}={value!r}: expected an integer >= {low}")
     return int(value)
+
+
+def check_number(value: object, name: str, *, positive: bool = False) -> float:
+    """An option that is a finite number, >= 0 or > 0.
+
+    Raises:
+        ConfigurationError: no such number.
+    """
+    number = float(value) if isinstance(value, Real) and not isinstance(value, bool) else -1.0
+    if not 0.0 <= number < float("inf") or (positive and number == 0.0):
+        raise ConfigurationError(
+            f"{name}={value!r}: expected a finite number {'> 0' if positive else '>= 0'}"
+        )
+    return number

@@ -14,10 +14,10 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from kernas.errors import ConfigurationError, DataError
+from kernas.errors import ConfigurationError
 
 from ..architecture import Architecture, Dense, Flatten, Relu, serial
-from ..data.checks import check_images
+from ..data.checks import check_fitted_shape, check_images
 from ..interface import Get, KernelFunction, Kernels
 from ..kernel import NeuralKernel
 from ..regression import RIDGES, choose_ridge, conjugate_gradients, decompose, factorise
@@ -150,11 +150,7 @@ class KernelEstimator(BaseEstimator):
         """Checked images to predict at."""
         checked = cast(np.ndarray, validate_data(self, x, allow_nd=True, reset=False))
         images = check_images(checked, "x")
-        if images.shape[1:] != self.input_shape:
-            raise DataError(
-                f"x has images of {images.shape[1:]}, but {type(self).__name__} was fitted to "
-                f"images of {self.input_shape}; give images of the same shape"
-            )
+        check_fitted_shape(images.shape[1:], self.input_shape, type(self).__name__)
         return images
 
     def _bound_kernel(self, x: np.ndarray) -> KernelFunction:
