@@ -33,7 +33,9 @@ def jupyter(tmp_path, monkeypatch):
 
 
 def test_the_notebooks_are_found():
-    assert {"01_rank_cells", "02_kernel_regression"} <= {path.stem for path in NOTEBOOKS}
+    assert {"01_rank_cells", "02_kernel_regression", "03_enhanced_kernels"} <= {
+        path.stem for path in NOTEBOOKS
+    }
 
 
 @each_notebook

@@ -77,8 +77,9 @@ def kernel_of(
         ConfigurationError: an unknown kernel.
     """
     from kernas.kernels import NeuralKernel
+    from kernas.kernels.augmentation import named
 
-    kernel = NeuralKernel(architecture, get=get)
+    kernel = NeuralKernel(architecture, get=get, augment=named(options.augment))
     return kernel if options.tile_bytes is None else replace(kernel, tile_bytes=options.tile_bytes)
 
 

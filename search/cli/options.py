@@ -173,6 +173,13 @@ class MatrixOptions:
     reduction: Literal["residual", "pool"] = "residual"
     """What halves the image between stages."""
 
+    augment: Annotated[
+        tuple[Literal["flip", "translate"], ...],
+        tyro.conf.arg(help_behavior_hint="(default: none)"),
+    ] = ()
+    """Regress on transformed copies too, by the kernel's mean over them: mirror images, and all
+    shifts around the edges of a circular network."""
+
     tile: Annotated[
         int | None,
         tyro.conf.arg(metavar="INT", help_behavior_hint="(default: the store's; of a new one 128)"),

@@ -157,3 +157,15 @@ def test_bad_predictions_are_refused(fit, predict, tmp_path, capsys):
     kk.save_model(kk.load_model(tmp_path / "model"), tmp_path / "bare")
     assert run(predict("bare", "a.csv")) == 2
     assert "a model of `kernas fit`" in capsys.readouterr().err
+
+
+def test_mirror_images_are_regressed_on_when_asked(fit, predict, tmp_path, capsys):
+    assert run(fit("model", "--augment", "flip", n=40)) == 0
+    kernel = kk.load_model(tmp_path / "model").kernel_
+    assert isinstance(kernel, kk.NeuralKernel)
+    assert kernel.augment == (kk.Flip(),)
+    assert kk.GramStore(tmp_path / "model-gram").identity["augment"] == ["flip"]
+    assert run(predict("model", "found.csv", "--n", "20")) == 0
+    assert run(fit("other", "--augment", "flip", "translate", n=40)) == 2
+    assert "not linear in the kernel of the flattened pixels" in capsys.readouterr().err
+    assert not (tmp_path / "other-gram").exists()

@@ -1,0 +1,201 @@
+"""Writes ``docs/results.md`` from the recorded results, so that no number is copied by hand.
+
+python experiments/results.py
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from table1 import as_text
+
+HERE = Path(__file__).parent
+TARGET = HERE.parent / "docs" / "results.md"
+
+
+def recorded(name: str) -> dict[str, Any]:
+    """A recorded result."""
+    return json.loads((HERE / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """A Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+
+
+def within(value: dict[str, float]) -> str:
+    """A percentage with its interval."""
+    return f"{value['value']:.1f} [{value['low']:.1f}, {value['high']:.1f}]"
+
+
+def costs_table(costs: dict[str, dict[str, Any]]) -> str:
+    """Predicted pairs a second and hours, a row a pass, a column a device."""
+    devices = next(iter(costs.values()))["devices"]
+    return table(
+        ["pass", "pairs", *devices],
+        [
+            [
+                name,
+                f"{cost['pairs']:.3g}",
+                *(
+                    f"{found['pairs_a_second']:,.3g} pairs/s, {found['hours']:,.3g} h"
+                    for found in cost["devices"].values()
+                ),
+            ]
+            for name, cost in costs.items()
+        ],
+    )
+
+
+def table1() -> str:
+    """Li et al. 2019."""
+    result = recorded("table1")
+    sides = " and ".join(f"{side}×{side}" for side in result["setting"]["sides"].values())
+    patches = next(row["image_shape"] for row in result["rows"] if row["patches"])
+    return f"""## Enhanced convolutional kernels (Li et al. 2019, table 1)
+
+`python experiments/table1.py`, at a small setting: CIFAR-10 and Fashion-MNIST at {sides} pixels,
+patch features {"×".join(map(str, patches))}. Windows `c` are pixels of these images, where the
+published ones are pixels of 32×32 and 28×28. The published accuracies are those of the best
+`(L, c)` on the test images with all 50,000 or 60,000 training images; ours were chosen without
+them. So the two columns compare methods of counting and not engines; what can be compared is the
+order of the rows.
+
+{as_text(result)}
+
+![Validation accuracy by window and depth](../experiments/table1.png)
+
+The setting as published (`--full`), by the plan:
+
+{costs_table(result["full_setting"])}"""
+
+
+def arora2019() -> str:
+    """Arora et al. 2019."""
+    result = recorded("arora2019")
+    setting = result["setting"]
+    rows = {(row["depth"], row["readout"]): row for row in result["rows"]}
+    depths = sorted({depth for depth, _ in rows})
+    return f"""## Depth, with and without a global pool (Arora et al. 2019)
+
+`python experiments/arora2019.py`: CIFAR-10 at 32×32 pixels, {setting["n_train"]} training images
+where the published column has {result["published_setting"]["n_train"]:,}, {setting["n_test"]} test
+images, seed {setting["seed"]}, intervals of 95%, no ridge, first and last layer untrained.
+
+{
+        table(
+            ["depth", "CNTK-V, ours", "CNTK-GAP, ours", "CNTK-GAP, published (2,000 images)"],
+            [
+                [
+                    depth,
+                    within(rows[depth, "V"]),
+                    within(rows[depth, "GAP"]),
+                    rows[depth, "GAP"]["published"],
+                ]
+                for depth in depths
+            ],
+        )
+    }
+
+![Accuracy by depth](../experiments/arora2019.png)
+
+All depths and readouts come from one pass. The setting as published (`--full`), by the plan:
+
+{costs_table({"all depths": result["full_setting"]})}"""
+
+
+def small_data() -> str:
+    """Arora et al. 2020."""
+    result = recorded("small_data")
+    setting, full = result["setting"], result["full_setting"]
+    return f"""## Few images (Arora et al. 2020)
+
+`python experiments/small_data.py`: the {result["depth"]}-layer CNTK with a global pool, CIFAR-10 at
+{setting["side"]}×{setting["side"]} pixels, means over {setting["draws"]} balanced draws, {
+        setting[
+            "n_test"
+        ]:,} test images. The interval has both the spread of the draws and the error
+of the test images.
+
+{
+        table(
+            ["training images", "ours", "published", "published inside the interval"],
+            [
+                [n, within(row), row["published"], "yes" if row["published_inside"] else "no"]
+                for n, row in result["sizes"].items()
+            ],
+        )
+    }
+
+![Accuracy by number of training images](../experiments/small_data.png)
+
+{result["pairs_a_second"]:.0f} pairs a second were measured. Each of the {
+        full["draws"]
+    } draws of the
+setting as published (`--full`), by the plan:
+
+{costs_table({"a draw": full["each_draw"]})}"""
+
+
+def fashion_mnist() -> str:
+    """Readouts and flips."""
+    result = recorded("fashion_mnist")
+    setting = result["setting"]
+    return f"""## Readouts and mirror images on Fashion-MNIST
+
+`python experiments/fashion_mnist.py`: {setting["side"]}×{setting["side"]} pixels, {
+        result["depth"]
+    } convolutions, {setting["n_fit"] + setting["n_validation"]} training images, of
+which {setting["n_validation"]} chose the ridge, {setting["n_test"]} test images, seed {
+        setting["seed"]
+    }, intervals of 95%.
+
+{
+        table(
+            ["readout", "kernel", "flip", "ridge", "ours", "finite network"],
+            [
+                [
+                    row["readout"],
+                    row["kernel"].upper(),
+                    "yes" if row["flip"] else "no",
+                    f"{row['ridge']:g}",
+                    within(row["test"]),
+                    "" if row["finite"] is None else within(row["finite"]),
+                ]
+                for row in result["rows"]
+            ],
+        )
+    }
+
+![Accuracy by readout](../experiments/fashion_mnist.png)
+
+The last column waits for training of finite networks. All images of 28×28 pixels (`--full`), by the
+plan:
+
+{costs_table(result["full_setting"])}"""
+
+
+def text() -> str:
+    """The whole page."""
+    head = """# Published accuracies, ours beside them
+
+Every table is written from a result that a script in `experiments/` recorded
+(`python experiments/results.py`). All settings here are small ones, minutes on two processor cores;
+each script has the setting as published behind `--full`, and says what it costs.
+
+Predicted hours: on this machine, from the short measurement that `plan` makes of it; on
+accelerators at best, by the operations and bytes of the program compiled for them, never run there
+([`accelerators.json`](../experiments/benchmarks/accelerators.json)).
+
+Which layers are trained, what counts as a layer, labels and ridge are named options
+(`kk.CONVENTIONS`), and stand in every recorded result."""
+    sections = (table1(), small_data(), arora2019(), fashion_mnist())
+    return "\n\n".join((head, *sections)) + "\n"
+
+
+if __name__ == "__main__":
+    TARGET.write_text(text(), encoding="utf-8")
