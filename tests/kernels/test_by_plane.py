@@ -10,6 +10,7 @@ import pytest
 from oracles.agreement import BOTH, check_engine
 from oracles.networks import CASES, shape_of
 from oracles.random_networks import Form, random_architecture
+from selection import ordinary
 
 import kernas.kernels as kk
 from kernas.kernels import NeuralKernel
@@ -47,14 +48,11 @@ CHOSEN = (
     "Sum: weights beside a nonlinearity of their pool",
     "Sum: two nonlinearities",
     "Zero: then bias",
-    "Conv: SAME",
     "Conv: SAME, stride",
     "Conv: VALID",
-    "Conv: CIRCULAR",
     "Conv: CIRCULAR, stride",
     "Conv: padded",
     "Conv: cropped",
-    "Conv: dilation",
     "Conv: dilation, stride",
     "Conv: untrained",
     "DepthwiseConv: dilation, CIRCULAR",
@@ -66,7 +64,6 @@ CHOSEN = (
     "Normalize: root mean square",
     "LayerNorm: channels, eps",
     "LayerNorm: channels and pixels, of a sum",
-    "Concat: widths",
     "Concat: meets again, nonlinearity beside weights",
 )
 """Those that the ordinary run takes: every kind of instruction and edge."""
@@ -125,7 +122,7 @@ def random_case(seed: int, sides: tuple[int, ...]) -> tuple[Architecture, tuple[
 
 
 @pytest.mark.oracle("NumPy loops", networks=lambda seed: random_case(seed, (3, 4))[0])
-@pytest.mark.parametrize("seed", range(2000, 2004))
+@pytest.mark.parametrize("seed", ordinary([2001, 2003], of=range(2000, 2004)))
 def test_random_networks_agree_with_numpy(seed: int) -> None:
     check(*random_case(seed, (3, 4)), seed=seed)
 
@@ -154,7 +151,7 @@ def bound(blocking: Blocking) -> NeuralKernel:
     return NeuralKernel(NETWORK, get=BOTH, blocking=blocking).bind(IMAGES, 4)
 
 
-@pytest.mark.parametrize("lanes", [1, 3, 100])
+@pytest.mark.parametrize("lanes", ordinary([3, 100], of=[1, 3, 100]))
 def test_result_does_not_depend_on_lanes(lanes: int) -> None:
     """Of seven images: lanes that do not divide them, and more than there are."""
     x = IMAGES

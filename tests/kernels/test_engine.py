@@ -7,8 +7,9 @@ import jax
 import numpy as np
 import pytest
 from oracles.agreement import BOTH, check_engine
-from oracles.limit_networks import CASES
+from oracles.limit_networks import CASES, CHOSEN
 from oracles.random_networks import random_architecture
+from selection import ordinary
 
 import kernas.kernels as kk
 from kernas.errors import ArchitectureError, ConfigurationError, DataError, UnboundKernelError
@@ -51,7 +52,7 @@ def random_case(seed, sides):
 
 
 @pytest.mark.oracle("NumPy loops", networks=lambda seed: random_case(seed, sides=[4])[0])
-@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize("seed", ordinary(range(10), of=range(30)))
 def test_random_networks_agree_with_numpy(seed):
     """In float32 for every fifth: compiling is what takes long."""
     precisions = (np.float64, np.float32) if seed % 5 == 0 else (np.float64,)
@@ -66,7 +67,7 @@ def test_many_random_networks_agree_with_numpy(seed):
 
 
 @pytest.mark.oracle("NumPy loops", networks=lambda case: CASES[case]())
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", ordinary(CHOSEN, of=CASES))
 def test_networks_that_finite_ones_are_compared_with_agree_with_numpy(case):
     architecture = CASES[case]()
     shape = (5,) if isinstance(architecture.nodes[1].layer, kk.Dense) else (4, 4, 3)

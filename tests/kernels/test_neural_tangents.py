@@ -14,6 +14,7 @@ import pytest
 from oracles.agreement import BOTH, check_kernels, expected_kernels
 from oracles.numpy_kernel import oracle
 from oracles.random_networks import random_architecture
+from selection import ordinary
 
 import kernas.kernels as kk
 from kernas.errors import (
@@ -127,7 +128,7 @@ def check_agreement(architecture, x1, x2, *, precisions=(np.float64, np.float32)
 @pytest.mark.oracle(
     "neural-tangents", networks=lambda seed: random_case(seed, sides=[4], blocks=1)[0]
 )
-@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize("seed", ordinary(range(10), of=range(30)))
 def test_random_networks_agree_with_neural_tangents(seed):
     """One block each, and float32 for every fifth: compiling is what takes long."""
     architecture, x1, x2 = random_case(seed, sides=[4], blocks=1)

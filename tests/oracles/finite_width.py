@@ -61,6 +61,9 @@ from kernas.kernels.architecture.layers import (
 Normalization = Literal["limit", "batchnorm"]
 Parameters = dict[int, dict[str, jax.Array]]
 
+TOGETHER = 25
+"""Draws that are computed at once, which takes half the time of one after the other."""
+
 
 @dataclass(frozen=True)
 class FiniteNetwork:
@@ -287,7 +290,10 @@ def _map_draws(
 
     @jax.jit
     def kernels(keys: jax.Array) -> jax.Array:
-        return jax.lax.map(lambda key: kernel(network, scales, network.draw(key)), keys)
+        def draw(key: jax.Array) -> jax.Array:
+            return kernel(network, scales, network.draw(key))
+
+        return jax.lax.map(draw, keys, batch_size=TOGETHER)
 
     return np.asarray(kernels(jax.random.split(jax.random.key(seed), draws)), np.float64)
 

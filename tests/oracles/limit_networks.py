@@ -264,3 +264,26 @@ CASES: dict[str, Callable[[], Architecture]] = {
     "Normalize of Concat": normalized_concat,
     "other nonlinearities": other_nonlinearities,
 }
+
+CHOSEN = (
+    "strided residual",
+    "one convolution twice",
+    "relus of two branches",
+    "weights beside relu",
+    "untrained ends",
+    "cell",
+    "relu beside erf",
+    "cosine beside softplus",
+    "sign and bell beside weights",
+    "dilated and circular",
+    "cropped",
+    "depthwise beside skip",
+    "local average, zero edges",
+    "LayerNorm beside its input",
+    "pixels' LayerNorm beside its input",
+    "Concat that meets again",
+    "flattened beside pooled",
+    "Normalize of Concat",
+    "other nonlinearities",
+)
+"""Those that the ordinary run takes: every layer, and every way in which branches meet."""

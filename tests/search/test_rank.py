@@ -349,10 +349,12 @@ def test_an_interruption_loses_one_candidate(tmp_path):
     assert [json.loads(line)["name"] for line in lines] == [c.name for c in chosen[:3]]
 
 
-def test_cells_share_what_is_compiled():
+@pytest.mark.parametrize(
+    ("center", "most"), [(False, 3), pytest.param(True, 6, marks=pytest.mark.slow)]
+)
+def test_cells_share_what_is_compiled(center, most):
     train, _ = kk.load("digits", n_train=40, n_test=1, seed=0)
     fit, validation = train.split(0.5, seed=0)
-    for center, most in ((False, 3), (True, 6)):
-        score = ks.KernelScore(fit, validation, n_reference=4)
-        cells = ks.NasBench201(1, center=center).sample(5, seed=2)
-        assert ks.rank(cells, score, progress=False).summary["compilations"] <= most
+    score = ks.KernelScore(fit, validation, n_reference=4)
+    cells = ks.NasBench201(1, center=center).sample(5, seed=2)
+    assert ks.rank(cells, score, progress=False).summary["compilations"] <= most
