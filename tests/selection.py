@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import pytest
-from _pytest.mark import ParameterSet
 
 
-def ordinary(chosen: Iterable[object], *, of: Iterable[object]) -> list[ParameterSet]:
+def ordinary(chosen: Iterable[object], *, of: Iterable[object]) -> list[Any]:
     """Values of a parameter, of which those that are not chosen are marked ``slow``.
 
     Args:

@@ -7,6 +7,7 @@ import threading
 import numpy as np
 import pytest
 from jax import Array
+from selection import ordinary
 
 import kernas.kernels as kk
 from kernas.kernels import NeuralKernel
@@ -152,10 +153,19 @@ COMPILED = {
     "tanh, a series": (8, 8, [*layers(2, kk.Elementwise("tanh")), *HEAD]),
 }
 """Side of the images, lanes, network."""
+CHOSEN = (
+    "16 x 16",
+    "32 x 32, 32 lanes",
+    "local pool",
+    "pools inside",
+    "exp",
+    "tanh, a series",
+)
+"""Those that the ordinary run compiles: both sizes, each kind of step and of nonlinearity."""
 
 
 @pytest.mark.parametrize("with_tangent", [True, False], ids=["ntk", "nngp"])
-@pytest.mark.parametrize("name", COMPILED)
+@pytest.mark.parametrize("name", ordinary(CHOSEN, of=COMPILED))
 def test_planned_bytes_are_those_of_the_compiled_program(name: str, with_tangent: bool) -> None:
     """Of steps that run plane by plane, within a fifth; one of one plane has nothing to plan."""
     side, lanes, network = COMPILED[name]
