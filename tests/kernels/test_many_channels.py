@@ -1,0 +1,168 @@
+"""Images of many channels: one matrix product for all pairs of their pixels, where it pays."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from oracles.agreement import BOTH, check_engine
+
+import kernas.kernels as kk
+from kernas.kernels import NeuralKernel
+from kernas.kernels.architecture import Architecture, Layer
+from kernas.kernels.covariance.images import SUMMED_CHANNELS, UNROLLED_CHANNELS
+from kernas.kernels.engine import Blocking
+from kernas.kernels.engine.memory import step_bytes
+from kernas.kernels.engine.products import run_products
+from kernas.kernels.engine.steps import lowered_step
+from kernas.kernels.program import lower
+from kernas.kernels.program.ops import ImageOp
+from kernas.kernels.program.planning import LocalStep, ProductStep, plan_pairs, plan_variances
+
+WAYS = {
+    "planes": Blocking("planes", lanes=2),
+    "whole": Blocking("whole"),
+    "stream": Blocking("stream", lanes=3),
+}
+HE = 2**0.5
+
+
+def chain(*ends: Layer, depth: int = 2, padding: str = "SAME") -> Architecture:
+    layers = [kk.Conv(3, padding=padding, W_std=HE, b_std=0.1), kk.Relu()] * depth
+    return kk.serial(*layers, *ends, kk.Dense())
+
+
+def products(network: Architecture, shape: tuple[int, ...]) -> int:
+    steps = plan_pairs(lower(network, shape), fused=True).steps
+    return sum(isinstance(step, ProductStep) for step in steps)
+
+
+STRIDE = kk.serial(
+    kk.Conv(3, 2, padding=((1, 1), (1, 1))), kk.Normalize(), kk.Relu(), kk.GlobalAvgPool()
+)
+NETWORKS = {
+    "global": (chain(kk.GlobalAvgPool(), depth=1), (3, 5, 40)),
+    "circular": (chain(kk.LocalAvgPool(1), depth=1, padding="CIRCULAR"), (5, 4, 17)),
+    "flat": (chain(kk.Flatten(), depth=1), (5, 3, 70)),
+    "normalised, a stride": (STRIDE, (4, 5, 33)),
+    "a pool of the image": (
+        kk.serial(kk.AvgPool(2, 1, "SAME"), kk.Conv(2), kk.Relu(), kk.GlobalAvgPool()),
+        (4, 3, 20),
+    ),
+}
+"""Networks with the images that they get."""
+
+ORDINARY = {("global", way) for way in WAYS} | {
+    ("circular", "planes"),
+    ("flat", "planes"),
+    ("normalised, a stride", "whole"),
+    ("a pool of the image", "planes"),
+}
+ALL = [
+    pytest.param(case, way, marks=() if (case, way) in ORDINARY else pytest.mark.slow)
+    for case in NETWORKS
+    for way in WAYS
+]
+
+
+@pytest.mark.parametrize(("case", "way"), ALL)
+def test_networks_agree_with_numpy(case: str, way: str) -> None:
+    """Between two sets, and of a set with itself."""
+    network, shape = NETWORKS[case]
+    x1, x2 = (np.random.default_rng(n).standard_normal((n, *shape)) for n in (2, 3))
+    reference = np.random.default_rng(4).standard_normal((4, *shape)) if case[0] == "n" else None
+    for other in (x2, None):
+        check_engine(network, x1, other, reference, blocking=WAYS[way], precisions=(np.float64,))
+
+
+def test_all_pairs_are_multiplied_only_where_many_are_needed() -> None:
+    few, many = (8, 8, UNROLLED_CHANNELS), (8, 8, UNROLLED_CHANNELS + 1)
+    ends = kk.GlobalAvgPool(), kk.LocalAvgPool(2), kk.LocalAvgPool(0), kk.Flatten()
+    assert [products(chain(end), many) for end in ends] == [1, 1, 0, 0]
+    assert [products(chain(end), few) for end in ends] == [0, 0, 0, 0]
+    records = plan_variances(lower(chain(kk.GlobalAvgPool()), many)).steps
+    assert not any(isinstance(step, ProductStep) for step in records)
+
+
+def test_operations_count_all_pairs_of_a_product() -> None:
+    shape = (6, 6, 32)
+    for end, pairs in ((kk.GlobalAvgPool(), 36**2), (kk.Flatten(), 36)):
+        kernel = NeuralKernel(chain(end), blocking=WAYS["planes"])
+        image = next(cost for cost in kernel.plan(shape).instructions if cost.name == "Image")
+        assert image.operations == 2 * 32 * pairs
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_equal_pixels_are_exact_in_float32(way: str) -> None:
+    """Of an image with itself, of its duplicate in the set, and of equal pixels of one image.
+
+    In float32 thousands of products are summed to a relative error of some 1e-6, which would put
+    an error of 1e-3 into the angle of equal pixels, and eight layers add those up.
+    """
+    network = kk.serial(*[kk.Conv(3, W_std=HE), kk.Relu()] * 8, kk.GlobalAvgPool(), kk.Dense())
+    x = np.maximum(np.random.default_rng(0).standard_normal((4, 3, 3, 3000)), 0)
+    x[2] = x[0]
+    x[3, 1:, :] = x[3, 0, 0]
+    with jax.enable_x64(True):
+        exact = NeuralKernel(network, BOTH, blocking=WAYS["planes"])(x)
+    for own in (
+        NeuralKernel(network, BOTH, blocking=WAYS[way])(x),
+        NeuralKernel(network, BOTH, blocking=WAYS[way])(x, x.copy()),
+    ):
+        for single, double in zip(own, exact, strict=True):
+            np.testing.assert_allclose(single, double, rtol=1e-5)
+        for single in own:
+            np.testing.assert_allclose(single[0, 2], single[0, 0], rtol=2e-6)
+
+
+def test_only_rounding_makes_pixels_equal() -> None:
+    """Pixels of one variance that are not equal keep their product."""
+    x = np.random.default_rng(0).standard_normal((2, 4, 4, 20))
+    x[1] = np.roll(x[0], 1, axis=-1)
+    network = kk.serial(kk.Conv(1), kk.Abs(), kk.Conv(1), kk.GlobalAvgPool())
+    kernel = NeuralKernel(network, "nngp", blocking=WAYS["planes"])(x)
+    assert kernel[0, 1] < 0.999 * kernel[0, 0]
+
+
+IMAGES = {"8 x 8": (8, 32, 512), "16 x 16": (16, 16, 600)}
+"""Side of the images, lanes, channels."""
+
+
+@pytest.mark.parametrize("name", IMAGES)
+def test_planned_bytes_are_those_of_the_compiled_product(name: str) -> None:
+    side, lanes, channels = IMAGES[name]
+    plan = plan_pairs(lower(chain(kk.GlobalAvgPool()), (side, side, channels)), fused=True)
+    (step,) = (step for step in plan.steps if isinstance(step, ProductStep))
+    left, right = (jax.ShapeDtypeStruct((n, side, side, channels), jnp.float32) for n in (1, lanes))
+    variances = tuple(jax.ShapeDtypeStruct((side, side, n), jnp.float32) for n in (1, lanes))
+    compiled = run_products.lower(
+        plan.axes[step.defines], left, right, variances, paired=False
+    ).compile()
+    taken = right.size * 4
+    planned = lanes * step_bytes(plan, step, with_tangent=True)
+    held = compiled.memory_analysis().temp_size_in_bytes + taken
+    assert held == pytest.approx(planned, rel=0.2)
+
+
+@pytest.mark.parametrize("end", [kk.GlobalAvgPool(), kk.LocalAvgPool(0)], ids=["product", "loop"])
+def test_planned_bytes_of_planes_are_those_of_the_compiled_program(end: Layer) -> None:
+    """After a product, and with the channels in a loop of each of few planes."""
+    side, lanes = 16, 16
+    plan = plan_pairs(lower(chain(kk.Conv(2, 3), kk.Relu(), end), (side, side, 48)), fused=True)
+    for step in plan.steps:
+        if isinstance(step, LocalStep) and step.body.planes > 1:
+            compiled = lowered_step(plan, step, lanes, with_tangent=True).compile()
+            planned = lanes * step_bytes(plan, step, with_tangent=True)
+            held = compiled.memory_analysis().temp_size_in_bytes
+            assert held == pytest.approx(planned, rel=0.2)
+
+
+def test_more_channels_than_are_summed_at_a_time_lose_no_digits() -> None:
+    """The elementwise way, in float32: a sum of thousands is as good as one of a few."""
+    x = np.random.default_rng(0).standard_normal((3, 5, 5, 40 * SUMMED_CHANNELS + 1)) + 1
+    network = kk.serial(kk.Conv(1, b_std=0.0), kk.Flatten())
+    assert any(isinstance(op, ImageOp) for op in lower(network, x.shape[1:]).ops)
+    with jax.enable_x64(True):
+        exact = NeuralKernel(network, "nngp")(x)
+    np.testing.assert_allclose(NeuralKernel(network, "nngp")(x), exact, rtol=6e-7)
