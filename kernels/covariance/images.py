@@ -8,8 +8,16 @@ from functools import reduce
 import jax.numpy as jnp
 from jax import Array, lax
 
+HIGHEST = lax.Precision.HIGHEST
+
 UNROLLED_CHANNELS = 16
-"""Up to so many channels the sum is written out, so that equal pixels give equal numbers."""
+"""Up to so many channels their sum is written out, in the loop of what reads it."""
+
+SUMMED_CHANNELS = 64
+"""Of more, so many are summed at a time: thousands one after the other lose a digit of float32."""
+
+ROUNDING = 4
+"""Products of equal pixels are within so many ``ε √C`` of their size, however they are summed."""
 
 
 def channels_of(images: Array) -> Sequence[Array] | Array:
@@ -18,19 +26,66 @@ def channels_of(images: Array) -> Sequence[Array] | Array:
 
 
 def image_moment(left: Sequence[Array] | Array, right: Sequence[Array] | Array) -> Array:
-    """``K[p, q] = x[p] · x'[q] / C``, the channels of both broadcast against each other."""
+    """``K[p, q] = x[p] · x'[q] / C``, the channels of both broadcast against each other.
+
+    Equal pixels give equal numbers wherever they stand.
+    """
     channels = len(left)
     if isinstance(left, Sequence):
         products = [x * y for x, y in zip(left, right, strict=True)]
         return reduce(jnp.add, products) * (1 / channels)
-    first = left[0] * right[0]
-    total = lax.fori_loop(1, channels, lambda c, total: total + left[c] * right[c], first)
+
+    def part(number: Array | int) -> Array:
+        start = number * SUMMED_CHANNELS
+        stop = jnp.minimum(start + SUMMED_CHANNELS, channels)
+        first = left[start] * right[start]
+        return lax.fori_loop(start + 1, stop, lambda c, sum_: sum_ + left[c] * right[c], first)
+
+    parts = -(-channels // SUMMED_CHANNELS)
+    total = lax.fori_loop(1, parts, lambda number, total: total + part(number), part(0))
     return total / channels
+
+
+def pixel_variances(images: Array) -> Array:
+    """``K(x, x)[p, p]`` of images ``[channels, h, w, n]``: ``[h, w, n]``."""
+    channels = channels_of(images)
+    return image_moment(channels, channels)
+
+
+def product_moment(
+    left: Array, right: Array, variances: tuple[Array | None, Array | None], *, paired: bool
+) -> Array:
+    """``K[p, q] = x[p] · x'[q] / C`` of all pairs of pixels, one matrix product.
+
+    A matrix product sums in an order of its own, which depends on where a pixel stands. So what it
+    gives for equal pixels, whose correlation must be 1, is replaced by their variance: pixels are
+    taken for equal if their variances are, and their product is the variance up to rounding.
+
+    Args:
+        left: images ``[n, h, w, C]``.
+        right: images ``[n', h', w', C]``.
+        variances: of their pixels (:func:`pixel_variances`), ``[h, w, n]`` and ``[h', w', n']``;
+            ``None`` where no nonlinearity reads the moment, and ``ρ`` need not be exact.
+        paired: image ``i`` with image ``i``, instead of all of left with all of right.
+
+    Returns:
+        ``[n, h, w, n', h', w']``; if paired ``[n, h, w, h', w']``.
+    """
+    channels = left.shape[-1]
+    batch = ((0,), (0,)) if paired else ((), ())
+    K = lax.dot_general(left, right, (((3,), (3,)), batch), precision=HIGHEST) / channels
+    own, other = variances
+    if own is None or other is None:
+        return K
+    own, other = jnp.moveaxis(own, -1, 0), jnp.moveaxis(other, -1, 0)
+    own = own.reshape(*own.shape, *[1] * (K.ndim - own.ndim))
+    other = other[:, None, None] if paired else other
+    rounding = ROUNDING * channels**0.5 * float(jnp.finfo(K.dtype).eps)
+    equal = (own == other) & (jnp.abs(K - own) <= rounding * own)
+    return jnp.where(equal, own, K)
 
 
 def vector_moment(left: Array, right: Array) -> Array:
     """``K = x · x' / C`` of all pairs of vectors: ``[n, C]`` and ``[n', C]`` to ``[n, n']``."""
-    product = lax.dot_general(
-        left, right, (((1,), (1,)), ((), ())), precision=lax.Precision.HIGHEST
-    )
+    product = lax.dot_general(left, right, (((1,), (1,)), ((), ())), precision=HIGHEST)
     return product / left.shape[-1]

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..architecture import Conv, Dense, GlobalAvgPool, Relu, serial
 from ..program import Program, lower
-from ..program.planning import LocalStep, plan_pairs
+from ..program.planning import LocalStep, ProductStep, plan_pairs
 from .blocking import (
     STREAM_PIXELS,
     Blocking,
@@ -40,7 +40,7 @@ def blocking_of(program: Program, *, with_tangent: bool) -> Blocking:
     """
     plan = plan_pairs(program, fused=True)
     pixels = program.image_shape[:2] if len(program.image_shape) == 3 else (1, 1)
-    chain = all(isinstance(step, LocalStep) for step in plan.steps)
+    chain = all(isinstance(step, LocalStep | ProductStep) for step in plan.steps)
     windows = any(isinstance(step, LocalStep) and step.body.planes > 1 for step in plan.steps)
     size = pixels[0] * pixels[1]
     if windows and not chain and size <= STREAM_PIXELS and is_stream(program):

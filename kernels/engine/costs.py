@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..architecture.windows import window_of
 from ..program.ops import FlattenOp, ImageOp, MomentOp, PoolOp, Program, RecordOp, SumOp, TapOp
-from ..program.planning import Plan, plan_pairs
+from ..program.planning import Plan, ProductStep, plan_pairs
 from .blocking import Blocking
 from .streams import stream_for
 from .tiles import TileShape
@@ -129,8 +129,9 @@ def kernel_plan(
     steps = len(plan.steps)
     if blocking.way == "stream":
         steps = sum(len(bank.rows) for bank in stream_for(program, recording=False).banks)
+    products = {step.defines for step in plan.steps if isinstance(step, ProductStep)}
     costs = tuple(
-        _cost(plan, index, with_tangent, grids=blocking.way == "stream")
+        _cost(plan, index, with_tangent, grids=blocking.way == "stream" or index in products)
         for index in sorted(plan.axes)
         if not isinstance(program.ops[index], RecordOp)
     )

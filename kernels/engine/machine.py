@@ -25,7 +25,13 @@ from ..covariance.grids import (
     scaled,
     window_mean,
 )
-from ..covariance.images import channels_of, image_moment
+from ..covariance.images import (
+    UNROLLED_CHANNELS,
+    channels_of,
+    image_moment,
+    pixel_variances,
+    product_moment,
+)
 from ..covariance.moments import covariance, moment, tangent
 from ..covariance.normalization import center_moment, inverse_variance, layer_scale
 from ..covariance.weights import weight_moment
@@ -181,6 +187,8 @@ class _Machine:
         left, right = sides
         match op:
             case ImageOp():
+                if len(left.pixels) > UNROLLED_CHANNELS:
+                    return _products(left.pixels, right.pixels)
                 own, other = channels_of(left.pixels), channels_of(right.pixels)
                 return image_moment(
                     jax.tree.map(beside_left, own), jax.tree.map(beside_right, other)
@@ -240,6 +248,13 @@ class _Machine:
         if any(mean is None for mean in means):
             grand = None
         return scaled(center_moment(x, means[0], means[1], grand), factor)
+
+
+def _products(left: Array, right: Array) -> Array:
+    """The moment of images ``[channels, h, w, lanes]`` of many channels."""
+    variances = pixel_variances(left), pixel_variances(right)
+    images = (jnp.moveaxis(pixels, (3, 0), (0, 3)) for pixels in (left, right))
+    return jnp.transpose(product_moment(*images, variances, paired=True), (1, 3, 2, 4, 0))
 
 
 def _beside(side: int) -> Callable[[Array], Array]:

@@ -19,15 +19,24 @@ from ..architecture.activations import (
 from ..covariance.activations import has_closed_form
 from ..covariance.activations.series import NODES, TERMS
 from ..covariance.images import UNROLLED_CHANNELS
-from ..program.ops import DualOp, ImageOp, LayerNormOp, MomentOp, NormalizeOp, SteinOp, TapOp
-from ..program.planning import LocalStep, Plan, RecordStep, Step
+from ..program.ops import (
+    DualOp,
+    ImageOp,
+    LayerNormOp,
+    MomentOp,
+    NormalizeOp,
+    Program,
+    SteinOp,
+    TapOp,
+)
+from ..program.planning import LocalStep, Plan, ProductStep, RecordStep, Step
 from ..program.streams import Grid, InstructionSet
 
 PLANES_ALIVE = 3
 """Planes of both kernels that a fused step holds: what a layer reads, what it writes, a readout."""
 
-MOMENTS_OF_OPERATION = 2
-"""Moments that an operation of a stream holds beside the registers."""
+MOMENTS_OF_OPERATION, COPIES_OF_IMAGE = 2, 2
+"""Moments that an operation of a stream holds beside the registers, and how often each image."""
 
 ARRAYS_OF_RIGHT_PIXELS = {SteinOp: 2, LayerNormOp: 1, NormalizeOp: 2}
 """Of an instruction: slopes, a scale, a mean of both kernels."""
@@ -55,8 +64,9 @@ def pair_bytes(plan: Plan, *, with_tangent: bool, by_plane: bool = False) -> int
     for step, last_reads in zip(plan.steps, plan.last_reads, strict=True):
         if not isinstance(step, RecordStep):
             whole = step.defines if isinstance(step, LocalStep) else (step.defines,)
+            item = _item() if isinstance(step, ProductStep) else moment  # images have no Θ
             for value in whole:
-                alive[value] = moment * math.prod(axis.length for axis in plan.axes[value])
+                alive[value] = item * math.prod(axis.length for axis in plan.axes[value])
             if isinstance(step, LocalStep):
                 alive |= dict.fromkeys(step.readouts, moment)
         inside = step_bytes(plan, step, with_tangent=with_tangent) if by_plane else 0
@@ -67,7 +77,10 @@ def pair_bytes(plan: Plan, *, with_tangent: bool, by_plane: bool = False) -> int
 
 
 def step_bytes(plan: Plan, step: Step, *, with_tangent: bool) -> int:
-    """Bytes for one pair that a step which runs plane by plane needs beside its moments.
+    """Bytes for one pair that a step needs beside its moments.
+
+    A matrix product needs its result, all pairs of pixels, and the right image twice: taken from
+    the others, and as XLA lays it out for the product. A step that runs plane by plane needs:
 
     - Every quantity of the right image's pixels, twice beside itself along both axes: channels, and
       what instructions read of variances. Of a nonlinearity without closed form those are the
@@ -75,12 +88,12 @@ def step_bytes(plan: Plan, step: Step, *, with_tangent: bool) -> int:
     - Planes with a border: what the readout weighs, and what the last layer reads; with several
       windows what it writes as well.
     - The outputs, since the loop over planes writes them beside what it was given.
-    - Without Θ, the moments that a step with readouts reads: XLA on a CPU lays them out anew, as
-      the readout's matrix product of real numbers likes them. The two parts of a complex number
-      are stacked before that product, which keeps the layout where it is.
 
     tests/kernels/test_memory.py compares this with what XLA says of compiled programs.
     """
+    if isinstance(step, ProductStep):
+        pairs = math.prod(axis.left * axis.right for axis in plan.axes[step.defines])
+        return (pairs + 2 * math.prod(plan.program.image_shape)) * _item()
     if not isinstance(step, LocalStep) or step.body.planes == 1:
         return 0
     rows, columns = step.body.axes
@@ -92,10 +105,16 @@ def step_bytes(plan: Plan, step: Step, *, with_tangent: bool) -> int:
     windows = sum(isinstance(op, TapOp) for op in ops)
     planes = min(PLANES_ALIVE, 1 + windows) * (rows.left + 2) * (columns.left + 2) * moment
     outputs = len(step.defines) * rows.length * columns.length * moment
-    copies = 0
-    if not with_tangent and step.readouts:
-        copies = sum(math.prod(axis.length for axis in plan.axes[v]) for v in step.reads) * item
-    return doubled + series + planes + outputs + copies
+    return doubled + series + planes + outputs
+
+
+def recorded_image_bytes(program: Program) -> int:
+    """Bytes of an image of many channels while it is recorded; few are read as they are.
+
+    It is there as it was given, by channel, and once more as the right image.
+    """
+    channels = program.image_shape[-1] if len(program.image_shape) == 3 else 0
+    return 3 * math.prod(program.image_shape) * _item() if channels > UNROLLED_CHANNELS else 0
 
 
 def register_bytes(instructions: InstructionSet, *, with_tangent: bool) -> int:
@@ -104,14 +123,19 @@ def register_bytes(instructions: InstructionSet, *, with_tangent: bool) -> int:
     return moment * sum(bank.registers * _entries(bank.grid) for bank in instructions.banks)
 
 
-def operation_bytes(instructions: InstructionSet, *, with_tangent: bool) -> int:
+def operation_bytes(
+    instructions: InstructionSet, image_shape: tuple[int, ...], *, with_tangent: bool
+) -> int:
     """Bytes for one pair that an operation needs beside the registers.
 
-    ``MOMENTS_OF_OPERATION`` moments with a border: what a window reads, and what is made of it.
+    ``MOMENTS_OF_OPERATION`` moments with a border: what a window reads, and what is made of it. The
+    images of both sides, ``COPIES_OF_IMAGE`` times: as they are taken and as their product reads
+    them.
     """
     moment = _item() * (2 if with_tangent else 1)
     largest = max((_entries(bank.grid, border=2) for bank in instructions.banks), default=0)
-    return MOMENTS_OF_OPERATION * moment * largest
+    images = 2 * COPIES_OF_IMAGE * math.prod(image_shape) * _item()
+    return MOMENTS_OF_OPERATION * moment * largest + images
 
 
 def _entries(grid: Grid, *, border: int = 0) -> int:
@@ -122,7 +146,8 @@ def _arrays_of_right_pixels(op: MomentOp, channels: int) -> int:
     """Of an instruction, arrays over the right image's pixels."""
     match op:
         case ImageOp():
-            return min(channels, UNROLLED_CHANNELS)
+            # Many are one array, which XLA doubles along one axis after the other.
+            return channels if channels <= UNROLLED_CHANNELS else 2 * channels
         case DualOp() if _is_series(op):
             return TERMS + 3
         case DualOp(left_activation=left, right_activation=right):

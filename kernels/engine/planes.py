@@ -209,7 +209,6 @@ class _Block:
             [jnp.array(own.within(axis)) for own, axis in zip(self.axes, axes, strict=True)]
             for axes in self.body.inputs
         ]
-        arrays = [_planes(x, axes) for x, axes in zip(inputs, self.body.inputs, strict=True)]
         twice = jax.tree.map(self._doubled, [part[1] for part in self.pixels])
 
         def plane(number: Array, carried: tuple[list[Array], list[Array]]) -> Any:
@@ -218,8 +217,8 @@ class _Block:
             right = jax.tree.map(partial(self._window, start=start), twice)
             mask = [masks[axis][slot[axis]][None] for axis in (0, 1)]
             read = [
-                _plane_of(x, [at[axis][slot[axis]] for axis in (0, 1)])
-                for x, at in zip(arrays, stored, strict=True)
+                _plane_of(x, axes, [at[axis][slot[axis]] for axis in (0, 1)])
+                for x, axes, at in zip(inputs, self.body.inputs, stored, strict=True)
             ]
             values = self._run(read, right, mask)
             outputs, readouts = carried
@@ -236,7 +235,7 @@ class _Block:
             added = self._readouts(values, weights, slot)
             return outputs, [a + b for a, b in zip(readouts, added, strict=True)]
 
-        shapes = jax.eval_shape(lambda: self._like(arrays, twice, masks))
+        shapes = jax.eval_shape(lambda: self._like(inputs, twice, masks))
         zeros = [
             jnp.zeros(
                 (len(rows.slots), rows.left, len(columns.slots), columns.left, *self.pairs),
@@ -249,10 +248,12 @@ class _Block:
         flat = (rows.length, columns.length, *self.pairs)
         return [output.reshape(flat) for output in outputs], readouts
 
-    def _like(self, arrays: Any, twice: Any, masks: Any) -> Any:
+    def _like(self, inputs: Any, twice: Any, masks: Any) -> Any:
         """Values of the dtypes that a plane's outputs and readouts have."""
         right = jax.tree.map(partial(self._window, start=[0, 0]), twice)
-        read = [_plane_of(x, [0, 0]) for x in arrays]
+        read = [
+            _plane_of(x, axes, [0, 0]) for x, axes in zip(inputs, self.body.inputs, strict=True)
+        ]
         values = self._run(read, right, [mask[:1] for mask in masks])
         outputs = [values[v].array for v in self.body.outputs]
         readouts = [values[v].array for v in self.body.readouts]
@@ -459,7 +460,8 @@ def _planes(x: Array, axes: Sequence[Axis]) -> Array:
     return x.reshape(len(rows.slots), rows.left, len(columns.slots), columns.left, *x.shape[2:])
 
 
-def _plane_of(x: Array, at: Sequence[Any]) -> Array:
-    """One plane of a moment."""
-    start = (at[0], 0, at[1], 0, *[0] * (x.ndim - 4))
-    return lax.dynamic_slice(x, start, (1, x.shape[1], 1, *x.shape[3:]))
+def _plane_of(x: Array, axes: Sequence[Axis], at: Sequence[Any]) -> Array:
+    """One plane of ``[rows, columns, *pairs]``; given axes for its slots, XLA would copy it all."""
+    h, w = (axis.left for axis in axes)
+    start = (h * at[0], w * at[1], *[0] * (x.ndim - 2))
+    return lax.dynamic_slice(x, start, (h, w, *x.shape[2:]))[None, :, None]

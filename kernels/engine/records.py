@@ -23,10 +23,17 @@ from kernas.errors import ConfigurationError
 from ..covariance.activations import check_accuracy, has_closed_form
 from ..covariance.moments import covariance
 from ..covariance.normalization import inverse_variance
-from ..program.ops import DualOp, MeanOp, Program, ScaleOp, VarianceOp
-from ..program.planning import LocalStep, RecordStep, Step, plan_means, plan_variances
+from ..program.ops import DualOp, ImageOp, MeanOp, Program, ScaleOp, VarianceOp
+from ..program.planning import (
+    LocalStep,
+    RecordStep,
+    Step,
+    has_many_channels,
+    plan_means,
+    plan_variances,
+)
 from .blocks import blocks
-from .memory import pair_bytes
+from .memory import pair_bytes, recorded_image_bytes
 from .planes import Constants, Side
 from .programs import compiled, make_room
 from .steps import Block, run_step
@@ -150,10 +157,10 @@ def take(side: Side, indices: np.ndarray) -> Side:
 
 
 def record_bytes(program: Program, n_reference: int, *, with_tangent: bool) -> int:
-    """Most bytes that the moments of one image take while its records are computed."""
+    """Most bytes that one image and its moments take while its records are computed."""
     alone = pair_bytes(plan_variances(program), with_tangent=with_tangent)
     met = pair_bytes(plan_means(program), with_tangent=with_tangent)
-    return alone + n_reference * met
+    return recorded_image_bytes(program) + alone + n_reference * met
 
 
 def as_pixels(x: np.ndarray) -> np.ndarray:
@@ -267,6 +274,9 @@ def _check_series(program: Program, records: dict[int, Array]) -> None:
 def _record(program: Program, alone: Block, met: Block, *, binding: bool) -> None:
     """Fill in the records of ``alone``'s images.
 
+    Of images of many channels, the variances of their own pixels are recorded as well, under the
+    number of their products: matrix products find equal pixels by them.
+
     Args:
         program: the lowered network.
         alone: every image with itself.
@@ -284,11 +294,13 @@ def _record(program: Program, alone: Block, met: Block, *, binding: bool) -> Non
         for step, last_reads in zip(walks[walk][0].steps, walks[walk][0].last_reads, strict=True)
     ]
     for index, walk, step, last_reads in sorted(steps, key=lambda part: part[:2]):
-        plan, values, block = walks[walk]
+        op, (plan, values, block) = program.ops[index], walks[walk]
         if not isinstance(step, RecordStep):
             run_step(plan, step, values, block)
+            if block.paired and isinstance(op, ImageOp) and has_many_channels(program, op):
+                records[index] = _pixel_variances(values[index], op.left)
         else:
-            op, value = program.ops[index], values[step.source]
+            value = values[step.source]
             pixels = tuple(axis.left for axis in plan.axes[step.source])
             match op:
                 case VarianceOp():

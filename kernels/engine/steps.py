@@ -14,9 +14,10 @@ from jax import Array
 
 from ..covariance.pools import gathered, multiplied
 from ..program.axes import OUTSIDE, Axis, AxisMap
-from ..program.ops import MomentOp, Op, VarianceOp
-from ..program.planning import LinearStep, LocalStep, Plan, Step
+from ..program.ops import ImageOp, MomentOp, Op, VarianceOp
+from ..program.planning import LinearStep, LocalStep, Plan, ProductStep, Step
 from .planes import COMPILER_OPTIONS, Constants, Side, Weights, run_local
+from .products import run_products
 from .programs import compiled
 
 DENSE = 2**15
@@ -48,6 +49,13 @@ def run_step(plan: Plan, step: Step, values: dict[int, Array], block: Block) -> 
     if isinstance(step, LinearStep):
         maps = _axis_operands(plan, step, np.dtype(block.left.images.dtype).name)
         values[step.defines] = _run_linear(values[step.source], *maps)
+        return
+    if isinstance(step, ProductStep):
+        left, right = block.left, block.right
+        variances = left.records.get(step.defines), right.records.get(step.defines)
+        values[step.defines] = run_products(
+            plan.axes[step.defines], left.images, right.images, variances, paired=block.paired
+        )
         return
     assert isinstance(step, LocalStep)
     arguments, options = local_arguments(plan, step, values, block)
@@ -116,7 +124,10 @@ def lowered_step(
         for images in (1, lanes)
     )
     values = {
-        value: _shape((*(axis.length for axis in plan.axes[value]), 1, lanes), dtype)
+        value: _shape(
+            (*(axis.length for axis in plan.axes[value]), 1, lanes),
+            real if isinstance(ops[value], ImageOp) else dtype,
+        )
         for value in step.reads
     }
     block = Block(left, right, False, Constants({}, {}), with_tangent, by_plane=True)

@@ -218,7 +218,9 @@ def bind_bytes_of(program: Program, n_reference: int, *, lanes: int, with_tangen
     if is_centred(program):
         each_once = n_reference * (n_reference + 1) // 2
         pairs = each_once if stream_for(program, True).mirrored else n_reference**2
-    once = balanced_lanes(pairs, lanes) * operation_bytes(instructions, with_tangent=with_tangent)
+    once = balanced_lanes(pairs, lanes) * operation_bytes(
+        instructions, program.image_shape, with_tangent=with_tangent
+    )
     return pairs * register_bytes(instructions, with_tangent=with_tangent) + once
 
 
@@ -237,7 +239,9 @@ def stream_tile(
     """
     of_pair = max(
         register_bytes(instructions_of(program, recording), with_tangent=with_tangent)
-        + operation_bytes(instructions_of(program, recording), with_tangent=with_tangent)
+        + operation_bytes(
+            instructions_of(program, recording), program.image_shape, with_tangent=with_tangent
+        )
         for recording in (False, True)
     )
     met = record_pairs(program, n_reference)

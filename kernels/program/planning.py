@@ -10,7 +10,8 @@ normalisations, windows of stride 1) can run plane by plane: a *plane* is the pr
 each axis, and small enough to stay in cache from the first layer to the last. The others (*linear*
 ones: pools, strides) gather from planes of one moment into those of another. A pool down to one
 pixel is neither: it is a *readout*, a weighting of the pairs that is separable per axis,
-accumulated plane by plane.
+accumulated plane by plane. Images of many channels begin with a *product*: one matrix product of
+all their pixels, where more than a few displacements are needed.
 """
 
 from __future__ import annotations
@@ -19,13 +20,16 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from math import prod
 
 import numpy as np
 
 from ..architecture.windows import stride_of, tap_offsets
+from ..covariance.images import UNROLLED_CHANNELS
 from .axes import Axis, AxisMap, flatten_map, pool_map, scale, shared_modulus, tap_map
 from .ops import (
     FlattenOp,
+    ImageOp,
     MeanOp,
     MomentOp,
     Op,
@@ -36,6 +40,10 @@ from .ops import (
     TapOp,
     VarianceOp,
 )
+
+PRODUCT_GAIN = 8
+"""A matrix product of all pairs of pixels takes no longer than one in so many of them, elementwise
+(``experiments/benchmarks/many_channels.py``)."""
 
 AxisPair = tuple[Axis, Axis]
 """The pairs of a moment along the rows and along the columns of the images."""
@@ -97,6 +105,13 @@ class LocalStep:
 
 
 @dataclass(frozen=True)
+class ProductStep:
+    """The images' products at all pairs of pixels, by one matrix product."""
+
+    defines: int
+
+
+@dataclass(frozen=True)
 class LinearStep:
     """A linear map of one moment's pairs to another's, for each axis by itself."""
 
@@ -112,7 +127,7 @@ class RecordStep:
     defines: int
 
 
-Step = LocalStep | LinearStep | RecordStep
+Step = LocalStep | ProductStep | LinearStep | RecordStep
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,7 +203,12 @@ def _planned(program: Program, wanted: tuple[int, ...], fused: bool) -> Plan:
 
 
 def _read_by(step: Step) -> tuple[int, ...]:
-    return step.reads if isinstance(step, LocalStep) else (step.source,)
+    match step:
+        case LocalStep():
+            return step.reads
+        case ProductStep():
+            return ()
+    return (step.source,)
 
 
 def _axis_maps(op: Op, ops: Sequence[Op]) -> tuple[AxisMap, AxisMap]:
@@ -327,6 +347,20 @@ def _is_local(op: Op, circular: bool) -> bool:
     return not isinstance(op, PoolOp | FlattenOp)
 
 
+def has_many_channels(program: Program, op: Op) -> bool:
+    """Whether an instruction is the products of images of more channels than are written out."""
+    return isinstance(op, ImageOp) and not op.flat and program.image_shape[-1] > UNROLLED_CHANNELS
+
+
+def _is_product(program: Program, index: int, axes: AxisPair) -> bool:
+    """Whether a moment is made by a matrix product of all pixels: of many channels, many planes."""
+    op = program.ops[index]
+    if not has_many_channels(program, op):
+        return False
+    needed, every = (prod(size) for size in ((len(a.slots) for a in axes), (a.right for a in axes)))
+    return PRODUCT_GAIN * needed >= every
+
+
 def _modulus(
     ops: Sequence[Op], members: Sequence[int], needs: Needs, axis: int, circular: bool
 ) -> int:
@@ -389,11 +423,13 @@ class _Scheduler:
         return self.program.ops[index].reads
 
     def _kind(self, index: int) -> str:
-        """``"readout"``, ``"local"`` or ``"other"``: a linear instruction or a record."""
+        """``"readout"``, ``"local"`` or ``"other"``: a product, a linear one or a record."""
         op = self.program.ops[index]
         if index in self.readouts:
             return "readout"
         if isinstance(op, RecordOp) or not _is_local(op, self.circular):
+            return "other"
+        if _is_product(self.program, index, self.axes[index]):
             return "other"
         return "local"
 
@@ -424,6 +460,8 @@ class _Scheduler:
         op = self.program.ops[run[0]]
         if isinstance(op, RecordOp):
             return RecordStep(op.source, run[0])
+        if isinstance(op, ImageOp) and self._kind(run[0]) == "other":
+            return ProductStep(run[0])
         if self._kind(run[0]) == "other":
             assert isinstance(op, TapOp | PoolOp | FlattenOp)
             return LinearStep(op.source, run[0])
