@@ -3,7 +3,7 @@
 Images of 14×14 pixels, five convolutions, both kernels; the three readouts come from one pass. The
 last column of the table in ``docs/results.md`` is for the finite network of the same architecture.
 
-    python experiments/fashion_mnist.py            # 500 images: about 5 idle minutes
+    python experiments/fashion_mnist.py            # 300 images: about 5 idle minutes
     python experiments/fashion_mnist.py --full     # all images of 28×28 pixels: for a cluster
     python experiments/fashion_mnist.py --quick    # 7×7 pixels, to see it work; writes nothing
 
@@ -51,7 +51,7 @@ class Setting:
 
 
 FULL = Setting(28, 4, 55_000, 5_000, 10_000)
-SMALL = Setting(14, 2, 400, 100, 500)
+SMALL = Setting(14, 2, 240, 60, 300)
 QUICK = Setting(7, 1, 40, 20, 40)
 
 
