@@ -277,6 +277,8 @@ def test_a_store_and_a_model_know_the_augmentation(tmp_path):
     fitted = kk.KernelClassifier(mean, dtype="float64").fit(x, y)
     kk.save_model(fitted, tmp_path / "model")
     loaded = kk.load_model(tmp_path / "model")
+    assert isinstance(loaded, kk.KernelClassifier)
+    assert isinstance(loaded.kernel_, kk.NeuralKernel)
     assert loaded.kernel_.augment == (Flip(),)
     np.testing.assert_array_equal(
         loaded.decision_function(images(6, 1)), fitted.decision_function(images(6, 1))
