@@ -81,13 +81,13 @@ def measure(shape: tuple[int, int, int], repetitions: dict[str, int]) -> dict[st
 def _kernel(chain: kk.Architecture, left: Any, right: Any, lanes: int, *, gain: int) -> Any:
     """The matrix of two sets, all pairs of pixels being multiplied where ``gain`` allows it."""
     kernel = kk.NeuralKernel(chain, blocking=kk.Blocking("planes", lanes))
+    rows, columns = kernel.prepare(left), kernel.prepare(right)
 
     def call() -> Any:
         with mock.patch.object(planning, "PRODUCT_GAIN", gain):
             planning._planned.cache_clear()
-            return kernel(*prepared)
+            return kernel(rows, columns)
 
-    prepared = [kernel.prepare(x) for x in (left, right)]
     return call
 
 

@@ -30,20 +30,24 @@ def image_moment(left: Sequence[Array] | Array, right: Sequence[Array] | Array) 
 
     Equal pixels give equal numbers wherever they stand.
     """
+    if isinstance(left, Array) and isinstance(right, Array):
+        return _summed_products(left, right) / len(left)
+    products = [x * y for x, y in zip(left, right, strict=True)]
+    return reduce(jnp.add, products) * (1 / len(left))
+
+
+def _summed_products(left: Array, right: Array) -> Array:
+    """The sum over channels, of some at a time."""
     channels = len(left)
-    if isinstance(left, Sequence):
-        products = [x * y for x, y in zip(left, right, strict=True)]
-        return reduce(jnp.add, products) * (1 / channels)
 
     def part(number: Array | int) -> Array:
         start = number * SUMMED_CHANNELS
         stop = jnp.minimum(start + SUMMED_CHANNELS, channels)
         first = left[start] * right[start]
-        return lax.fori_loop(start + 1, stop, lambda c, sum_: sum_ + left[c] * right[c], first)
+        return lax.fori_loop(start + 1, stop, lambda c, total: total + left[c] * right[c], first)
 
     parts = -(-channels // SUMMED_CHANNELS)
-    total = lax.fori_loop(1, parts, lambda number, total: total + part(number), part(0))
-    return total / channels
+    return lax.fori_loop(1, parts, lambda number, total: total + part(number), part(0))
 
 
 def pixel_variances(images: Array) -> Array:

@@ -253,8 +253,8 @@ class _Machine:
 def _products(left: Array, right: Array) -> Array:
     """The moment of images ``[channels, h, w, lanes]`` of many channels."""
     variances = pixel_variances(left), pixel_variances(right)
-    images = (jnp.moveaxis(pixels, (3, 0), (0, 3)) for pixels in (left, right))
-    return jnp.transpose(product_moment(*images, variances, paired=True), (1, 3, 2, 4, 0))
+    own, other = (jnp.moveaxis(pixels, (3, 0), (0, 3)) for pixels in (left, right))
+    return jnp.transpose(product_moment(own, other, variances, paired=True), (1, 3, 2, 4, 0))
 
 
 def _beside(side: int) -> Callable[[Array], Array]:
