@@ -9,7 +9,8 @@ images prepared; milliseconds a pair, in turns:
 - ``kernel``: the Gram matrix between two sets, with the product of all pairs of pixels as the
   engine chooses it (``product``) and with the channels in a loop on every plane (``elementwise``),
   which is what the engine does where few displacements are needed. ``ratio`` is that of the
-  medians, elementwise over product; ``elementwise`` is called less often, since it takes so long.
+  medians, elementwise over product; ``elementwise`` takes so long that it is called in the first
+  turns only, so an idle machine matters here.
 - ``moment``: the step of the product alone, one left image with a block of right ones, beside
   NumPy's matrix product of the same size, with the GFLOP/s of both: what laying out costs, and
   finding equal pixels.
