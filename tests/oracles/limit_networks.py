@@ -266,7 +266,6 @@ CASES: dict[str, Callable[[], Architecture]] = {
 }
 
 CHOSEN = (
-    "strided residual",
     "one convolution twice",
     "relus of two branches",
     "weights beside relu",
@@ -275,15 +274,15 @@ CHOSEN = (
     "relu beside erf",
     "cosine beside softplus",
     "sign and bell beside weights",
-    "dilated and circular",
-    "cropped",
     "depthwise beside skip",
     "local average, zero edges",
     "LayerNorm beside its input",
     "pixels' LayerNorm beside its input",
     "Concat that meets again",
-    "flattened beside pooled",
     "Normalize of Concat",
     "other nonlinearities",
 )
-"""Those that the ordinary run takes: every layer, and every way in which branches meet."""
+"""Those that the ordinary run takes: every layer, and every way in which branches meet.
+
+Edges and strides by themselves need no draws: the loops in NumPy take every variation of them.
+"""
