@@ -1,10 +1,10 @@
 """The table of published accuracies: interrupted and resumed, it ends with the same numbers."""
 
-import os
 from typing import Any
 
 import pytest
 import table1
+from real_data import needs_data
 
 from kernas.kernels.gram.request import GramRequest
 
@@ -14,7 +14,7 @@ SETTING = table1.Setting(
 
 
 @pytest.mark.slow
-@pytest.mark.skipif("KERNAS_DATA" not in os.environ, reason="needs CIFAR-10 and Fashion-MNIST")
+@needs_data
 def test_an_interrupted_table_ends_with_the_same_numbers(tmp_path, monkeypatch):
     undisturbed = rows(table1.run(SETTING, tmp_path / "whole"))
     computed, done = GramRequest.computed, []

@@ -6,14 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from real_data import needs_data
 
 from kernas.errors import ConfigurationError, DataError, KernasError
 from kernas.kernels.data import Dataset, area_resize, load
-
-needs_data = pytest.mark.skipif(
-    not os.environ.get("KERNAS_DATA"),
-    reason="KERNAS_DATA does not name the folder with cifar10_10k_2k.npz and fashion_mnist.npz",
-)
 
 
 def save(path: Path, **arrays) -> Path:

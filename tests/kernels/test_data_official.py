@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from real_data import needs_data
 from small_sets import idx, publish_small, tar
 
 from kernas.errors import DataError
@@ -348,9 +349,7 @@ def test_small_files_do_not_pass_for_the_published_ones(small, folder, monkeypat
     assert "shape (40, 28, 28): expected (60000, 28, 28)" in message("mnist")
 
 
-@pytest.mark.skipif(
-    not os.environ.get("KERNAS_DATA"), reason="KERNAS_DATA does not name fashion_mnist.npz"
-)
+@needs_data
 def test_the_published_content_of_fashion_mnist(tmp_path, monkeypatch):
     """The idx files written from the arrays have the published sums, and only as themselves."""
     with np.load(Path(os.environ["KERNAS_DATA"]) / "fashion_mnist.npz") as arrays:

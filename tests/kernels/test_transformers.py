@@ -1,6 +1,5 @@
 """Preprocessing: scikit-learn's own checks, formulas in loops, whiteness, folds, bad input."""
 
-import os
 import pickle
 import warnings
 from typing import Any, cast
@@ -15,6 +14,7 @@ from oracles.patch_features import (
     patch_features,
     whitening_matrix,
 )
+from real_data import needs_data
 from sklearn.base import clone
 from sklearn.linear_model import RidgeClassifierCV
 from sklearn.model_selection import GridSearchCV, cross_val_score
@@ -412,9 +412,7 @@ def test_options_out_of_range_are_refused(images, options, message):
 # --- real images ---------------------------------------------------------------------------------
 
 
-@pytest.mark.skipif(
-    not os.environ.get("KERNAS_DATA"), reason="KERNAS_DATA does not name the folder of CIFAR-10"
-)
+@needs_data
 def test_patch_features_tell_real_images_better_than_pixels():
     train, test = kk.load("cifar10", n_train=300, n_test=300, seed=0)
     rows = FunctionTransformer(lambda x: x.reshape(len(x), -1))
