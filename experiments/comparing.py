@@ -179,9 +179,10 @@ def error_bars(
 
 
 def saved(figure: Figure, axes: Axes, path: Path) -> None:
-    """Write a figure, with a grid and a legend."""
+    """Write a figure, with a grid, and below it the legend of a panel."""
     axes.grid(color="#d9dee3", linewidth=0.6)
-    axes.legend(frameon=False, fontsize="small")
+    lines = axes.get_legend_handles_labels()
+    figure.legend(*lines, loc="outside lower center", ncols=4, frameon=False, fontsize="small")
     figure.savefig(path, dpi=110, metadata={"Software": "kernas"})
 
 
