@@ -26,7 +26,6 @@ networks, -1/2 in theory; that of their mean is mostly lost in the sampling nois
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Callable
@@ -36,6 +35,7 @@ from typing import Any
 import jax
 import numpy as np
 import tyro
+from benchmarks.measuring import environment, report
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, ScalarFormatter
@@ -43,7 +43,6 @@ from tqdm import tqdm
 
 import kernas.kernels as kk
 import kernas.search as ks
-from kernas.search.ranking.environment import device, versions
 
 # The package has no finite networks of its own yet: these are the ones that test its kernels.
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
@@ -304,12 +303,10 @@ def main(quick: bool = False) -> None:
             result[name][key] = measure(name, cell, train.x, kernels, counts)
     result |= {
         "seconds": round(time.perf_counter() - start, 1),
-        "device": device(),
-        "versions": versions(),
+        **environment(),
     }
-    print(json.dumps(result))
+    report(result, None if quick else RESULT)
     if not quick:
-        RESULT.write_text(json.dumps(result, indent=1) + "\n")
         figure(result).savefig(FIGURE, dpi=130)
 
 

@@ -18,7 +18,6 @@ import kernas.kernels as kk
 from kernas.kernels.data import Dataset
 from kernas.kernels.gram.identity import StorableKernel
 from kernas.kernels.regression import factorise
-from kernas.search.ranking.environment import device, versions
 
 RUNS = Path("runs")
 """Where matrices are kept, so that an interrupted experiment goes on."""
@@ -184,15 +183,3 @@ def saved(figure: Figure, axes: Axes, path: Path) -> None:
     lines = axes.get_legend_handles_labels()
     figure.legend(*lines, loc="outside lower center", ncols=4, frameon=False, fontsize="small")
     figure.savefig(path, dpi=110, metadata={"Software": "kernas"})
-
-
-def report(result: dict[str, Any], path: Path | None) -> None:
-    """Print a result as one JSON line, and keep it in a file if there is one to keep it in."""
-    print(json.dumps(result))
-    if path is not None:
-        path.write_text(json.dumps(result, indent=1) + "\n")
-
-
-def environment() -> dict[str, Any]:
-    """Device and versions, for the record."""
-    return {"device": device(), "versions": versions()}

@@ -13,7 +13,6 @@ within every width, from the draws.
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 from typing import Any, Literal
@@ -22,12 +21,12 @@ import flax
 import jax
 import numpy as np
 import tyro
+from benchmarks.measuring import environment, report
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, ScalarFormatter
 from tqdm import tqdm
 
 import kernas.kernels as kk
-from kernas.search.ranking.environment import device, versions
 
 IMAGES, IMAGE_SIZE, SEED = 6, 8, 0
 DRAWS = {64: 96, 128: 96, 256: 64, 512: 32, 1024: 24}
@@ -188,8 +187,8 @@ def measure(draws: dict[int, int]) -> dict[str, Any]:
         }
     return result | {
         "seconds": round(time.perf_counter() - start, 1),
-        "device": device(),
-        "versions": versions() | {"flax": flax.__version__},
+        "flax": flax.__version__,
+        **environment(),
     }
 
 
@@ -200,9 +199,8 @@ def main(quick: bool = False) -> None:
         quick: narrow networks and few draws, to see it work; writes nothing.
     """
     result = measure(QUICK_DRAWS if quick else DRAWS)
-    print(json.dumps(result))
+    report(result, None if quick else RESULT)
     if not quick:
-        RESULT.write_text(json.dumps(result, indent=1) + "\n")
         figure(result).savefig(FIGURE, dpi=130)
 
 

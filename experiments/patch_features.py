@@ -13,12 +13,13 @@ Needs ``cifar10_10k_2k.npz`` or the published files in the folder ``KERNAS_DATA`
 
 from __future__ import annotations
 
-import json
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from benchmarks.measuring import environment, report
 from sklearn.pipeline import make_pipeline
 
 import kernas.kernels as kk
@@ -30,7 +31,6 @@ from kernas.kernels.transformers.patches import (
     without_contrast,
 )
 from kernas.kernels.transformers.windows import Windows
-from kernas.search.ranking.environment import device, versions
 
 IMAGES, DRAWS = 500, 3
 PREPROCESSINGS: dict[str, Any] = {
@@ -78,15 +78,14 @@ def main() -> None:
             "standard_error": float(np.std(accuracies, ddof=1) / DRAWS**0.5),
             "cpu_seconds": float(np.median([seconds for _, seconds in found])),
         }
-        print(name, json.dumps(rows[name]), flush=True)
+        print(name, rows[name], file=sys.stderr, flush=True)
     result = {
         "images": {"dataset": "cifar10", "n_train": IMAGES, "n_test": IMAGES, "draws": DRAWS},
         "accuracy": rows,
         "patches_of_bytes": patch_statistics(),
-        "device": device(),
-        "versions": versions(),
+        **environment(),
     }
-    RESULT.write_text(json.dumps(result, indent=1) + "\n")
+    report(result, RESULT)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import tyro
+from benchmarks.measuring import report
 
 from kernas.kernels import METRICS as DIRECTIONS
 from kernas.kernels import ScoreValue
@@ -152,10 +153,9 @@ def main(study: tyro.conf.Positional[Literal["forms", "sizes"]], quick: bool = F
     sample = 6 if quick else chosen.sample
     summaries = {name: run(chosen, name, sample) for name in chosen.runs}
     result = {name: kept(summary) for name, summary in summaries.items()}
-    print(json.dumps(result))
+    path = Path(__file__).with_name(f"rank_cifar10_{study}.json")
+    report(result, None if quick else path)
     if not quick:
-        path = Path(__file__).with_name(f"rank_cifar10_{study}.json")
-        path.write_text(json.dumps(result, indent=1) + "\n")
         draw(summaries[chosen.drawn], path.with_suffix(".png"))
 
 

@@ -21,17 +21,16 @@ from typing import Any
 
 import numpy as np
 import tyro
+from benchmarks.measuring import environment, report
 from comparing import (
     LEVEL,
     RUNS,
     axes_of,
-    environment,
     error_bars,
     matrices,
     measured_rate,
     predicted_costs,
     predictions,
-    report,
     saved,
 )
 from scipy.stats import norm, t

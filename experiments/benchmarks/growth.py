@@ -23,7 +23,6 @@ Needs CIFAR-10 in the folder ``KERNAS_DATA``.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,7 +32,7 @@ import tyro
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, ScalarFormatter
-from measuring import alternating, cifar10, environment, network, peak_live_bytes, per_pair
+from measuring import alternating, cifar10, environment, network, peak_live_bytes, per_pair, report
 from tqdm import tqdm
 
 import kernas.kernels as kk
@@ -220,10 +219,9 @@ def main(quick: bool = False) -> None:
     }
     result |= environment()
     drawn = figure(result)
-    print(json.dumps(result))
+    report(result, None if quick else RESULT)
     print(summary(result))
     if not quick:
-        RESULT.write_text(json.dumps(result, indent=1) + "\n")
         drawn.savefig(FIGURE, dpi=130)
 
 

@@ -1,4 +1,4 @@
-"""What the benchmarks share: images, alternating repetitions, peak memory, the environment."""
+"""What benchmarks and experiments share: images, repetitions, peak memory, records of results."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import jax
 import numpy as np
 
 import kernas.kernels as kk
+from kernas.files import write_whole
 from kernas.kernels.architecture import Layer
 from kernas.search.ranking.environment import device, versions
 
@@ -138,7 +139,7 @@ def report(result: dict[str, Any], path: Path | None) -> None:
     """Print a result as one JSON line, and keep it in a file if there is one to keep it in."""
     print(json.dumps(result))
     if path is not None:
-        path.write_text(json.dumps(result, indent=1) + "\n")
+        write_whole(path, (json.dumps(result, indent=1) + "\n").encode())
 
 
 def environment() -> dict[str, Any]:
