@@ -53,6 +53,16 @@ def checked_get(get: Any) -> Get | tuple[Get, ...]:
     return cast("tuple[Get, ...]", names) if isinstance(get, list | tuple) else get
 
 
+def check_bytes(value: Any, name: str) -> None:
+    """Refuse a bound that is no number of bytes.
+
+    Raises:
+        ConfigurationError: it is no positive integer.
+    """
+    if not isinstance(value, int) or value < 1:
+        raise ConfigurationError(f"{name}={value!r}: expected a positive number of bytes")
+
+
 def checked_images(x: Any, name: str) -> np.ndarray:
     """Images or vectors as an array.
 

@@ -52,6 +52,7 @@ from .engine import (
 from .interface import (
     Get,
     Kernels,
+    check_bytes,
     check_equal_shapes,
     checked_get,
     checked_images,
@@ -141,6 +142,19 @@ def request_of(left: PreparedImages, right: PreparedImages | None, *, both: bool
     return Request(rows, columns, right is None)
 
 
+def engine_settings(blocking: Blocking, tile: TileShape, tile_bytes: int) -> dict[str, Any]:
+    """What decides the last digits of a result of the own engine, as JSON values."""
+    return {
+        "backend": "kernas",
+        "dtype": str(jnp.result_type(float)),
+        "tile_bytes": tile_bytes,
+        "blocking": asdict(blocking),
+        "tile_rows": tile.rows,
+        "tile_columns": tile.columns,
+        "record_chunk": tile.chunk,
+    }
+
+
 @dataclass(frozen=True, eq=False)
 class NeuralKernel:
     """Exact NNGP and NTK of an infinitely wide network.
@@ -197,10 +211,7 @@ class NeuralKernel:
                 "build one with serial(...)"
             )
         object.__setattr__(self, "get", checked_get(self.get))
-        if not isinstance(self.tile_bytes, int) or self.tile_bytes < 1:
-            raise ConfigurationError(
-                f"tile_bytes={self.tile_bytes!r}: expected a positive number of bytes"
-            )
+        check_bytes(self.tile_bytes, "tile_bytes")
         if self.backend not in get_args(Backend):
             raise ConfigurationError(
                 f"backend={self.backend!r}: expected 'kernas' or 'neural-tangents'"
@@ -552,27 +563,22 @@ class NeuralKernel:
             image_shape: ``(height, width, channels)`` or ``(features,)``.
 
         Returns:
-            ``backend``; ``dtype``; ``tile_bytes``; ``tile_side`` and, of the own engine,
-            ``record_chunk``, the most images on each side of a tile and in a chunk of records.
+            ``backend``; ``dtype``; ``tile_bytes``; of neural-tangents ``tile_side``, of the own
+            engine ``blocking``, ``tile_rows``, ``tile_columns`` and ``record_chunk``: the most
+            images on the sides of a tile and in a chunk of records.
         """
         tangent = "ntk" in names_of(self.get)
         program = self._program(tuple(image_shape))
-        common = {
-            "backend": self.backend,
-            "dtype": str(jnp.result_type(float)),
-            "tile_bytes": self.tile_bytes,
-        }
         if self.backend == "neural-tangents":
-            return {**common, "tile_side": self._neural_tangents_side(program, tangent)}
+            return {
+                "backend": self.backend,
+                "dtype": str(jnp.result_type(float)),
+                "tile_bytes": self.tile_bytes,
+                "tile_side": self._neural_tangents_side(program, tangent),
+            }
         statistics = None if self._bound is None else self._bound.statistics
-        tiles = self._tiles(program, statistics, tangent)
-        return {
-            **common,
-            "blocking": asdict(self._blocking(program, tangent)),
-            "tile_rows": tiles.rows,
-            "tile_columns": tiles.columns,
-            "record_chunk": tiles.chunk,
-        }
+        tile = self._tiles(program, statistics, tangent)
+        return engine_settings(self._blocking(program, tangent), tile, self.tile_bytes)
 
     def _statistics(self, program: Program, tangent: bool) -> Statistics | None:
         if not program.needs_reference:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar, Generic, TypeVar, cast
 
-import jax.numpy as jnp
 import numpy as np
 
 from kernas.errors import ArchitectureError, ConfigurationError, DataError
@@ -37,13 +36,14 @@ from .engine import (
 from .interface import (
     Get,
     Kernels,
+    check_bytes,
     check_equal_shapes,
     checked_get,
     checked_images,
     names_of,
     wanted,
 )
-from .kernel import Backend, Inputs, PreparedImages, request_of
+from .kernel import Backend, Inputs, PreparedImages, engine_settings, request_of
 from .program import Program, lower_together
 
 Key = TypeVar("Key", bound=Hashable)
@@ -88,7 +88,7 @@ class KernelTable(Generic[Key]):
     """
 
     networks: Mapping[Key, Architecture]
-    get: tuple[Get, ...] = ("nngp", "ntk")
+    get: Get | tuple[Get, ...] = ("nngp", "ntk")
     tile_bytes: int = DEFAULT_TILE_BYTES
     blocking: Blocking | None = None
     augment: Augmentation | tuple[Augmentation, ...] = ()
@@ -96,7 +96,8 @@ class KernelTable(Generic[Key]):
     backend: ClassVar[Backend] = "kernas"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "get", names_of(checked_get(tuple(self.get))))
+        object.__setattr__(self, "get", names_of(checked_get(self.get)))
+        check_bytes(self.tile_bytes, "tile_bytes")
         object.__setattr__(self, "augment", checked_augment(self.augment))
         object.__setattr__(self, "networks", dict(self.networks))
         if not self.networks:
@@ -225,16 +226,7 @@ class KernelTable(Generic[Key]):
     def settings(self, image_shape: Sequence[int]) -> dict[str, Any]:
         """What decides the last digits of a result: see :meth:`NeuralKernel.settings`."""
         shape = tuple(image_shape)
-        tiles = self._tiles(shape)
-        return {
-            "backend": "kernas",
-            "dtype": str(jnp.result_type(float)),
-            "tile_bytes": self.tile_bytes,
-            "blocking": asdict(self._blocking(shape)),
-            "tile_rows": tiles.rows,
-            "tile_columns": tiles.columns,
-            "record_chunk": tiles.chunk,
-        }
+        return engine_settings(self._blocking(shape), self._tiles(shape), self.tile_bytes)
 
     @property
     def _tangent(self) -> bool:

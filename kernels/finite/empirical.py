@@ -19,6 +19,7 @@ from ..engine import Device, TilesOfRow, balanced, blocks, fill_tiles
 from ..interface import (
     Get,
     Kernels,
+    check_bytes,
     check_equal_shapes,
     checked_get,
     checked_images,
@@ -87,10 +88,7 @@ class EmpiricalKernel:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "get", checked_get(self.get))
-        if not isinstance(self.block_bytes, int) or self.block_bytes < 1:
-            raise ConfigurationError(
-                f"block_bytes={self.block_bytes!r}: expected a positive number of bytes"
-            )
+        check_bytes(self.block_bytes, "block_bytes")
         if not callable(self.apply):
             raise ConfigurationError(
                 f"apply={self.apply!r}: expected a function apply(params, x) -> (n, outputs)"

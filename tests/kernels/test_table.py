@@ -151,6 +151,10 @@ def test_tables_that_cannot_be():
         kk.KernelTable({})
     with pytest.raises(ConfigurationError, match="expected an Architecture"):
         kk.KernelTable({"a": kk.Relu()})  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ConfigurationError, match="tile_bytes=0: expected a positive"):
+        kk.KernelTable(NETWORKS, tile_bytes=0)
+    with pytest.raises(ConfigurationError, match="get='both': expected 'nngp'"):
+        kk.KernelTable(NETWORKS, get="both")  # pyright: ignore[reportArgumentType]
     with pytest.raises(ArchitectureError, match="normalises over a batch"):
         kk.KernelTable({"a": kk.serial(kk.Conv(3), kk.Normalize(), kk.Flatten())})
     with pytest.raises(DataError, match="x1 has images"):
