@@ -73,8 +73,9 @@ class Blocking:
     nanoseconds: float | None = None
 
 
-Measure = Callable[[int, Blocking], float]
-"""Of a side of images and a choice, the time of a layer at one pair of pixels, in nanoseconds."""
+Measure = Callable[[int, Sequence[int]], dict[int, float]]
+"""Of a side of images, the time of a layer at one pair of pixels by pairs at a time, in
+nanoseconds."""
 
 
 def probe_side(pixels: Sequence[int]) -> int:
@@ -108,7 +109,7 @@ def measured_blocking(side: int, with_tangent: bool, dtype: str, measure: Measur
     known = _read(path)
     if known is None or known.get("key") != key:
         tried = lanes_tried(device.platform)
-        times = {lanes: measure(side, Blocking("planes", lanes)) for lanes in tried}
+        times = measure(side, tried)
         # Fewer pairs at a time waste less at the edges of a matrix.
         fastest = next(n for n in tried if times[n] <= NEARLY * min(times.values()))
         chosen = Blocking("planes", fastest, round(times[fastest], 3))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import jax
@@ -60,24 +61,42 @@ def resolved(program: Program, blocking: Blocking | None, *, with_tangent: bool)
     return blocking
 
 
-def _measured(side: int, blocking: Blocking, *, with_tangent: bool) -> float:
+def _measured(side: int, tried: Sequence[int], *, with_tangent: bool) -> dict[int, float]:
+    """Nanoseconds of a layer at one pair of pixels, by pairs at a time.
+
+    The least of several turns in which each number is tried once, so that what else the machine
+    does for a while slows all of them and not one.
+    """
+    calls = {lanes: _probe(side, lanes, with_tangent) for lanes in tried}
+    for call in calls.values():
+        call()  # compiles
+    times: dict[int, list[float]] = {lanes: [] for lanes in tried}
+    for _ in range(PROBE_REPETITIONS):
+        for lanes, call in calls.items():
+            start = time.perf_counter()
+            call()
+            times[lanes].append(time.perf_counter() - start)
+    entries = _probe_rows() * PROBE_LAYERS * side**4
+    return {lanes: min(found) / (lanes * entries) * 1e9 for lanes, found in times.items()}
+
+
+def _probe_rows() -> int:
+    return 2 * len(local_workers())
+
+
+def _probe(side: int, lanes: int, with_tangent: bool) -> Callable[[], object]:
+    """The kernel of a short chain on random images, in planes of so many pairs."""
     layers = [Conv(3, W_std=2**0.5), Relu()] * PROBE_LAYERS
     program = lower(serial(*layers, GlobalAvgPool(), Dense()), (side, side, 1))
-    rows = 2 * len(local_workers())
     rng = np.random.default_rng(0)
     left, right = (
         prepare(program, rng.random((n, side, side, 1)), None, chunk=n, with_tangent=with_tangent)
-        for n in (rows, blocking.lanes)
+        for n in (_probe_rows(), lanes)
     )
     request = Request((left,), (right,), symmetric=False)
+    blocking = Blocking("planes", lanes)
     tile = tile_shape(program, DEFAULT_TILE_BYTES, 0, blocking=blocking, with_tangent=with_tangent)
-    times = []
-    for _ in range(1 + PROBE_REPETITIONS):
-        start = time.perf_counter()
-        gram(program, request, None, tile=tile, with_tangent=with_tangent)
-        times.append(time.perf_counter() - start)
-    entries = rows * blocking.lanes * PROBE_LAYERS * side**4
-    return min(times[1:]) / entries * 1e9  # the first one compiles
+    return partial(gram, program, request, None, tile=tile, with_tangent=with_tangent)
 
 
 _MEASURES = {flag: partial(_measured, with_tangent=flag) for flag in (False, True)}
