@@ -4,9 +4,9 @@ Arora et al. 2019 (On exact computation with an infinitely wide neural net, sect
 trained CNTK-GAP on 2,000 images with the accuracies below; CNTK-V reads the pixels side by side.
 All depths and both readouts come from one pass over the pairs of images.
 
-    python experiments/arora2019.py            # 40 training images: about 5 idle minutes
+    python experiments/arora2019.py            # 100 training images: about 28 idle minutes
     python experiments/arora2019.py --full     # 2,000 training images, all test images
-    python experiments/arora2019.py --quick    # 8×8 pixels, to see it work; writes nothing
+    python experiments/arora2019.py --quick    # 8×8 pixels, to see it work; records nothing
 
 An interrupted run goes on from the stores in ``runs/arora2019-*``. Needs CIFAR-10 in the folder
 ``KERNAS_DATA``.
@@ -19,17 +19,16 @@ from pathlib import Path
 from typing import Any
 
 import tyro
+from benchmarks.measuring import environment, report
 from comparing import (
     RUNS,
     accuracy,
     axes_of,
-    environment,
     error_bars,
     matrices,
     measured_rate,
     predicted_costs,
     predictions,
-    report,
     saved,
 )
 
@@ -61,7 +60,7 @@ class Setting:
     seed: int = 0
 
 
-FULL, SMALL, QUICK = Setting(32, 2000, 10_000), Setting(32, 40, 100), Setting(8, 40, 60)
+FULL, SMALL, QUICK = Setting(32, 2000, 10_000), Setting(32, 100, 200), Setting(8, 40, 60)
 
 
 def run(setting: Setting, folder: Path) -> dict[str, Any]:
@@ -109,7 +108,7 @@ def main(full: bool = False, quick: bool = False) -> None:
 
     Args:
         full: as published.
-        quick: small images, few of them; writes nothing.
+        quick: small images, few of them; records nothing.
     """
     setting = FULL if full else QUICK if quick else SMALL
     result = run(setting, RUNS / f"arora2019-{setting.side}-{setting.n_train}-{setting.n_test}")

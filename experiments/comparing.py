@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from scipy.stats import binomtest
 
 import kernas.kernels as kk
+from kernas.files import write_whole
 from kernas.kernels.data import Dataset
 from kernas.kernels.gram.identity import StorableKernel
 from kernas.kernels.regression import factorise
@@ -34,7 +35,8 @@ Matrices = tuple[kk.GramStore, kk.GramStore]
 def matrices(kernel: StorableKernel, train: Dataset, test: Dataset, folder: Path) -> Matrices:
     """Both matrices in stores; only what is missing is computed, with a bar.
 
-    ``rate.json`` in the folder has the pairs and seconds of every run that computed some.
+    ``rate.json`` in the folder has the pairs and seconds of every run that computed some and was
+    not interrupted.
     """
     found = []
     for name, images in {"train": (train, None), "test": (test, train)}.items():
@@ -46,7 +48,7 @@ def matrices(kernel: StorableKernel, train: Dataset, test: Dataset, folder: Path
             log = folder / "rate.json"
             runs = json.loads(log.read_text()) if log.exists() else []
             runs.append({"pairs": missing, "seconds": time.perf_counter() - start})
-            log.write_text(json.dumps(runs))
+            write_whole(log, json.dumps(runs).encode())
     return found[0], found[1]
 
 

@@ -3,9 +3,9 @@
 Images of 14×14 pixels, five convolutions, both kernels; the three readouts come from one pass. The
 last column of the table in ``docs/results.md`` is for the finite network of the same architecture.
 
-    python experiments/fashion_mnist.py            # 300 images: about 5 idle minutes
+    python experiments/fashion_mnist.py            # 600 images: about 9 idle minutes
     python experiments/fashion_mnist.py --full     # all images of 28×28 pixels: for a cluster
-    python experiments/fashion_mnist.py --quick    # 7×7 pixels, to see it work; writes nothing
+    python experiments/fashion_mnist.py --quick    # 7×7 pixels, to see it work; records nothing
 
 An interrupted run goes on from the stores in ``runs/fashion-mnist-*``. Needs Fashion-MNIST in the
 folder ``KERNAS_DATA``. The ridge is chosen on validation images, for each kernel by itself.
@@ -18,16 +18,15 @@ from pathlib import Path
 from typing import Any
 
 import tyro
+from benchmarks.measuring import environment, report
 from comparing import (
     RUNS,
     axes_of,
     chosen,
-    environment,
     error_bars,
     matrices,
     measured_rate,
     predicted_costs,
-    report,
     saved,
 )
 
@@ -51,7 +50,7 @@ class Setting:
 
 
 FULL = Setting(28, 4, 55_000, 5_000, 10_000)
-SMALL = Setting(14, 2, 240, 60, 300)
+SMALL = Setting(14, 2, 500, 100, 500)
 QUICK = Setting(7, 1, 40, 20, 40)
 
 
@@ -124,7 +123,7 @@ def main(full: bool = False, quick: bool = False) -> None:
 
     Args:
         full: all images, at their own size.
-        quick: small images, few of them; writes nothing.
+        quick: small images, few of them; records nothing.
     """
     setting = FULL if full else QUICK if quick else SMALL
     result = run(setting, RUNS / f"fashion-mnist-{setting.side}-{setting.n_fit}")

@@ -6,11 +6,12 @@ python experiments/results.py
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from table1 import as_text
+import table1
 
 HERE = Path(__file__).parent
 TARGET = HERE.parent / "docs" / "results.md"
@@ -19,6 +20,13 @@ TARGET = HERE.parent / "docs" / "results.md"
 def recorded(name: str) -> dict[str, Any]:
     """A recorded result."""
     return json.loads((HERE / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def paragraph(text: str) -> str:
+    """A sentence or several, in lines of at most 100 characters."""
+    return textwrap.fill(
+        " ".join(text.split()), 100, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
@@ -51,137 +59,120 @@ def costs_table(costs: dict[str, dict[str, Any]]) -> str:
     )
 
 
-def table1() -> str:
+def enhanced_kernels() -> Iterable[str]:
     """Li et al. 2019."""
     result = recorded("table1")
     sides = " and ".join(f"{side}×{side}" for side in result["setting"]["sides"].values())
-    patches = next(row["image_shape"] for row in result["rows"] if row["patches"])
-    return f"""## Enhanced convolutional kernels (Li et al. 2019, table 1)
-
-`python experiments/table1.py`, at a small setting: CIFAR-10 and Fashion-MNIST at {sides} pixels,
-patch features {"×".join(map(str, patches))}. Windows `c` are pixels of these images, where the
-published ones are pixels of 32×32 and 28×28. The published accuracies are those of the best
-`(L, c)` on the test images with all 50,000 or 60,000 training images; ours were chosen without
-them. So the two columns compare methods of counting and not engines; what can be compared is the
-order of the rows.
-
-{as_text(result)}
-
-![Validation accuracy by window and depth](../experiments/table1.png)
-
-The setting as published (`--full`), by the plan:
-
-{costs_table(result["full_setting"])}"""
+    shape = next(row["image_shape"] for row in result["rows"] if row["patches"])
+    patches = "×".join(map(str, shape))
+    yield "## Enhanced convolutional kernels (Li et al. 2019, table 1)"
+    yield paragraph(
+        f"""`python experiments/table1.py`, at a small setting: CIFAR-10 and Fashion-MNIST at
+        {sides} pixels, patch features {patches}. Windows `c` are pixels of these images, where the
+        published ones are pixels of 32×32 and 28×28. The published accuracies are those of the best
+        `(L, c)` on the test images with all 50,000 or 60,000 training images; ours were chosen
+        without them. So the two columns compare methods of counting and not engines; what can be
+        compared is the order of the rows."""
+    )
+    yield table1.as_text(result)
+    yield "![Validation accuracy by window and depth](../experiments/table1.png)"
+    yield "The setting as published (`--full`), by the plan:"
+    yield costs_table(result["full_setting"])
 
 
-def arora2019() -> str:
-    """Arora et al. 2019."""
-    result = recorded("arora2019")
-    setting = result["setting"]
-    rows = {(row["depth"], row["readout"]): row for row in result["rows"]}
-    depths = sorted({depth for depth, _ in rows})
-    return f"""## Depth, with and without a global pool (Arora et al. 2019)
-
-`python experiments/arora2019.py`: CIFAR-10 at 32×32 pixels, {setting["n_train"]} training images
-where the published column has {result["published_setting"]["n_train"]:,}, {setting["n_test"]} test
-images, seed {setting["seed"]}, intervals of 95%, no ridge, first and last layer untrained.
-
-{
-        table(
-            ["depth", "CNTK-V, ours", "CNTK-GAP, ours", "CNTK-GAP, published (2,000 images)"],
-            [
-                [
-                    depth,
-                    within(rows[depth, "V"]),
-                    within(rows[depth, "GAP"]),
-                    rows[depth, "GAP"]["published"],
-                ]
-                for depth in depths
-            ],
-        )
-    }
-
-![Accuracy by depth](../experiments/arora2019.png)
-
-All depths and readouts come from one pass. The setting as published (`--full`), by the plan:
-
-{costs_table({"all depths": result["full_setting"]})}"""
-
-
-def small_data() -> str:
+def few_images() -> Iterable[str]:
     """Arora et al. 2020."""
     result = recorded("small_data")
     setting, full = result["setting"], result["full_setting"]
-    return f"""## Few images (Arora et al. 2020)
+    yield "## Few images (Arora et al. 2020)"
+    yield paragraph(
+        f"""`python experiments/small_data.py`: the {result["depth"]}-layer CNTK with a global pool,
+        CIFAR-10 at {setting["side"]}×{setting["side"]} pixels, means over {setting["draws"]}
+        balanced draws, {setting["n_test"]:,} test images. The interval has both the spread of the
+        draws and the error of the test images."""
+    )
+    yield table(
+        ["training images", "ours", "published", "published inside the interval"],
+        [
+            [n, within(row), row["published"], "yes" if row["published_inside"] else "no"]
+            for n, row in result["sizes"].items()
+        ],
+    )
+    yield "![Accuracy by number of training images](../experiments/small_data.png)"
+    yield paragraph(
+        f"""{result["pairs_a_second"]:.0f} pairs a second were measured. Each of the {full["draws"]}
+        draws of the setting as published (`--full`), by the plan:"""
+    )
+    yield costs_table({"a draw": full["each_draw"]})
 
-`python experiments/small_data.py`: the {result["depth"]}-layer CNTK with a global pool, CIFAR-10 at
-{setting["side"]}×{setting["side"]} pixels, means over {setting["draws"]} balanced draws, {
-        setting[
-            "n_test"
-        ]:,} test images. The interval has both the spread of the draws and the error
-of the test images.
 
-{
-        table(
-            ["training images", "ours", "published", "published inside the interval"],
+def depths() -> Iterable[str]:
+    """Arora et al. 2019."""
+    result = recorded("arora2019")
+    setting, published = result["setting"], result["published_setting"]["n_train"]
+    rows = {(row["depth"], row["readout"]): row for row in result["rows"]}
+    yield "## Depth, with and without a global pool (Arora et al. 2019)"
+    yield paragraph(
+        f"""`python experiments/arora2019.py`: CIFAR-10 at {setting["side"]}×{setting["side"]}
+        pixels, {setting["n_train"]} training images where the published column has {published:,},
+        {setting["n_test"]} test images, seed {setting["seed"]}, intervals of 95%, no ridge, first
+        and last layer untrained."""
+    )
+    yield table(
+        ["depth", "CNTK-V, ours", "CNTK-GAP, ours", f"CNTK-GAP, published ({published:,} images)"],
+        [
             [
-                [n, within(row), row["published"], "yes" if row["published_inside"] else "no"]
-                for n, row in result["sizes"].items()
-            ],
-        )
-    }
+                depth,
+                within(rows[depth, "V"]),
+                within(rows[depth, "GAP"]),
+                rows[depth, "GAP"]["published"],
+            ]
+            for depth in sorted({depth for depth, _ in rows})
+        ],
+    )
+    yield "![Accuracy by depth](../experiments/arora2019.png)"
+    yield paragraph(
+        f"""All depths and readouts come from one pass, {result["pairs_a_second"]:.0f} pairs a
+        second. The setting as published (`--full`), by the plan:"""
+    )
+    yield costs_table({"all depths": result["full_setting"]})
 
-![Accuracy by number of training images](../experiments/small_data.png)
 
-{result["pairs_a_second"]:.0f} pairs a second were measured. Each of the {
-        full["draws"]
-    } draws of the
-setting as published (`--full`), by the plan:
-
-{costs_table({"a draw": full["each_draw"]})}"""
-
-
-def fashion_mnist() -> str:
-    """Readouts and flips."""
+def readouts() -> Iterable[str]:
+    """Readouts and flips on Fashion-MNIST."""
     result = recorded("fashion_mnist")
-    setting = result["setting"]
-    return f"""## Readouts and mirror images on Fashion-MNIST
-
-`python experiments/fashion_mnist.py`: {setting["side"]}×{setting["side"]} pixels, {
-        result["depth"]
-    } convolutions, {setting["n_fit"] + setting["n_validation"]} training images, of
-which {setting["n_validation"]} chose the ridge, {setting["n_test"]} test images, seed {
-        setting["seed"]
-    }, intervals of 95%.
-
-{
-        table(
-            ["readout", "kernel", "flip", "ridge", "ours", "finite network"],
+    setting, rates = result["setting"], result["pairs_a_second"]
+    yield "## Readouts and mirror images on Fashion-MNIST"
+    yield paragraph(
+        f"""`python experiments/fashion_mnist.py`: {setting["side"]}×{setting["side"]} pixels,
+        {result["depth"]} convolutions, {setting["n_fit"] + setting["n_validation"]} training
+        images, of which {setting["n_validation"]} chose the ridge, {setting["n_test"]} test images,
+        seed {setting["seed"]}, intervals of 95%."""
+    )
+    yield table(
+        ["readout", "kernel", "flip", "ridge", "ours", "finite network"],
+        [
             [
-                [
-                    row["readout"],
-                    row["kernel"].upper(),
-                    "yes" if row["flip"] else "no",
-                    f"{row['ridge']:g}",
-                    within(row["test"]),
-                    "" if row["finite"] is None else within(row["finite"]),
-                ]
-                for row in result["rows"]
-            ],
-        )
-    }
-
-![Accuracy by readout](../experiments/fashion_mnist.png)
-
-The last column waits for training of finite networks. All images of 28×28 pixels (`--full`), by the
-plan:
-
-{costs_table(result["full_setting"])}"""
+                row["readout"],
+                row["kernel"].upper(),
+                "yes" if row["flip"] else "no",
+                f"{row['ridge']:g}",
+                within(row["test"]),
+                "" if row["finite"] is None else within(row["finite"]),
+            ]
+            for row in result["rows"]
+        ],
+    )
+    yield "![Accuracy by readout](../experiments/fashion_mnist.png)"
+    yield paragraph(
+        f"""The last column waits for training of finite networks. {rates["plain"]:,.0f} pairs a
+        second were measured, {rates["flip"]:,.0f} with mirror images. All images of 28×28 pixels
+        (`--full`), by the plan:"""
+    )
+    yield costs_table(result["full_setting"])
 
 
-def text() -> str:
-    """The whole page."""
-    head = """# Published accuracies, ours beside them
+HEAD = """# Published accuracies, ours beside them
 
 Every table is written from a result that a script in `experiments/` recorded
 (`python experiments/results.py`). All settings here are small ones, minutes on two processor cores;
@@ -193,8 +184,12 @@ accelerators at best, by the operations and bytes of the program compiled for th
 
 Which layers are trained, what counts as a layer, labels and ridge are named options
 (`kk.CONVENTIONS`), and stand in every recorded result."""
-    sections = (table1(), small_data(), arora2019(), fashion_mnist())
-    return "\n\n".join((head, *sections)) + "\n"
+
+
+def text() -> str:
+    """The whole page."""
+    sections = (enhanced_kernels(), few_images(), depths(), readouts())
+    return "\n\n".join((HEAD, *(block for section in sections for block in section))) + "\n"
 
 
 if __name__ == "__main__":

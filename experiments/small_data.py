@@ -6,9 +6,9 @@ the subset. Here each draw is nested: its smaller subsets are the beginning of i
 
     python experiments/small_data.py            # n = 10, 20, 40, three draws: about 20 idle minutes
     python experiments/small_data.py --full     # all n, 20 draws, all test images: for a cluster
-    python experiments/small_data.py --quick    # 8×8 pixels, to see it work; writes nothing
+    python experiments/small_data.py --quick    # 8×8 pixels, to see it work; records nothing
 
-An interrupted run goes on from the stores in ``runs/small-data``. Needs CIFAR-10 in the folder
+An interrupted run goes on from the stores in ``runs/small-data-*``. Needs CIFAR-10 in the folder
 ``KERNAS_DATA``. The interval of a mean over draws is ``± sqrt(a² + b²)``: ``a`` is Student's over
 the draws, ``b`` the binomial error of the test images, which all draws share.
 """
@@ -135,7 +135,7 @@ def main(full: bool = False, quick: bool = False) -> None:
 
     Args:
         full: as published.
-        quick: small images, few of them; writes nothing.
+        quick: small images, few of them; records nothing.
     """
     setting = FULL if full else QUICK if quick else SMALL
     folder = RUNS / f"small-data-{setting.side}-{max(setting.sizes)}-{setting.n_test}"

@@ -1,6 +1,6 @@
 """What is chosen on validation images, the intervals, and what a full setting costs."""
 
-from typing import Any, cast
+from typing import Any
 
 import comparing
 import numpy as np
@@ -75,4 +75,6 @@ def test_a_table_has_every_depth_and_windows_up_to_the_image(flip):
     assert list(table.networks) == [(d, c) for d in table1.DEPTHS for c in range(0, 17, 2)]
     assert bool(table.augment) == flip
     assert len(table1.PASSES) * 2 == len(table1.PUBLISHED)
-    assert cast(Any, table1.FULL.sides) == {"cifar10": 32, "fashion_mnist": 28}
+    assert table1.FULL.sides == {"cifar10": 32, "fashion_mnist": 28}
+    sizes = {name: n + table1.FULL.n_validation for name, n in table1.FULL.n_fit.items()}
+    assert sizes == {"cifar10": 50_000, "fashion_mnist": 60_000}

@@ -9,7 +9,14 @@ from real_data import needs_data
 from kernas.kernels.gram.request import GramRequest
 
 SETTING = table1.Setting(
-    {"cifar10": 6, "fashion_mnist": 6}, 20, 10, 10, (3,), steps=2, n_filters=8, pool=9
+    table1.by_dataset(6, 6),
+    table1.by_dataset(20, 20),
+    n_validation=10,
+    n_test=10,
+    depths=(3,),
+    steps=2,
+    n_filters=8,
+    pool=9,
 )
 
 
