@@ -131,6 +131,59 @@ class PreparedImages:
         """Bytes of the images and of what was computed of each."""
         return sum(view.nbytes for view in self.views)
 
+    def check_fit(
+        self,
+        program: Program,
+        statistics: Statistics | None,
+        *,
+        views: int,
+        tangent: bool,
+        recorded: bool = True,
+    ) -> None:
+        """Refuse them for another kernel than the one that prepared them.
+
+        Args:
+            program: of the kernel that they are given to.
+            statistics: of its reference images.
+            views: images that stand for one.
+            tangent: whether the tangent kernel is wanted.
+            recorded: whether the own engine computes it.
+
+        Raises:
+            DataError: another kernel prepared them, or not for the tangent kernel, or JAX computed
+                in another precision then.
+        """
+        if (
+            self._program != program
+            or self._statistics is not statistics
+            or len(self.views) != views
+            or isinstance(self.views[0], Images) != recorded
+        ):
+            raise DataError(
+                "these images were prepared by another kernel; prepare them with this one"
+            )
+        if tangent and not self._tangent:
+            raise DataError(
+                "these images were prepared without the tangent kernel; prepare them with "
+                'get=("nngp", "ntk")'
+            )
+        if isinstance(self.views[0], Images):
+            check_precision(self.views[0], "these images were prepared")
+
+
+def check_precision(images: Images, done: str) -> None:
+    """Refuse records of another precision than the one that JAX computes in.
+
+    Raises:
+        DataError: the message says what was ``done`` in the other one.
+    """
+    then, now = np.dtype(images.pixels.dtype), np.dtype(jnp.result_type(float))
+    if then != now:
+        raise DataError(
+            f"{done} in {then}, and JAX computes in {now} now: expected one precision; do it again "
+            f"in this one, or call with jax.enable_x64({then == np.float64})"
+        )
+
 
 Inputs = np.ndarray | PreparedImages
 
@@ -461,8 +514,9 @@ class NeuralKernel:
         return program
 
     def _neural_tangents_side(self, program: Program, tangent: bool) -> int:
+        architecture = self._augmented(program.image_shape).architecture
         return neural_tangents.tile_side(
-            self.architecture, program.image_shape, self.tile_bytes, tangent=tangent
+            architecture, program.image_shape, self.tile_bytes, tangent=tangent
         )
 
     def _tiles(self, program: Program, statistics: Statistics | None, tangent: bool) -> TileShape:
@@ -485,23 +539,13 @@ class NeuralKernel:
             check_equal_shapes(left._program.image_shape, right._program.image_shape)
         for side in (left, right or left):
             program = self._program(side._program.image_shape)
-            statistics = self._statistics(program, tangent)
-            elsewhere = isinstance(side.views[0], np.ndarray) != (self.backend != "kernas")
-            views = self._augmented(program.image_shape).views
-            if (
-                elsewhere
-                or len(side.views) != views
-                or side._program != program
-                or side._statistics is not statistics
-            ):
-                raise DataError(
-                    "these images were prepared by another kernel; prepare them with this one"
-                )
-            if tangent and not side._tangent:
-                raise DataError(
-                    "these images were prepared without the tangent kernel; call "
-                    'kernel.prepare(x, get=("nngp", "ntk"))'
-                )
+            side.check_fit(
+                program,
+                self._statistics(program, tangent),
+                views=self._augmented(program.image_shape).views,
+                tangent=tangent,
+                recorded=self.backend == "kernas",
+            )
 
     def plan(self, image_shape: Sequence[int]) -> KernelPlan:
         """What will be computed for a pair of images, and what it costs; computes nothing.
@@ -599,4 +643,6 @@ class NeuralKernel:
                 f"the kernel was bound with get={self.get!r}, which recorded no statistics of the "
                 'tangent kernel; bind NeuralKernel(architecture, get=("nngp", "ntk"))'
             )
+        if statistics is not None:
+            check_precision(statistics.reference, "the kernel was bound")
         return statistics

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Generic, TypeVar, cast
 
 import numpy as np
 
-from kernas.errors import ArchitectureError, ConfigurationError, DataError
+from kernas.errors import ArchitectureError, ConfigurationError
 
 from .architecture import Architecture, Normalize
 from .augmentation import (
@@ -170,10 +170,10 @@ class KernelTable(Generic[Key]):
         if right is not None:
             check_equal_shapes(left._program.image_shape, right._program.image_shape)
         shape = left._program.image_shape
-        program = self._program(shape)
-        if any(side is not None and side._program != program for side in (left, right)):
-            raise DataError("these images were prepared by another kernel; prepare them with this")
-        both = any(one.both for one in self._augmented(shape))
+        program, how = self._program(shape), self._augmented(shape)
+        for side in (left, right or left):
+            side.check_fit(program, None, views=how[0].views, tangent=self._tangent)
+        both = any(one.both for one in how)
         requests = [request_of(left, right, both=both)]
         (matrices,) = grams(
             program, requests, None, tile=self._tiles(shape), with_tangent=self._tangent

@@ -97,6 +97,18 @@ def test_one_kernel_only_and_prepared_images():
     np.testing.assert_array_equal(found[1, 0].nngp, table(x)[1, 0].nngp)
     with pytest.raises(DataError, match="prepared by another kernel"):
         table(kk.NeuralKernel(NETWORKS[1, 0], get="nngp").prepare(x))
+    with pytest.raises(DataError, match="without the tangent kernel"):
+        kk.KernelTable(table.networks)(table.prepare(x))
+
+
+def test_images_prepared_without_mirror_images_are_refused(table):
+    x = images(2)
+    mirrored = kk.KernelTable(NETWORKS, augment=kk.Flip())
+    for one, other in ((table, mirrored), (mirrored, table)):
+        prepared = other.prepare(x)
+        for sides in ((prepared,), (x, prepared)):
+            with pytest.raises(DataError, match="prepared by another kernel"):
+                one(*sides)
 
 
 def test_the_plan_is_that_of_all_networks(table):
