@@ -107,31 +107,39 @@ def load_unseen(
     name: str | os.PathLike[str],
     *,
     n: int | None = None,
+    n_seen: int | None = None,
     image_size: int | tuple[int, int] | None = None,
     seed: int = 0,
 ) -> Dataset:
-    """Images to predict at: the test part of a data set, or all of it if there is none.
+    """Images to predict at: the test part of a data set, or where it has none what was not seen.
 
     Args:
         name: as for :func:`load`.
         n: how many, the classes balanced; ``None`` for all, in their own order.
+        n_seen: of a data set without a test part, the training images of
+            ``load(name, n_train=n_seen, n_test=1, seed=seed)`` are left out; ``None`` if none of
+            its images were seen.
         image_size: as for :func:`load`.
-        seed: which images, if not all.
+        seed: which images were seen, and which are taken, if not all.
 
     Raises:
         ConfigurationError: a number out of range, or more images than there are.
         DataError: as for :func:`load`.
     """
+    seed = check_integer(seed, "seed", 0)
     source, classes = number_classes(read_source(name))
     x, y = source.x_test, source.y_test
     if x is None or y is None:
         x, y = source.x, source.y
+        if n_seen is not None:
+            seen, _ = _choose(source, check_integer(n_seen, "n_seen", 1), 1, seed)
+            x, y = np.delete(x, seen, axis=0), np.delete(y, seen)
     if n is not None:
         if check_integer(n, "n", 1) > len(y):
             raise ConfigurationError(
-                f"n={n} but {source.name} has {len(y)} images; use n={len(y)} or less"
+                f"n={n} but {source.name} has {len(y)} unseen images; use n={len(y)} or less"
             )
-        chosen = balanced_order(y, check_integer(seed, "seed", 0))[:n]
+        chosen = balanced_order(y, seed)[:n]
         x, y = x[chosen], y[chosen]
     info = {"source": source.origin, "seed": seed, "n_loaded": len(y)}
     x = _resized(x, target_size(image_size, x.shape[1:]))
@@ -231,5 +239,6 @@ def _choose(
             f"sizes >= 1 whose sum is at most {n}"
         )
     # The pool is divided whole; each set then takes the beginning of its part.
-    test, train = proportional_split(source.y, Fraction(n_test, n_train + n_test), seed)
+    share = Fraction(n_test, n_train + n_test)
+    test, train = proportional_split(source.y, share, seed, leave_one=True)
     return train[:n_train], test[:n_test]

@@ -110,7 +110,8 @@ def fit_standardization(x: np.ndarray) -> Standardization:
         x: shape ``(n, H, W, C)`` or ``(n, features)``.
     """
     axes = tuple(range(x.ndim - 1))
-    low, high = x.min(axis=axes), x.max(axis=axes)
+    # In float64: the difference of two small integers need not be one.
+    low, high = (bound.astype(np.float64) for bound in (x.min(axis=axes), x.max(axis=axes)))
     # Resizing leaves equal pixels equal only up to rounding, which must not be blown up to noise.
     constant = high - low <= 1e-12 * np.maximum(np.abs(low), np.abs(high))
     std = np.where(constant, 0.0, x.std(axis=axes, dtype=np.float64))

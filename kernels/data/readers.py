@@ -60,6 +60,12 @@ def read_npz(path: Path, name: str) -> Source:
                 f"{path} has test images of shape {x.shape[1:]} but training images of shape "
                 f"{checked[0].shape[1:]}: expected the same"
             )
+        if checked and (x.dtype == np.uint8) != (checked[0].dtype == np.uint8):
+            raise DataError(
+                f"{path} has test images of dtype {x.dtype} but training images of dtype "
+                f"{checked[0].dtype}: expected both or neither uint8, since bytes are divided by "
+                "255; save both in one dtype"
+            )
         checked += [x, y]
     return Source(name, path.name, *checked, class_names=_class_names(names, path))
 

@@ -24,7 +24,7 @@ def balanced_order(labels: np.ndarray, seed: int) -> np.ndarray:
 
 
 def proportional_split(
-    labels: np.ndarray, share: Fraction, seed: int
+    labels: np.ndarray, share: Fraction, seed: int, *, leave_one: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
     """Two disjoint parts that cover all images, each with the classes in the same proportion.
 
@@ -37,6 +37,8 @@ def proportional_split(
         labels: class indices, shape ``(n,)``.
         share: of the first part, 0 … 1; its size is ``share · n`` to the nearest integer.
         seed: as for :func:`balanced_order`.
+        leave_one: the first part takes no class whole while another one can give more, so that
+            the second part, if it is large enough, has an image of each class.
 
     Returns:
         Indices of the first part and of the second, the classes taking turns in each.
@@ -48,6 +50,11 @@ def proportional_split(
     missing = round(share * len(labels)) - int(taken.sum())
     # By largest remainder; of equal ones, the larger class first, then the order of turns.
     taken[np.lexsort((-counts, -remainder))[:missing]] += 1
+    for used_up in np.flatnonzero(taken == counts) if leave_one else ():
+        most = np.argmax(counts - taken)
+        if counts[most] - taken[most] > 1:
+            taken[used_up] -= 1
+            taken[most] += 1
     first = [members[:k] for members, k in zip(classes, taken, strict=True)]
     second = [members[k:][::-1] for members, k in zip(classes, taken, strict=True)]
     return _take_turns(first), _take_turns(second)

@@ -77,7 +77,7 @@ def _images(
     options: PredictOptions, notes: dict[str, Any], shape: tuple[int, ...]
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Images made as the model's were, and their labels as its classes, if they have some."""
-    from kernas.kernels.data import Standardization, load, load_unseen, read_images
+    from kernas.kernels.data import Standardization, load_unseen, read_images
 
     size = (shape[0], shape[1]) if len(shape) == 3 else None
     if options.images is not None:
@@ -88,17 +88,8 @@ def _images(
         x, labels = read_images(options.images, image_size=size), None
     else:
         name = options.dataset or notes["dataset"]
-        if name == notes["dataset"]:
-            _, test = load(
-                name,
-                n_train=notes["n"],
-                n_test=options.n,
-                image_size=size,
-                seed=notes["seed"],
-                standardize=False,
-            )
-        else:
-            test = load_unseen(name, n=options.n, image_size=size, seed=notes["seed"])
+        n_seen = notes["n"] if name == notes["dataset"] else None
+        test = load_unseen(name, n=options.n, n_seen=n_seen, image_size=size, seed=notes["seed"])
         strange = sorted(set(test.classes) - set(notes["classes"]))
         if strange:
             raise DataError(

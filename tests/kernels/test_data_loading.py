@@ -9,7 +9,7 @@ import pytest
 from real_data import needs_data
 
 from kernas.errors import ConfigurationError, DataError, KernasError
-from kernas.kernels.data import Dataset, area_resize, load
+from kernas.kernels.data import Dataset, area_resize, load, load_unseen
 
 
 def save(path: Path, **arrays) -> Path:
@@ -229,6 +229,34 @@ def test_a_class_too_small_for_balance_is_divided_in_proportion(tmp_path):
     assert list(np.bincount(train.y)) == list(np.bincount(test.y)) == [4, 4]
 
 
+def test_a_small_class_is_in_training_however_small_it_is(tmp_path):
+    labels = np.repeat([0, 1], [1000, 10])
+    path = save(tmp_path / "rare.npz", x=np.arange(1010.0)[:, None], y=labels)
+    train, test = load(path, n_train=20, standardize=False)
+    assert np.bincount(train.y).tolist() == [19, 1]
+    assert len(test) == 990
+    assert not rows(train) & rows(test)
+
+
+@pytest.mark.parametrize("n", [2, 15, 60, 109])
+def test_what_was_seen_is_left_out(n, tmp_path):
+    """Also where a class is used up, so that other numbers of images divide it otherwise."""
+    path = save(tmp_path / "own.npz", x=np.arange(110.0)[:, None], y=np.repeat([0, 1], [100, 10]))
+    train, _ = load(path, n_train=n, n_test=1, seed=3, standardize=False)
+    unseen = load_unseen(path, n_seen=n, seed=3)
+    assert len(unseen) == 110 - n
+    assert not rows(train) & rows(unseen)
+    assert rows(load_unseen(path, n=1, n_seen=n, seed=3)) <= rows(unseen)
+    with pytest.raises(ConfigurationError, match=f"has {110 - n} unseen images"):
+        load_unseen(path, n=111 - n, n_seen=n, seed=3)
+
+
+def test_a_test_part_was_never_seen(tmp_path):
+    parts = {f"{key}_{part}": value for part in ("train", "test") for key, value in toy().items()}
+    path = save(tmp_path / "parts.npz", **parts)
+    assert len(load_unseen(path, n_seen=30)) == len(load_unseen(path)) == 40
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -278,6 +306,15 @@ def test_test_part_must_fit_the_training_part(tmp_path):
     arrays["x_test"] = data["x"]
     with pytest.raises(DataError, match=r"test label 4 .* no training label"):
         load(save(tmp_path / "label.npz", **arrays, y_test=data["y"] + 1))
+
+
+@pytest.mark.parametrize("dtypes", [(np.uint8, np.int64), (np.float32, np.uint8)])
+def test_bytes_in_one_part_only_are_refused(dtypes, tmp_path):
+    """Bytes are divided by 255, other numbers are not."""
+    x, y = np.arange(80).reshape(20, 4), np.arange(20) % 2
+    arrays = {"x_train": x.astype(dtypes[0]), "y_train": y, "x_test": x.astype(dtypes[1])}
+    with pytest.raises(DataError, match="save both in one dtype"):
+        load(save(tmp_path / "mixed.npz", **arrays, y_test=y))
 
 
 def test_missing_arrays_are_listed(tmp_path):

@@ -61,6 +61,15 @@ def test_standardisation_of_vectors_is_per_feature_and_uses_training_statistics(
     np.testing.assert_allclose(fitted.apply(test), (test - train.mean(0)) / train.std(0))
 
 
+@pytest.mark.parametrize("dtype", [np.int8, np.int16, np.int32, bool])
+def test_standardisation_of_whole_numbers_of_any_size(dtype):
+    """The range of a type may be more than its largest number."""
+    low, high = (0, 1) if dtype is bool else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+    x = np.array([[low], [high], [high]], dtype)
+    found = fit_standardization(x).apply(x)
+    np.testing.assert_allclose(found[:, 0], [-(2**0.5), 0.5**0.5, 0.5**0.5], rtol=1e-12)
+
+
 def test_constant_features_become_zero_even_after_inexact_resizing():
     rng = np.random.default_rng(2)
     x = np.stack([np.full((6, 7, 7), 0.1), rng.normal(size=(6, 7, 7))], axis=-1)

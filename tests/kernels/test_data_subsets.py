@@ -50,6 +50,21 @@ def test_proportional_split_is_a_partition_with_each_class_in_proportion(counts,
 
 
 @settings(max_examples=60, deadline=None)
+@given(COUNTS, st.integers(0, 20), st.integers(0, 5))
+def test_a_class_is_left_in_the_second_part_where_it_can_be(counts, twentieths, seed):
+    labels, share = labels_of(counts), Fraction(twentieths, 20)
+    plain = proportional_split(labels, share, seed)
+    first, second = proportional_split(labels, share, seed, leave_one=True)
+    assert len(first) == len(plain[0])
+    assert sorted(np.concatenate([first, second])) == list(range(len(labels)))
+    there = np.bincount(labels[second], minlength=len(counts)) > 0
+    assert there.all() or len(second) < len(counts)
+    if len(np.unique(labels[plain[1]])) == len(counts):
+        np.testing.assert_array_equal(first, plain[0])
+        np.testing.assert_array_equal(second, plain[1])
+
+
+@settings(max_examples=60, deadline=None)
 @given(st.integers(2, 6), st.integers(2, 40), st.floats(0.1, 0.9), st.integers(0, 5))
 def test_split_of_a_balanced_set_is_balanced(n_classes, n, fraction, seed):
     counts = np.bincount(np.arange(max(n, n_classes)) % n_classes)

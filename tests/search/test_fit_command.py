@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import kernas.kernels as kk
+from kernas.kernels.data import load_unseen
 from kernas.search.cli.app import run
 
 CELL = "|nor_conv_3x3~0|+|skip_connect~0|avg_pool_3x3~1|+|none~0|nor_conv_1x1~1|skip_connect~2|"
@@ -54,17 +55,20 @@ def test_from_data_to_predictions(fit, predict, tmp_path, capsys):
     assert run(predict("model", "all.csv", "--json")) == 0
     found = json.loads(capsys.readouterr().out)
 
-    train, test = kk.load("digits", n_train=100, image_size=4)
+    train, _ = kk.load("digits", n_train=100, n_test=1, image_size=4)
+    test = load_unseen("digits", n_seen=100, image_size=4)
+    assert train.standardization is not None
+    x = train.standardization.apply(test.x).astype(np.float32)
     expected = kk.KernelClassifier(get="ntk", ridge="loo").fit(train.x, train.y)
     assert fitted["ridge"] == expected.ridge_
     assert fitted["loo_accuracy"] == np.mean(expected.loo_labels_ == train.y)
-    assert (found["n"], found["accuracy"]) == (1697, expected.score(test.x, test.y))
+    assert (found["n"], found["accuracy"]) == (1697, expected.score(x, test.y))
     assert found["interval"][0] < found["accuracy"] < found["interval"][1]
     rows = rows_of(tmp_path / "all.csv")
     assert [row["label"] for row in rows] == [test.classes[label] for label in test.y]
     assert np.mean([row["label"] == row["predicted"] for row in rows]) == found["accuracy"]
     probabilities = np.array([[float(row[f"p({name})"]) for name in test.classes] for row in rows])
-    np.testing.assert_allclose(probabilities, expected.predict_proba(test.x), atol=1e-5)
+    np.testing.assert_allclose(probabilities, expected.predict_proba(x), atol=1e-5)
 
 
 def test_a_model_moves_and_sees_other_data(fit, predict, tmp_path, capsys):
@@ -87,6 +91,16 @@ def test_a_model_moves_and_sees_other_data(fit, predict, tmp_path, capsys):
     assert [row["predicted"] for row in labelled] == [row["predicted"] for row in alone]
     assert "label" not in alone[0]
     assert len(rows_of(tmp_path / "some.csv")) == 10
+
+
+def test_predictions_are_at_images_that_the_model_has_not_seen(fit, predict, tmp_path, capsys):
+    """Where the fit uses a class up, none of it is left."""
+    labels = np.repeat([0, 1], [40, 6])
+    x = np.random.default_rng(0).uniform(size=(46, 4, 4)) + labels[:, None, None]
+    np.savez(tmp_path / "own.npz", x=x, y=labels)
+    assert run(fit("model", "--dataset", str(tmp_path / "own.npz"), n=20)) == 0
+    assert run(predict("model", "all.csv")) == 0
+    assert [row["label"] for row in rows_of(tmp_path / "all.csv")] == ["0"] * 26
 
 
 def test_a_cell_by_conjugate_gradients(fit, predict, tmp_path, capsys):
@@ -144,7 +158,7 @@ def test_bad_predictions_are_refused(fit, predict, tmp_path, capsys):
         (("model", "a.csv", "--images", str(tmp_path / "nan.npy")), "NaN"),
         (("model", "a.csv", "--images", str(tmp_path / "none.npy")), "cannot be read"),
         (("model", "a.csv", "--dataset", str(tmp_path / "letters.npz")), "the class '11', which"),
-        (("model", "a.csv", "--n", "100000"), "n_test=100000"),
+        (("model", "a.csv", "--n", "100000"), "n=100000 but digits has 1697 unseen images"),
         (
             ("model", "a.csv", "--n", "5", "--images", str(tmp_path / "nan.npy")),
             "with --dataset or --n",
