@@ -36,6 +36,10 @@ from .architecture import (
 )
 from .architecture.windows import WindowLayer, axis_padding, extent, stride_of, tap_offsets
 
+LINEAR = Dense, Identity, Sum, Zero, Flatten, GlobalAvgPool, LocalAvgPool
+"""Layers through which a mean of kernels of vectors passes; of a vector, the last are identities.
+"""
+
 WIDTH = 1
 """The axis of an architecture's pixels along which images are mirrored."""
 
@@ -217,19 +221,19 @@ def _all_shifts(architecture: Architecture, image_shape: tuple[int, ...]) -> Arc
     shifted: set[int] = set()  # nodes whose kernel reads pixels side by side
     nodes = list(architecture.nodes)
     for index, node in enumerate(nodes):
-        layer = node.layer
-        reason = _shift_reason(layer, shapes[node.inputs[0]] if node.inputs else ())
+        layer, pixels = node.layer, shapes[node.inputs[0]] if node.inputs else ()
+        reason = _shift_reason(layer, pixels)
         if reason:
             raise ArchitectureError(
                 f"augment=Translate(): {architecture.describe(index)} {reason}, so the kernel of "
                 "shifted images is not that of the images; give padding='CIRCULAR' and stride 1 "
                 "(circular edges for LocalAvgPool), or regress on shifted copies of the images"
             )
-        if isinstance(layer, Flatten | LocalAvgPool):
+        if isinstance(layer, Flatten | LocalAvgPool) and pixels:
             nodes[index] = replace(node, layer=GlobalAvgPool())
             shifted.add(index)
         elif shifted.intersection(node.inputs):
-            if not isinstance(layer, Dense | Identity | Sum | Zero):
+            if not isinstance(layer, LINEAR):
                 raise ArchitectureError(
                     f"augment=Translate(): {architecture.describe(index)} is not linear in the "
                     "kernel of the flattened pixels before it, so that the mean over shifts does "
@@ -241,6 +245,8 @@ def _all_shifts(architecture: Architecture, image_shape: tuple[int, ...]) -> Arc
 
 def _shift_reason(layer: Any, pixels: tuple[int, ...]) -> str:
     """Why a layer does not commute with shifts around the edges; empty if it does."""
+    if not pixels:
+        return ""
     if isinstance(layer, LocalAvgPool):
         return "averages zeros beyond the edges" if layer.c and layer.edges == "zero" else ""
     if not isinstance(layer, WindowLayer):

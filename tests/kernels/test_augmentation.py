@@ -225,6 +225,21 @@ def test_translations_that_no_kernel_has_are_refused(layers, message):
         kernel(images(2))
 
 
+@pytest.mark.parametrize("extra", [kk.Flatten(), kk.LocalAvgPool(1)])
+@pytest.mark.parametrize("readout", [kk.GlobalAvgPool(), kk.Flatten()])
+def test_translations_pass_through_readouts_of_vectors(readout, extra):
+    """Which are identities: after a global pool nothing is left to shift."""
+    plain = kk.serial(*CIRCULAR, readout, kk.Dense())
+    twice = kk.serial(*CIRCULAR, readout, extra, kk.Dense())
+    x = images(2, 0, FEW)
+    expected, found = (kk.NeuralKernel(a, augment=Translate())(x) for a in (plain, twice))
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    after = kk.serial(*CIRCULAR, kk.GlobalAvgPool(), extra, kk.Dense(), kk.Relu(), kk.Dense())
+    np.testing.assert_allclose(
+        kk.NeuralKernel(after, augment=Translate())(x), kk.NeuralKernel(after)(x), rtol=1e-12
+    )
+
+
 @pytest.mark.parametrize("augment", ["flip", Flip, (Flip(), Flip()), 2])
 def test_augmentations_that_are_none(augment):
     with pytest.raises(ConfigurationError, match="augment="):
@@ -265,6 +280,19 @@ def test_neural_tangents_takes_the_same_mean():
         for one, two in ((x, None), (z, x)):
             for a, b in zip(ours(one, two), theirs(one, two), strict=True):
                 np.testing.assert_allclose(a, b, atol=1e-7 * np.abs(b).max())
+
+
+def test_neural_tangents_cuts_tiles_for_the_network_that_runs():
+    """All shifts of flattened pixels are a global pool, which takes a moment of all pairs."""
+    body = kk.Conv(3, **AROUND), kk.Relu()
+    flat, pooled = (kk.serial(*body, end, kk.Dense()) for end in (kk.Flatten(), kk.GlobalAvgPool()))
+    sides = [
+        kk.NeuralKernel(
+            network, augment=augment, backend="neural-tangents", tile_bytes=2**26
+        ).settings((16, 16, 3))["tile_side"]
+        for network, augment in ((flat, Translate()), (pooled, ()), (flat, ()))
+    ]
+    assert sides[0] == sides[1] < sides[2]
 
 
 def test_a_store_and_a_model_know_the_augmentation(tmp_path):
