@@ -57,7 +57,13 @@ def compute_gram(
         DegenerateKernelError: the kernel of a pair is NaN.
     """
     request = requested(kernel, x1, x2, store, tile_side)
-    found = request.opened()
+    try:
+        found = request.opened()
+    except GramStoreError:
+        # Another process may have begun the store meanwhile, with what it measured of the device:
+        # asked again, this one takes that over, or says what else differs.
+        request = requested(kernel, x1, x2, store, tile_side)
+        found = request.opened()
     try:
         _fill(found, request, progress)
     except OSError as error:

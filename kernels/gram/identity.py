@@ -64,6 +64,9 @@ def identity_of(
     """
     shape = images_of(x1, "x1").shape[1:]
     device: Device = jax.local_devices()[0]
+    packages = ["jax", "jaxlib", "numpy", "zarr"]
+    if kernel.backend == "neural-tangents":
+        packages.append(kernel.backend)
     identity = {
         "format": FORMAT,
         "version": VERSION,
@@ -75,7 +78,7 @@ def identity_of(
         "device": {"platform": device.platform, "kind": device.device_kind},
         "versions": {
             "kernas": __version__,
-            **{name: version(name) for name in ("jax", "jaxlib", "numpy", "zarr")},
+            **{name: version(name) for name in packages},
         },
     }
     return json.loads(json.dumps(identity))

@@ -313,6 +313,26 @@ def test_the_blocking_of_the_store_is_kept(tmp_path):
     np.testing.assert_allclose(store["ntk"], measured(x), rtol=1e-5)
 
 
+def test_the_blocking_of_a_process_that_was_quicker_is_taken_over(tmp_path, monkeypatch):
+    """Both found no store and measured for themselves; one began it."""
+    x = np.random.default_rng(0).normal(size=(4, 4, 4, 1))
+    network = kk.serial(kk.Conv(3), kk.Relu(), kk.Flatten(), kk.Dense())
+    opened = GramRequest.opened
+
+    def late(request):
+        monkeypatch.setattr(GramRequest, "opened", opened)
+        quicker = kk.NeuralKernel(network, blocking=kk.Blocking("planes", 3, 17.0))
+        kk.compute_gram(quicker, x, store=request.path, tile_side=2)
+        return opened(request)
+
+    monkeypatch.setattr(GramRequest, "opened", late)
+    store = kk.compute_gram(kk.NeuralKernel(network), x, store=tmp_path / "same", tile_side=2)
+    assert store.identity["settings"]["blocking"]["nanoseconds"] == 17.0
+    monkeypatch.setattr(GramRequest, "opened", late)
+    with pytest.raises(GramStoreError, match="x1"):
+        kk.compute_gram(kk.NeuralKernel(network), x + 1, store=tmp_path / "other", tile_side=2)
+
+
 def test_what_a_kill_may_leave_is_mended(kernel, tmp_path, computed):
     x = images(20)
     kk.compute_gram(kernel, x, store=tmp_path / "whole", tile_side=SIDE)
