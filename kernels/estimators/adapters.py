@@ -10,7 +10,7 @@ from sklearn.gaussian_process.kernels import Kernel
 from kernas.errors import ConfigurationError, DataError
 
 from ..interface import Get, KernelFunction
-from .base import diagonal
+from .base import check_one_kernel, diagonal
 
 
 class SklearnKernel(Kernel):
@@ -27,7 +27,8 @@ class SklearnKernel(Kernel):
         get: ``"nngp"`` or ``"ntk"``; ``None`` for the kernel's own choice.
 
     Raises:
-        ConfigurationError: the kernel needs to be bound first.
+        ConfigurationError: the kernel needs to be bound first, or is one of two or of several
+            networks without a choice.
     """
 
     get: Get | None
@@ -41,6 +42,7 @@ class SklearnKernel(Kernel):
         self.kernel = kernel
         self.image_shape = image_shape
         self.get = get
+        check_one_kernel(kernel, get)
         if kernel.needs_bind and not getattr(kernel, "is_bound", False):
             raise ConfigurationError(
                 "this kernel normalises over a batch: give kernel.bind(x_train), or use "

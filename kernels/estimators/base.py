@@ -22,6 +22,7 @@ from ..interface import Get, KernelFunction, Kernels
 from ..kernel import NeuralKernel
 from ..regression import RIDGES, choose_ridge, conjugate_gradients, decompose, factorise
 from ..regression.checks import check_ridge
+from ..table import KernelTable
 
 if TYPE_CHECKING:
     from ..gram import GramStore
@@ -42,6 +43,30 @@ def diagonal(kernel: KernelFunction, x: np.ndarray, get: Get | None) -> np.ndarr
     """The kernel of each image with itself, ``(n,)``, from small matrices."""
     parts = [x[start : start + DIAGONAL] for start in range(0, len(x), DIAGONAL)]
     return np.concatenate([np.diag(kernel(part, get=get)) for part in parts])
+
+
+def check_one_kernel(kernel: Any, get: Get | None) -> None:
+    """Refuse what is no kernel of one network, or has two without a choice.
+
+    Raises:
+        ConfigurationError: it is not to be regressed with.
+    """
+    if isinstance(kernel, KernelTable):
+        raise ConfigurationError(
+            "a KernelTable has the kernels of several networks: expected one of them, "
+            "NeuralKernel(table.networks[key])"
+        )
+    if not isinstance(kernel, KernelFunction):
+        raise ConfigurationError(
+            f"kernel={kernel!r}: expected a kernel such as NeuralKernel(architecture), or "
+            "None; make one of a kernel_fn of neural-tangents with as_kernel(kernel_fn)"
+        )
+    names = getattr(kernel, "get", None)
+    if get is None and isinstance(names, tuple):
+        raise ConfigurationError(
+            f"the kernel has get={names!r}: say which of them to regress with, get='nngp' or "
+            "get='ntk'"
+        )
 
 
 def default_architecture(shape: tuple[int, ...]) -> Architecture:
@@ -157,16 +182,7 @@ class KernelEstimator(BaseEstimator):
         kernel: Any = self.kernel
         if kernel is None:
             kernel = NeuralKernel(default_architecture(x.shape[1:]), get=self.get or "ntk")
-        if not isinstance(cast(object, kernel), KernelFunction):
-            raise ConfigurationError(
-                f"kernel={kernel!r}: expected a kernel such as NeuralKernel(architecture), or "
-                "None; make one of a kernel_fn of neural-tangents with as_kernel(kernel_fn)"
-            )
-        if self.get is None and isinstance(getattr(kernel, "get", None), tuple):
-            raise ConfigurationError(
-                f"the kernel has get={kernel.get!r}: say which of them to regress with, get='nngp' "
-                "or get='ntk'"
-            )
+        check_one_kernel(kernel, self.get)
         if kernel.needs_bind:
             return kernel.bind(x, self.n_reference, self.reference_seed)
         return kernel

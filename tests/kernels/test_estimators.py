@@ -19,7 +19,13 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import kernas.kernels as kk
 from kernas.errors import ConfigurationError, DataError
-from kernas.kernels import KernelClassifier, KernelRegressor, NeuralKernel, SklearnKernel
+from kernas.kernels import (
+    KernelClassifier,
+    KernelRegressor,
+    KernelTable,
+    NeuralKernel,
+    SklearnKernel,
+)
 from kernas.kernels.regression import centred_one_hot, log_evidence, score_gram, solve
 from kernas.kernels.regression.ridge import decompose
 
@@ -300,9 +306,33 @@ def test_an_adapted_kernel_has_to_be_bound_and_images_to_fit(digits):
     train, _ = digits
     with pytest.raises(ConfigurationError, match="bind"):
         SklearnKernel(NeuralKernel(NORMALIZED))
+    with pytest.raises(ConfigurationError, match="say which of them"):
+        SklearnKernel(NeuralKernel(DENSE, get=("nngp", "ntk")))
     kernel = SklearnKernel(NeuralKernel(NORMALIZED).bind(train.x, 8), (4, 4, 1))
     with pytest.raises(DataError, match=r"expected \(n, 16\)"):
         kernel(np.zeros((2, 15)))
+
+
+def test_a_table_is_not_one_kernel(digits):
+    train, _ = digits
+    table: Any = KernelTable({"one": DENSE})
+    with pytest.raises(ConfigurationError, match=r"NeuralKernel\(table.networks\[key\]\)"):
+        KernelClassifier(table, get="nngp").fit(train.x, train.y)
+    with pytest.raises(ConfigurationError, match=r"NeuralKernel\(table.networks\[key\]\)"):
+        SklearnKernel(table)
+
+
+def test_one_precision_from_the_reference_images_to_the_matrix(digits):
+    """Records of float32 would pass for float64."""
+    train, _ = digits
+    plain = kk.serial(kk.Conv(3), kk.Relu(), kk.Flatten(), kk.Dense())
+    for kernel in (NeuralKernel(plain), NeuralKernel(NORMALIZED).bind(train.x, 8)):
+        prepared = kernel.prepare(train.x[:4])
+        kernel(prepared)
+        with jax.enable_x64(True), pytest.raises(DataError, match="in float32, and JAX computes"):
+            kernel(prepared)
+    with jax.enable_x64(True), pytest.raises(DataError, match="was bound in float32"):
+        kernel(train.x[:4])
 
 
 # --- finite networks -----------------------------------------------------------------------------
