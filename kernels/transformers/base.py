@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -25,8 +25,15 @@ class ImageTransformer(TransformerMixin, BaseEstimator):
 
     input_shape_: tuple[int, ...]
 
+    fitted: ClassVar[str]
+    """The attribute that ``fit`` sets last."""
+
     def _training_images(self, X: Any, n_min: int = 1) -> np.ndarray:
-        """Checked images to fit to, at least ``n_min``: ``(n, features)`` or NHWC."""
+        """Checked images to fit to, at least ``n_min``: ``(n, features)`` or NHWC.
+
+        What was fitted before is forgotten: if this fit fails, nothing is fitted.
+        """
+        vars(self).pop(self.fitted, None)
         checked = validate_data(
             self, X, allow_nd=True, ensure_all_finite=False, ensure_min_samples=n_min
         )
@@ -36,7 +43,7 @@ class ImageTransformer(TransformerMixin, BaseEstimator):
 
     def _images(self, X: Any) -> tuple[np.ndarray, tuple[int, ...]]:
         """Checked images to transform, of the shape that was fitted; and the shape of X."""
-        check_is_fitted(self, "input_shape_")
+        check_is_fitted(self, self.fitted)
         checked = check_array(
             X, allow_nd=True, ensure_all_finite=False, estimator=self, input_name="X"
         )
@@ -77,7 +84,7 @@ class ShapeKeeper(OneToOneFeatureMixin, ImageTransformer):
         Raises:
             DataError: it was fitted to images, which have no columns.
         """
-        check_is_fitted(self, "input_shape_")
+        check_is_fitted(self, self.fitted)
         if len(self.input_shape_) > 1:
             raise DataError(
                 f"{type(self).__name__} was fitted to images of {self.input_shape_}, which have no "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import Any, ClassVar, get_args
 
 import numpy as np
 
@@ -82,6 +82,7 @@ class PatchFeatures(ImageTransformer):
     (20, 3, 3, 20)
     """
 
+    fitted: ClassVar = "filters_"
     padding: Padding
     filters_: np.ndarray
     whitening_: Whitening

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -30,6 +30,7 @@ class Standardizer(ShapeKeeper):
     np.float64(0.0)
     """
 
+    fitted: ClassVar = "standardization_"
     standardization_: Standardization
 
     def fit(self, X: Any, y: Any = None) -> Standardizer:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -47,6 +47,7 @@ class ZCA(ShapeKeeper):
     True
     """
 
+    fitted: ClassVar = "whitening_"
     whitening_: Whitening
 
     def __init__(self, regularization: float = 1.0) -> None:

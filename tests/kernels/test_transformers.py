@@ -16,6 +16,7 @@ from oracles.patch_features import (
 )
 from real_data import needs_data
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import RidgeClassifierCV
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
@@ -129,6 +130,16 @@ def test_images_of_another_shape_are_refused(images, transformer):
     for other in (test[:, :-1], test[:, :, :-1], test[..., :1], test[..., 0], test[:, 0, :, 0]):
         with pytest.raises(DataError, match=r"fitted to images of \(7, 6, 2\); give images"):
             fitted.transform(other)
+
+
+@each_transformer
+def test_a_fit_that_fails_leaves_nothing_fitted(images, transformer):
+    train, test = images
+    for made in (fresh(transformer), fresh(transformer).fit(train)):
+        with pytest.raises(DataError):
+            made.fit(np.full((3, 7, 6, 2), np.nan))
+        with pytest.raises(NotFittedError):
+            made.transform(test)
 
 
 @each_transformer
