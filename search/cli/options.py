@@ -20,6 +20,14 @@ DatasetName = Annotated[
         "images by class. `kernas data verify` shows which are there.",
     ),
 ]
+Augment = Annotated[
+    tuple[Literal["flip", "translate"], ...],
+    tyro.conf.arg(
+        help="Regress on transformed copies too, by the kernel's mean over them: mirror images, "
+        "and all shifts around the edges of a circular network.",
+        help_behavior_hint="(default: none)",
+    ),
+]
 
 
 @dataclass(frozen=True)
@@ -152,8 +160,9 @@ class MatrixOptions:
     """Side in pixels that images are resized to by area averaging."""
 
     standardize: bool = True
-    """Whether to subtract the mean and divide by the deviation of these images. Without it, a
-    store grows: more images of the same seed begin with those that it holds."""
+    """Whether to subtract the mean and divide by the deviation of these images. Without it, the
+    store of a network without batch normalisation grows: more images of the same seed begin with
+    those that it holds."""
 
     seed: int = 0
     """Fixes the images and the reference images."""
@@ -173,12 +182,7 @@ class MatrixOptions:
     reduction: Literal["residual", "pool"] = "residual"
     """What halves the image between stages."""
 
-    augment: Annotated[
-        tuple[Literal["flip", "translate"], ...],
-        tyro.conf.arg(help_behavior_hint="(default: none)"),
-    ] = ()
-    """Regress on transformed copies too, by the kernel's mean over them: mirror images, and all
-    shifts around the edges of a circular network."""
+    augment: Augment = ()
 
     tile: Annotated[
         int | None,
@@ -308,7 +312,7 @@ class PredictOptions:
         tyro.conf.arg(
             metavar="NAME|PATH",
             help="Labelled images: a known name, an .npz, or a folder of images by class; its test "
-            "part, or all of it if there is none.",
+            "part, or if there is none all that the model has not seen.",
             help_behavior_hint="(default: the model's)",
         ),
     ] = None
@@ -442,8 +446,10 @@ class PlanOptions(ExplainOptions):
 
     Typical calls:
       kernas plan network.json --image-size 32
-      kernas plan network.json --image-size 32 --get nngp
+      kernas plan network.json --image-size 32 --get nngp --augment flip
     """
 
     get: Literal["nngp", "ntk"] = "ntk"
     """The kernel."""
+
+    augment: Augment = ()

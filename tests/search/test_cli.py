@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -280,6 +281,19 @@ def test_explain_names_every_node_and_the_reason_of_a_refusal(tmp_path, capsys):
     assert len(errors) == 2
     assert "different sizes" in errors[0]
     assert "--channels 0" in errors[1]
+
+
+def test_plan_counts_what_augmentation_takes(tmp_path, capsys):
+    path = tmp_path / "network.json"
+    path.write_text(kk.serial(kk.Conv(3), kk.Relu(), kk.Flatten(), kk.Dense()).to_json())
+    assert run(["plan", str(path), "--get", "nngp"]) == 0
+    assert run(["plan", str(path), "--get", "nngp", "--augment", "flip"]) == 0
+    out = capsys.readouterr().out
+    plain, flipped = (int(n.replace(",", "")) for n in re.findall(r"one pair: ([\d,]+)", out))
+    assert flipped == 2 * plain
+    assert ", 2 times, " in out
+    assert run(["plan", str(path), "--augment", "translate"]) == 2
+    assert "padding='CIRCULAR'" in capsys.readouterr().err
 
 
 def test_an_interrupt_keeps_what_was_finished(networks, tmp_path):
