@@ -24,6 +24,7 @@ from .activations import Activation
 from .channels import SplitNetwork
 from .layers import (
     AvgPool,
+    Dense,
     Flatten,
     FullWeightLayer,
     GlobalAvgPool,
@@ -37,6 +38,7 @@ from .layers import (
     Zero,
 )
 from .serialization import layer_to_dict
+from .windows import WindowLayer, stride_of
 
 Terms = tuple[tuple[int, int], ...]
 """A linear combination of nodes: ``(node, multiplicity)``, sorted, no node twice."""
@@ -66,9 +68,10 @@ class _Share(Layer):
 def simplify(parts: SplitNetwork) -> tuple[tuple[Term, ...], Terms]:
     """Rewrite a graph into nodes that read integer combinations of nodes.
 
-    ``Sum`` and ``Identity`` disappear into the combinations, ``Zero`` into the empty one. Pools are
-    distributed over sums, so that cells which differ only in where they add are equal. Nodes that
-    the output does not read are dropped.
+    ``Sum`` and ``Identity`` disappear into the combinations, ``Zero`` into the empty one; what is
+    made of zeros (a bias, φ(0) ≠ 0) or beside them (a share of a concatenation) reads a ``Zero`` of
+    something of their size. Pools are distributed over sums, so that cells which differ only in
+    where they add are equal. Nodes that the output does not read are dropped.
 
     Returns:
         The nodes in topological order, and the combination that is the output.
@@ -87,10 +90,15 @@ def simplify(parts: SplitNetwork) -> tuple[tuple[Term, ...], Terms]:
     def linear(layer: Layer, inputs: Terms) -> Terms:
         return _combine([(add(Term(layer, ((source, 1),))), times) for source, times in inputs])
 
+    def zeros(size: Terms) -> Terms:
+        return add(Term(Zero(), size))
+
     def mixed(read: tuple[int, ...]) -> Terms:
         shares: dict[Terms, float] = {}
+        whole_zero = not any(values[part] for part in read)
         for part in read:
-            shares[values[part]] = shares.get(values[part], 0.0) + parts.parts[part].block.width
+            value = values[part] if values[part] or whole_zero else zeros(sizes[part])
+            shares[value] = shares.get(value, 0.0) + parts.parts[part].block.width
         if len(shares) == 1:
             return next(iter(shares))
         whole = sum(shares.values())
@@ -98,12 +106,16 @@ def simplify(parts: SplitNetwork) -> tuple[tuple[Term, ...], Terms]:
         return _combine([(term, 1) for term in terms])
 
     values: list[Terms] = []
+    sizes: list[Terms] = []  # for each part something of its size, further up where it can be
     for part in parts.parts:
         layer = part.layer
+        size = next((sizes[i] for i in part.inputs), ())
         if isinstance(layer, FullWeightLayer):
             inputs = mixed(part.inputs)
         else:
             inputs = _combine([(values[i], 1) for i in part.inputs])
+        if not inputs and part.inputs and not _keeps_zero(layer, inputs):
+            inputs = zeros(size)
         if isinstance(layer, Sum | Identity):
             values.append(inputs)
         elif isinstance(layer, Zero) or _keeps_zero(layer, inputs):
@@ -117,7 +129,17 @@ def simplify(parts: SplitNetwork) -> tuple[tuple[Term, ...], Terms]:
             values.append(add(Term(layer, _combine([(inputs, 1), (whole, 1)]))))
         else:
             values.append(add(Term(layer, inputs)))
+        if not part.inputs or _resizes(layer):
+            size = values[-1] or add(Term(layer, size))
+        sizes.append(size)
     return _drop_unread(nodes, mixed(parts.of[-1]))
+
+
+def _resizes(layer: Layer) -> bool:
+    """Whether the layer's output may have other pixels than its input."""
+    if isinstance(layer, WindowLayer):
+        return stride_of(layer) != (1, 1) or layer.padding not in ("SAME", "CIRCULAR")
+    return isinstance(layer, Flatten | GlobalAvgPool | LocalAvgPool | Dense)
 
 
 def _keeps_zero(layer: Layer, inputs: Terms) -> bool:

@@ -68,7 +68,8 @@ def tap_mean(window: Conv, x: Array, pixels: tuple[int, int], border: Border) ->
     if count <= DIRECT_TAPS:
         total = reduce(jnp.add, [tap for row in taps(x, 0) for tap in taps(row, 1)])
     else:
-        total = reduce(jnp.add, taps(surrounded(reduce(jnp.add, taps(x, 0)), ROW), 1))
+        rows = surrounded(reduce(jnp.add, taps(x, 0)), ROW)
+        total = reduce(jnp.add, taps(lax.slice_in_dim(rows, 0, sizes[0], axis=axes[0]), 1))
     return total * (1 / count)
 
 

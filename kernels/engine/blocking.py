@@ -9,7 +9,6 @@ and a run that is resumed takes it from there.
 from __future__ import annotations
 
 import json
-import os
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -19,6 +18,8 @@ from typing import Any, Literal
 
 import jax
 import platformdirs
+
+from .workers import local_workers
 
 CPU_LANES = (8, 16, 32, 64)
 """Pairs at a time that are tried on a CPU, whose caches hold a plane of so many."""
@@ -33,7 +34,7 @@ PROBE_SIDES = (8, 16, 32)
 NEARLY = 1.1
 """The smallest number of pairs whose time is within this factor of the least is taken."""
 
-FORMAT = 2
+FORMAT = 3
 
 Way = Literal["planes", "whole", "stream"]
 
@@ -98,7 +99,7 @@ def measured_blocking(side: int, with_tangent: bool, dtype: str, measure: Measur
     key = {
         "format": FORMAT,
         "device": device.device_kind,
-        "cores": os.cpu_count(),
+        "workers": len(local_workers()),
         "jax": jax.__version__,
         "dtype": dtype,
         "with_tangent": with_tangent,

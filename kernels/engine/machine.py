@@ -6,6 +6,7 @@ result and the loop writes it: returned with the whole array, XLA would copy the
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, NamedTuple
@@ -186,6 +187,10 @@ class _Machine:
     ) -> Array:
         left, right = sides
         match op:
+            case ImageOp(flat=True):
+                features = math.prod(left.pixels.shape[:3])
+                product = jnp.sum(left.pixels * right.pixels, axis=(0, 1, 2)) / features
+                return product[None, None, None, None]
             case ImageOp():
                 if len(left.pixels) > UNROLLED_CHANNELS:
                     return _products(left.pixels, right.pixels)

@@ -94,18 +94,31 @@ def step_bytes(plan: Plan, step: Step, *, with_tangent: bool) -> int:
     if isinstance(step, ProductStep):
         pairs = math.prod(axis.left * axis.right for axis in plan.axes[step.defines])
         return (pairs + 2 * math.prod(plan.program.image_shape)) * _item()
-    if not isinstance(step, LocalStep) or step.body.planes == 1:
+    if not isinstance(step, LocalStep):
         return 0
     rows, columns = step.body.axes
     ops, item = step.body.ops, _item()
+    if step.body.planes == 1:
+        return sum(series_bytes(op) for op in ops)
     moment = item * (2 if with_tangent else 1)
     arrays = sum(_arrays_of_right_pixels(op, plan.program.image_shape[-1]) for op in ops)
-    doubled = arrays * 4 * rows.modulus * columns.modulus * item
+    doubled = arrays * item * math.prod(axis.copies * axis.modulus for axis in (rows, columns))
     series = 3 * NODES * rows.right * columns.right * item if any(map(_is_series, ops)) else 0
     windows = sum(isinstance(op, TapOp) for op in ops)
     planes = min(PLANES_ALIVE, 1 + windows) * (rows.left + 2) * (columns.left + 2) * moment
     outputs = len(step.defines) * rows.length * columns.length * moment
     return doubled + series + planes + outputs
+
+
+def series_bytes(op: MomentOp) -> int:
+    """Bytes for one image that a nonlinearity without closed form needs: its coefficients, and
+    what they are made of; none for other instructions."""
+    return (TERMS + 3 + 3 * NODES) * math.prod(op.right) * _item() if _is_series(op) else 0
+
+
+def recorded_series_bytes(program: Program) -> int:
+    """Most bytes that series take while an image is recorded: on both sides, one at a time."""
+    return 2 * max((series_bytes(op) for op in program.ops if isinstance(op, DualOp)), default=0)
 
 
 def recorded_image_bytes(program: Program) -> int:

@@ -38,7 +38,7 @@ from ..covariance.weights import (
     weight_moment,
     wrapped,
 )
-from ..program.axes import OUTSIDE, Axis
+from ..program.axes import OUTSIDE, Axis, scale
 from ..program.ops import (
     DualOp,
     ImageOp,
@@ -380,9 +380,9 @@ class _Block:
 
     def _normalized(self, op: NormalizeOp, x: Array, left: Any, right: Any) -> Array:
         factor = jnp.ones((), self.dtype)
-        for scale in (op.left_scale, op.right_scale):
-            if scale is not None:
-                factor = factor * jnp.sqrt(self.constants.scales[scale])
+        for record in (op.left_scale, op.right_scale):
+            if record is not None:
+                factor = factor * jnp.sqrt(self.constants.scales[record])
         grand = None
         if op.left_mean is not None and op.right_mean is not None:
             grand = self.constants.grand_means[op.right_mean]
@@ -404,7 +404,8 @@ class _Block:
         return x
 
     def _doubled(self, x: Array) -> Array:
-        """An array over right pixels, filled up with zeros to the moduli and put beside itself."""
+        """An array over right pixels, filled up with zeros to the moduli and put beside itself,
+        twice where both images have as many pixels."""
         axis = x.ndim - 4
         if x.shape[axis : axis + 2] == (1, 1):
             return x
@@ -412,16 +413,20 @@ class _Block:
         for position, own in ((axis, self.axes[0]), (axis + 1, self.axes[1])):
             edges[position] = (0, own.modulus - own.right, 0)
         x = lax.optimization_barrier(lax.pad(x, jnp.zeros((), x.dtype), edges))
-        return lax.optimization_barrier(jnp.tile(x, (2, 2, 1, 1)))
+        copies = [own.copies for own in self.axes]
+        return lax.optimization_barrier(jnp.tile(x, (*copies, 1, 1)))
 
     def _window(self, x: Array, start: Sequence[Any]) -> Array:
-        """What the right pixels of a plane hold, of a doubled array."""
+        """What the right pixels ``slot + s p`` of a plane hold, of a doubled array."""
         axis = x.ndim - 4
         if x.shape[axis : axis + 2] != (1, 1):
-            sizes = [own.left for own in self.axes]
+            steps = [scale(own.left, own.right) for own in self.axes]
+            sizes = [s * (own.left - 1) + 1 for s, own in zip(steps, self.axes, strict=True)]
             begin = [0] * x.ndim
             begin[axis : axis + 2] = start
             x = lax.dynamic_slice(x, begin, (*x.shape[:axis], *sizes, *x.shape[axis + 2 :]))
+            if steps != [1, 1]:
+                x = x[..., :: steps[0], :: steps[1], :, :]
         return x[..., None, :, None, :, :, :]
 
     def _readouts(self, values: list[_Value], weights: Sequence[Weights], slot: Any) -> list[Array]:

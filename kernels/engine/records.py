@@ -33,7 +33,7 @@ from ..program.planning import (
     plan_variances,
 )
 from .blocks import blocks
-from .memory import pair_bytes, recorded_image_bytes
+from .memory import pair_bytes, recorded_image_bytes, recorded_series_bytes
 from .planes import Constants, Side
 from .programs import compiled, make_room
 from .steps import Block, run_step
@@ -160,7 +160,8 @@ def record_bytes(program: Program, n_reference: int, *, with_tangent: bool) -> i
     """Most bytes that one image and its moments take while its records are computed."""
     alone = pair_bytes(plan_variances(program), with_tangent=with_tangent)
     met = pair_bytes(plan_means(program), with_tangent=with_tangent)
-    return recorded_image_bytes(program) + alone + n_reference * met
+    series = recorded_series_bytes(program)
+    return recorded_image_bytes(program) + series + alone + n_reference * met
 
 
 def as_pixels(x: np.ndarray) -> np.ndarray:

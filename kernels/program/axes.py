@@ -55,6 +55,13 @@ class Axis:
         return tuple(sorted({d % self.modulus for d in self.diagonals}))
 
     @property
+    def copies(self) -> int:
+        """How often a side of ``M`` pixels is put beside itself, so that every slot's right pixels,
+        ``slots[i] + s p``, are there in order."""
+        farthest = self.modulus - 1 + scale(self.left, self.right) * (self.left - 1)
+        return farthest // self.modulus + 1
+
+    @property
     def length(self) -> int:
         """Pairs in all slots, those outside included."""
         return len(self.slots) * self.left

@@ -40,6 +40,23 @@ def test_the_fewest_lanes_that_are_nearly_fastest(
     assert len(tried) == 4
 
 
+def test_another_number_of_workers_measures_for_itself(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Their times a pair are not these."""
+    measured: list[int] = []
+
+    def measure(side: int, lanes: Sequence[int]) -> dict[int, float]:
+        measured.append(side)
+        return dict.fromkeys(lanes, 1.0)
+
+    monkeypatch.setattr(blocking.platformdirs, "user_cache_path", lambda _: tmp_path)
+    for workers in (1, 2, 1):
+        monkeypatch.setattr(blocking, "local_workers", lambda n=workers: ("cpu",) * n)
+        measured_blocking.__wrapped__(8, True, "float32", measure)
+    assert len(measured) == 2
+
+
 def test_a_tile_is_no_wider_than_its_bytes() -> None:
     chain = kk.serial(kk.Conv(3), kk.Relu(), kk.GlobalAvgPool())
     program = lower(chain, (8, 8, 1))

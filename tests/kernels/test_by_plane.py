@@ -16,6 +16,7 @@ import kernas.kernels as kk
 from kernas.kernels import NeuralKernel
 from kernas.kernels.architecture import Architecture
 from kernas.kernels.architecture.activations import Activation
+from kernas.kernels.architecture.layers import Layer
 from kernas.kernels.engine import Blocking
 from kernas.kernels.program import lower
 from kernas.kernels.program.planning import LocalStep, plan_pairs
@@ -54,6 +55,8 @@ CHOSEN = (
     "Conv: padded",
     "Conv: cropped",
     "Conv: dilation, stride",
+    "Conv: large",
+    "Conv: large, CIRCULAR",
     "Conv: untrained",
     "DepthwiseConv: dilation, CIRCULAR",
     "DepthwiseConv: beside a skip",
@@ -96,6 +99,17 @@ def test_every_layer_agrees_with_numpy(case: str) -> None:
 @pytest.mark.parametrize("case", AVERAGED)
 def test_every_layer_before_a_mean_agrees_with_numpy(case: str) -> None:
     check(AVERAGED[case], shape_of(case), single=True)
+
+
+@pytest.mark.parametrize("shape", [(6, 4, 2), (7, 5, 2)])
+@pytest.mark.parametrize("last", [kk.Relu(), kk.Cos()])
+def test_a_pool_meets_a_stride(last: Layer, shape: tuple[int, ...]) -> None:
+    """There the right image of a moment has twice the left one's pixels."""
+    pooled = kk.serial(kk.Conv(3), last, kk.AvgPool(2, 2, padding="SAME"))
+    network = kk.serial(
+        kk.parallel(pooled, kk.serial(kk.Conv(3, 2), last)), kk.Conv(3), kk.GlobalAvgPool()
+    )
+    check(network, shape)
 
 
 CONV = kk.Conv(3, W_std=1.3, b_std=0.2)

@@ -138,6 +138,22 @@ def test_equal_networks_have_equal_hashes(left, right):
             serial(Conv(3), Zero(), Conv(3, b_std=0.1), Flatten()),
             serial(Conv(3, b_std=0.1), Flatten()),
         ),
+        (
+            serial(Zero(), Conv(3, b_std=1.0), Conv(3), GlobalAvgPool()),
+            serial(AvgPool(2, 2), Zero(), Conv(3, b_std=1.0), Conv(3), GlobalAvgPool()),
+        ),
+        (
+            parallel(
+                serial(Conv(3), GlobalAvgPool()),
+                serial(Conv(1), Zero(), Flatten()),
+                join=Concat(),
+            ),
+            parallel(
+                serial(Conv(3), GlobalAvgPool()),
+                serial(Conv(1), Zero(), GlobalAvgPool()),
+                join=Concat(),
+            ),
+        ),
         (serial(Conv(3), Flatten()), serial(Conv(3), GlobalAvgPool())),
         (serial(Conv(3), POOL, Flatten()), serial(Conv(3), AvgPool(3, padding="SAME"), Flatten())),
         (serial(Conv(3, trainable=False), Flatten()), serial(Conv(3), Flatten())),

@@ -107,6 +107,15 @@ def test_live_moments_fit_into_the_bytes(ledger: Ledger, name: str, how: str) ->
             assert 0 < ledger.take_most() <= tile_bytes
 
 
+def test_images_with_a_series_are_recorded_few_at_a_time() -> None:
+    """Every one has the coefficients of both sides: 4 MiB at 32×32 pixels in float32."""
+    tanh = kk.Elementwise("tanh")
+    network = kk.serial(kk.Conv(3), tanh, kk.Conv(3), tanh, kk.GlobalAvgPool(), kk.Dense())
+    kernel = NeuralKernel(network, blocking=Blocking("planes"))
+    settings = kernel.settings((32, 32, 3))
+    assert 1 < settings["record_chunk"] < settings["tile_bytes"] / 2**22
+
+
 @pytest.mark.parametrize("by_plane", [False, True])
 def test_no_more_tiles_at_a_time_than_their_bytes_hold(by_plane: bool) -> None:
     chain = kk.serial(kk.Conv(3), kk.Relu(), kk.Conv(3), kk.Relu(), kk.GlobalAvgPool())

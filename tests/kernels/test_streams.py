@@ -48,6 +48,12 @@ LAYERS = {
     "a skip around a nonlinearity": kk.serial(
         kk.Conv(3), kk.residual(kk.Relu()), kk.AvgPool(2, stride=2), kk.Conv(1), kk.Sin()
     ),
+    "a linear skip of the image": kk.parallel(
+        kk.serial(
+            kk.Conv(3), kk.Relu(), POOL, kk.Conv(1), kk.Relu(), kk.GlobalAvgPool(), kk.Dense()
+        ),
+        kk.serial(kk.Flatten(), kk.Dense()),
+    ),
     "concatenation": kk.serial(
         kk.Conv(3),
         kk.parallel(POOL, kk.serial(kk.Relu(), kk.Conv(3)), kk.Cos(), join=kk.Concat()),

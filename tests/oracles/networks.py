@@ -111,6 +111,8 @@ WEIGHTS: dict[str, dict[str, Any]] = {
 }
 WEIGHT_WINDOWS = _windows(
     dilation={"window": (2, 3), "dilation": (2, 1)},
+    large={"window": (4, 3), "padding": "SAME"},
+    **{"large, CIRCULAR": {"window": 4, "padding": "CIRCULAR"}},
     **{"dilation, CIRCULAR": {"window": 3, "dilation": 2, "padding": "CIRCULAR"}},
     **{"dilation, stride": {"window": 2, "dilation": (1, 2), "stride": 2, "padding": "SAME"}},
     **{name: {"window": 3, **more} for name, more in WEIGHTS.items()},
