@@ -165,7 +165,11 @@ class KernelEstimator(BaseEstimator):
         return ridges, "loo"
 
     def _examples(self, x: Any, y: Any, **options: Any) -> tuple[np.ndarray, Any]:
-        """Checked images, ``(n, features)`` or NHWC, and targets to fit to."""
+        """Checked images, ``(n, features)`` or NHWC, and targets to fit to.
+
+        What was fitted before is forgotten: if this fit fails, nothing is fitted.
+        """
+        vars(self).pop("dual_coef_", None)
         found = validate_data(self, x, y, allow_nd=True, ensure_min_samples=2, **options)
         x, targets = cast(tuple[np.ndarray, Any], found)
         images = check_images(x, "x")

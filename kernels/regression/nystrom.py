@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.linalg import eigh, solve
+from scipy.linalg import eigh
 
 from .checks import check_cross, check_gram, check_ridge, check_targets, rounding_of
+from .errors import NotPositiveDefiniteError
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,8 @@ def nystrom(
         ConfigurationError: the ridge is negative or not finite.
         DataError: shapes do not fit.
         DegenerateKernelError: the kernel is zero, constant or not finite.
+        NotPositiveDefiniteError: ``ΦᵀΦ + ρI`` has no inverse in float64, as without a ridge where
+            there are fewer images than directions.
 
     Reference:
         Williams and Seeger, Using the Nyström Method to Speed Up Kernel Machines, NeurIPS 2000;
@@ -67,6 +70,13 @@ def nystrom(
     kept = values > rounding_of(K_landmarks)
     to_features = vectors[:, kept] / np.sqrt(values[kept])
     features = train @ to_features
-    system = features.T @ features + rho * np.eye(features.shape[1])
-    weights = solve(system, features.T @ targets, assume_a="pos")
+    shifted, directions = eigh(features.T @ features)
+    shifted += rho
+    if shifted[0] <= len(shifted) * np.finfo(np.float64).eps * shifted[-1]:
+        raise NotPositiveDefiniteError(
+            f"ridge={ridge} with {len(train)} images and {len(shifted)} directions of the "
+            f"landmarks: the least eigenvalue of ΦᵀΦ + ρI is {shifted[0]:.1e}, the largest "
+            f"{shifted[-1]:.1e}; use a larger ridge, or fewer landmarks than images"
+        )
+    weights = directions @ ((directions.T @ (features.T @ targets)) / shifted[:, None])
     return LandmarkRegression(to_features @ weights, int(kept.sum()), rho)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from kernas.errors import ConfigurationError
@@ -87,7 +87,7 @@ def check_scores(scores: Sequence[Score]) -> None:
 def evaluate_scores(architecture: Architecture, scores: Sequence[Score]) -> Evaluation:
     """All scores of one architecture, each source evaluated once.
 
-    A value that is not finite counts as degenerate.
+    A value that is not finite counts as degenerate; an error that is not finite as not known.
     """
     return begin_scores(architecture, scores)()
 
@@ -109,6 +109,9 @@ def _joined(evaluations: Iterable[Evaluation]) -> Evaluation:
         degenerate.update(evaluation.degenerate)
         settings.update(evaluation.settings)
         for name, value in evaluation.values.items():
+            error = value.standard_error
+            if error is not None and not math.isfinite(error):
+                value = replace(value, standard_error=None)
             if math.isfinite(value.value):
                 values[name] = value
             else:

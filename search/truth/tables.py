@@ -6,6 +6,7 @@ import hashlib
 import math
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -127,7 +128,14 @@ def _read_column(table: np.lib.npyio.NpzFile, path: Path, column: str) -> Truth:
             f"{path} has no column {column!r}; expected one of {', '.join(columns) or 'none'}"
         )
     texts = [name.decode() if isinstance(name, bytes) else str(name) for name in names.tolist()]
-    return Truth(dict(zip(texts, values.tolist(), strict=True)), path.name, column)
+    known = dict(zip(texts, values.tolist(), strict=True))
+    if len(known) < len(texts):
+        twice = next(text for text, count in Counter(texts).items() if count > 1)
+        raise DataError(
+            f"{path} has {twice!r} in several rows; expected one of each architecture, for "
+            "instance the mean over its trainings"
+        )
+    return Truth(known, path.name, column)
 
 
 def _find(path_or_name: str | Path) -> Path:

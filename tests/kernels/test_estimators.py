@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from scipy.special import log_softmax
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.model_selection import GridSearchCV, KFold, cross_val_score, cross_validate
 from sklearn.pipeline import make_pipeline
@@ -26,7 +27,13 @@ from kernas.kernels import (
     NeuralKernel,
     SklearnKernel,
 )
-from kernas.kernels.regression import centred_one_hot, log_evidence, score_gram, solve
+from kernas.kernels.regression import (
+    DegenerateKernelError,
+    centred_one_hot,
+    log_evidence,
+    score_gram,
+    solve,
+)
 from kernas.kernels.regression.ridge import decompose
 
 NORMALIZED = kk.serial(
@@ -287,6 +294,16 @@ def test_nan_and_one_class_are_refused(digits):
         KernelClassifier().fit(x, train.y)
     with pytest.raises(DataError, match="one class"):
         KernelClassifier().fit(train.x, np.zeros(len(train), int))
+
+
+@pytest.mark.parametrize("estimator", [KernelClassifier, KernelRegressor])
+def test_a_fit_that_fails_leaves_nothing_fitted(digits, estimator):
+    train, test = digits
+    made = estimator().fit(train.x, train.y)
+    with pytest.raises(DegenerateKernelError):
+        made.fit(np.zeros_like(train.x), train.y)
+    with pytest.raises(NotFittedError):
+        made.predict(test.x)
 
 
 @pytest.mark.parametrize(("get", "time"), [("nngp", 1.0), (None, 1.0), ("ntk", -1.0)])

@@ -7,6 +7,7 @@ from kernas.errors import ConfigurationError
 from kernas.kernels.regression import (
     DegenerateKernelError,
     NotConvergedError,
+    NotPositiveDefiniteError,
     WholeGram,
     conjugate_gradients,
     decompose,
@@ -128,6 +129,14 @@ def test_more_landmarks_are_nearer_to_the_exact_regression(problem):
         errors.append(np.linalg.norm(found.predict(cross[:, :m]) - exact) / np.linalg.norm(exact))
     assert errors[0] > errors[1] > errors[2]
     assert errors[2] < 0.2
+
+
+@pytest.mark.parametrize("n", [2, 20])
+def test_landmarks_without_a_ridge_need_as_many_images(problem, n):
+    K, _, Y = problem
+    with pytest.raises(NotPositiveDefiniteError, match="use a larger ridge"):
+        nystrom(K[:40, :40], K[40 : 40 + n, :40], Y[:n], 0.0)
+    assert nystrom(K[:4, :4], K[:, :4], Y, 0.0).rank == 4
 
 
 def test_equal_landmarks_count_once(problem):

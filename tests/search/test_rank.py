@@ -99,6 +99,12 @@ def test_a_score_that_is_not_finite_is_degenerate(fake_score, fake_source, value
     assert str(value) in ranking.rows[0].message
 
 
+def test_an_error_that_is_not_finite_is_not_known(fake_score, fake_source, tmp_path):
+    source = fake_source(action=lambda _: ks.Evaluation({"fake": ScoreValue(0.5, math.nan)}))
+    ranking = ks.rank(CANDIDATES[:2], fake_score(source), output=tmp_path / "run", progress=False)
+    assert [row.values["fake"] for row in ranking.rows] == [ScoreValue(0.5, None)] * 2
+
+
 def test_top_and_correlation_print(fake_score):
     ranking = ks.rank(CANDIDATES, fake_score(), progress=False)
     table = str(ranking.top(2)).splitlines()

@@ -53,6 +53,13 @@ def test_a_table_without_names_is_refused(tmp_path):
         ks.load_truth(tmp_path / "no_names.npz", column="accuracy")
 
 
+def test_an_architecture_in_several_rows_is_refused(tmp_path):
+    path = tmp_path / "seeds.npz"
+    np.savez(path, arch_str=["a", "b", "b"], accuracy=[90.0, 10.0, 50.0])
+    with pytest.raises(DataError, match="'b' in several rows"):
+        ks.load_truth(path, column="accuracy")
+
+
 @pytest.mark.parametrize("content", [b"", b"not a table", b"PK\x03\x04broken"])
 def test_a_file_that_is_no_table_is_refused(tmp_path, content):
     path = tmp_path / "broken.npz"
