@@ -4,6 +4,7 @@ from .dataset import Dataset as Dataset
 from .fetching import fetch as fetch
 from .folders import data_folders as data_folders
 from .known import DATASETS as DATASETS
+from .known import location as location
 from .loading import load as load
 from .loading import load_unseen as load_unseen
 from .loading import read_images as read_images

@@ -75,6 +75,12 @@ def read_source(name: str | os.PathLike[str]) -> Source:
     )
 
 
+def location(name: str | os.PathLike[str]) -> str:
+    """The name of a known data set, or an absolute path: the same however a path is written."""
+    text = os.fspath(name)
+    return text if text in DATASETS else str(Path(text).expanduser().resolve())
+
+
 def read_known(name: str) -> Source:
     """The arrays of a known data set, from the first place that has it.
 

@@ -86,8 +86,10 @@ def _ridge(options: FitOptions) -> float | Literal["loo", "evidence"]:
 
 def _notes(options: FitOptions, train: Dataset) -> dict[str, Any]:
     """How the images were made, for those to predict at."""
+    from kernas.kernels.data import location
+
     return {
-        "dataset": options.dataset,
+        "dataset": location(options.dataset),
         "n": len(train),
         "seed": options.seed,
         "classes": list(train.classes),

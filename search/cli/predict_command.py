@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tqdm import tqdm
 
-from kernas.errors import ConfigurationError, DataError, ModelFolderError
+from kernas.errors import ConfigurationError, DataError, KernasError, ModelFolderError
 from kernas.files import write_whole
 
 from .devices import configure_jax
@@ -62,7 +62,12 @@ def _predict(options: PredictOptions) -> dict[str, Any]:
     values = _values(estimator, x, quiet=options.quiet)
     chosen = np.argmax(values, axis=1)
     table = _table(notes["classes"], chosen, labels, estimator.probabilities(values))
-    write_whole(options.output, table.encode())
+    try:
+        write_whole(options.output, table.encode())
+    except OSError as error:
+        raise KernasError(
+            f"cannot write {options.output} ({error.strerror}); make room, or choose another file"
+        ) from None
     found: dict[str, Any] = {"accuracy": None, "interval": None}
     if labels is not None:
         from scipy.stats import binomtest
@@ -77,7 +82,7 @@ def _images(
     options: PredictOptions, notes: dict[str, Any], shape: tuple[int, ...]
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Images made as the model's were, and their labels as its classes, if they have some."""
-    from kernas.kernels.data import Standardization, load_unseen, read_images
+    from kernas.kernels.data import Standardization, load_unseen, location, read_images
 
     size = (shape[0], shape[1]) if len(shape) == 3 else None
     if options.images is not None:
@@ -87,7 +92,7 @@ def _images(
             )
         x, labels = read_images(options.images, image_size=size), None
     else:
-        name = options.dataset or notes["dataset"]
+        name = notes["dataset"] if options.dataset is None else location(options.dataset)
         n_seen = notes["n"] if name == notes["dataset"] else None
         test = load_unseen(name, n=options.n, n_seen=n_seen, image_size=size, seed=notes["seed"])
         strange = sorted(set(test.classes) - set(notes["classes"]))

@@ -2,7 +2,9 @@
 
 import csv
 import json
+import os
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -100,7 +102,17 @@ def test_predictions_are_at_images_that_the_model_has_not_seen(fit, predict, tmp
     np.savez(tmp_path / "own.npz", x=x, y=labels)
     assert run(fit("model", "--dataset", str(tmp_path / "own.npz"), n=20)) == 0
     assert run(predict("model", "all.csv")) == 0
-    assert [row["label"] for row in rows_of(tmp_path / "all.csv")] == ["0"] * 26
+    written = os.path.relpath(tmp_path / "own.npz")
+    assert run(predict("model", "again.csv", "--dataset", written)) == 0
+    for name in ("all.csv", "again.csv"):
+        assert [row["label"] for row in rows_of(tmp_path / name)] == ["0"] * 26
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a folder that takes no files is Linux's")
+def test_predictions_that_cannot_be_written(fit, predict, capsys):
+    assert run(fit("model", n=20)) == 0
+    assert run(predict("model", "/proc/found.csv", "--n", "5")) == 1
+    assert "cannot write /proc/found.csv" in capsys.readouterr().err
 
 
 def test_a_cell_by_conjugate_gradients(fit, predict, tmp_path, capsys):
