@@ -463,7 +463,8 @@ def _recorded(
             bank: Bank = bank,
             finished: tuple[Array, ...] = banks,
             records_variance: bool = (h, w) == (h2, w2) and (h, w) in images.variances,
-            records_mean: bool = (h2, w2) in images.means,
+            # Of mirrored pairs only moments of a node with itself have means.
+            records_mean: bool = (h2, w2) in images.means and (not mirrored or (h, w) == (h2, w2)),
         ) -> Any:
             registers, (own, shared) = carried
             row, times = encoded.rows[index][i], encoded.times[index][i]

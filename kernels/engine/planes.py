@@ -393,10 +393,18 @@ class _Block:
             )
         return factor * center_moment(x, left, right, grand)
 
+    def _is_one_for_all(self, x: Array) -> bool:
+        """Whether a number of an array over right pixels stands beside all pairs: one of the whole
+        image, or of its only pixel where no pair is outside."""
+        outside = all(own.right == 1 for own in self.axes) and any(
+            own.modulus > 1 for own in self.axes
+        )
+        return x.shape[-4:-2] == (1, 1) and not outside
+
     def _partnered(self, x: Array) -> Array:
         """An array over right pixels beside all pairs: ``[…, slots, h, slots', w, *pairs]``."""
         axis = x.ndim - 4
-        if x.shape[axis : axis + 2] == (1, 1):
+        if self._is_one_for_all(x):
             return x[..., None, :, None, :, :, :]
         for position, own in ((axis + 1, self.axes[1]), (axis, self.axes[0])):
             partners = np.where(own.partners == OUTSIDE, own.right, own.partners)
@@ -407,7 +415,7 @@ class _Block:
         """An array over right pixels, filled up with zeros to the moduli and put beside itself,
         twice where both images have as many pixels."""
         axis = x.ndim - 4
-        if x.shape[axis : axis + 2] == (1, 1):
+        if self._is_one_for_all(x):
             return x
         edges = [(0, 0, 0)] * x.ndim
         for position, own in ((axis, self.axes[0]), (axis + 1, self.axes[1])):
@@ -419,7 +427,7 @@ class _Block:
     def _window(self, x: Array, start: Sequence[Any]) -> Array:
         """What the right pixels ``slot + s p`` of a plane hold, of a doubled array."""
         axis = x.ndim - 4
-        if x.shape[axis : axis + 2] != (1, 1):
+        if not self._is_one_for_all(x):
             steps = [scale(own.left, own.right) for own in self.axes]
             sizes = [s * (own.left - 1) + 1 for s, own in zip(steps, self.axes, strict=True)]
             begin = [0] * x.ndim

@@ -307,7 +307,9 @@ def _record(program: Program, alone: Block, met: Block, *, binding: bool) -> Non
                 case VarianceOp():
                     records[index] = _pixel_variances(value, pixels)
                 case MeanOp():
-                    records[index] = _reference_means(value)
+                    # One left pixel: behind the right image's pixels may stand pairs outside.
+                    height, width = (axis.right for axis in plan.axes[step.source])
+                    records[index] = _reference_means(value[:height, :width])
                     if binding:
                         constants.grand_means[index] = jnp.mean(records[index])
                 case ScaleOp() if binding:

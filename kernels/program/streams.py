@@ -304,9 +304,10 @@ class _Streaming:
                 reads += [self._recorded_of(r) for i in row.chain for r in ops[i].records]
             if any(written.get(value, number) >= number for value in reads):
                 return None
-        scales = (sum(isinstance(ops[r], ScaleOp) for r in of) for of in self.recorded.values())
-        if max(scales, default=0) > 1:
-            return None
+        for kind in (ScaleOp, MeanOp):  # a row has a place for one of each
+            found = (sum(isinstance(ops[r], kind) for r in of) for of in self.recorded.values())
+            if max(found, default=0) > 1:
+                return None
         return self._allocated(written)
 
     def _make_rows(self) -> None:

@@ -112,6 +112,29 @@ def test_a_pool_meets_a_stride(last: Layer, shape: tuple[int, ...]) -> None:
     check(network, shape)
 
 
+GROWING = kk.Conv(2, padding=((1, 1), (1, 1)))
+
+
+@pytest.mark.parametrize("blocking", [BY_PLANE, Blocking("whole")], ids=["planes", "whole"])
+@pytest.mark.parametrize(
+    ("before", "shape"),
+    [
+        ((), (1, 1, 3)),
+        ((kk.Conv(2, padding="VALID"), kk.Relu()), (2, 2, 2)),
+        ((kk.Conv(2, padding="VALID"), kk.Normalize(), kk.Relu()), (2, 2, 2)),
+    ],
+    ids=["image", "map", "normalised"],
+)
+def test_one_pixel_grows(
+    before: tuple[Layer, ...], shape: tuple[int, ...], blocking: Blocking
+) -> None:
+    """There pairs with pixels outside stand beside the only one inside."""
+    end = (kk.Normalize(), kk.Relu()) if len(before) == 3 else (kk.Relu(),)
+    network = kk.serial(*before, GROWING, *end, kk.GlobalAvgPool(), kk.Dense())
+    x1, x2, reference = (np.random.default_rng(n).standard_normal((n, *shape)) for n in (2, 3, 4))
+    check_engine(network, x1, x2, reference, blocking=blocking, precisions=(np.float64,))
+
+
 CONV = kk.Conv(3, W_std=1.3, b_std=0.2)
 MEANS = (kk.Cos(), kk.Gaussian(0.8), kk.Elementwise("softplus"))
 

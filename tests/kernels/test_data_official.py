@@ -300,7 +300,9 @@ def test_imagenet_with_labels_that_count_from_one(folder):
 
 def test_imagenet_of_another_size(folder):
     save_imagenet(
-        folder, x_train=np.zeros((240, 8, 8, 3), np.uint8), x_test=np.zeros((120, 8, 8, 3))
+        folder,
+        x_train=np.zeros((240, 8, 8, 3), np.uint8),
+        x_test=np.zeros((120, 8, 8, 3), np.uint8),
     )
     assert "images of shape (8, 8, 3): expected (16, 16, 3)" in message("imagenet16-120")
 

@@ -54,6 +54,14 @@ LAYERS = {
         ),
         kk.serial(kk.Flatten(), kk.Dense()),
     ),
+    "means before pools of two kinds": kk.serial(
+        kk.Conv(3),
+        kk.Normalize(),
+        kk.Relu(),
+        kk.parallel(kk.AvgPool(2, 2), kk.AvgPool(3, 2, padding="SAME")),
+        kk.Conv(3),
+        kk.Relu(),
+    ),
     "concatenation": kk.serial(
         kk.Conv(3),
         kk.parallel(POOL, kk.serial(kk.Relu(), kk.Conv(3)), kk.Cos(), join=kk.Concat()),
@@ -96,6 +104,20 @@ def test_layers_agree_with_numpy(case):
     network = LAYERS[case]
     end = () if network.shapes(SHAPE)[network.output] == () else (kk.GlobalAvgPool(),)
     check_stream(kk.serial(network, *end, kk.Dense(b_std=0.1)), precisions=(np.float64,))
+
+
+def test_two_means_of_one_moment_are_no_stream():
+    """Of one pixel the mean over pixels is the pixel, and a row keeps one mean."""
+    both = kk.Normalize(), kk.GlobalAvgPool()
+    network = kk.serial(
+        *(kk.Conv(3), kk.Relu(), kk.AvgPool(2, 2), kk.Conv(2, padding="VALID")),
+        kk.parallel(kk.serial(*both), kk.serial(*reversed(both))),
+        *(kk.Dense(), kk.Relu(), kk.Dense()),
+    )
+    x = images(0, 3)
+    assert network.shapes(SHAPE)[4] == (1, 1)
+    assert not is_stream(network)
+    check_engine(network, x, images(1, 2), images(2, 4), precisions=(np.float64,))
 
 
 @pytest.mark.parametrize("center", ordinary([False], of=[True, False]))

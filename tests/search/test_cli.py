@@ -303,7 +303,12 @@ def test_an_interrupt_keeps_what_was_finished(networks, tmp_path):
         path = tmp_path / f"deep-{depth}.json"
         path.write_text(kk.serial(kk.Flatten(), *layers, kk.Dense()).to_json())
         networks.append(str(path))
-    command = [sys.executable, "-m", "kernas", *small(networks, output)]
+    # A shell's background job ignores the signal, and so would what this test starts in one.
+    program = (
+        "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "runpy.run_module('kernas', run_name='__main__')"
+    )
+    command = [sys.executable, "-c", program, *small(networks, output)]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     with process:
         while process.poll() is None and not (output / "results.jsonl").exists():
