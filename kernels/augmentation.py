@@ -37,8 +37,7 @@ from .architecture import (
 from .architecture.windows import WindowLayer, axis_padding, extent, stride_of, tap_offsets
 
 LINEAR = Dense, Identity, Sum, Zero, Flatten, GlobalAvgPool, LocalAvgPool
-"""Layers through which a mean of kernels of vectors passes; of a vector, the last are identities.
-"""
+"""Layers that a mean of kernels of vectors passes through; the readouts are identities there."""
 
 WIDTH = 1
 """The axis of an architecture's pixels along which images are mirrored."""

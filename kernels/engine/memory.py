@@ -38,6 +38,9 @@ PLANES_ALIVE = 3
 MOMENTS_OF_OPERATION, COPIES_OF_IMAGE = 2, 2
 """Moments that an operation of a stream holds beside the registers, and how often each image."""
 
+ARRAYS_OF_NODES = 3
+"""Over the nodes of the quadrature, while the coefficients of a series are made."""
+
 ARRAYS_OF_RIGHT_PIXELS = {SteinOp: 2, LayerNormOp: 1, NormalizeOp: 2}
 """Of an instruction: slopes, a scale, a mean of both kernels."""
 
@@ -80,11 +83,13 @@ def step_bytes(plan: Plan, step: Step, *, with_tangent: bool) -> int:
     """Bytes for one pair that a step needs beside its moments.
 
     A matrix product needs its result, all pairs of pixels, and the right image twice: taken from
-    the others, and as XLA lays it out for the product. A step that runs plane by plane needs:
+    the others, and as XLA lays it out for the product. A step of one plane needs its series
+    (:func:`series_bytes`). One that runs plane by plane needs:
 
-    - Every quantity of the right image's pixels, twice beside itself along both axes: channels, and
-      what instructions read of variances. Of a nonlinearity without closed form those are the
-      ``TERMS`` coefficients of its series; making them takes three arrays over its ``NODES``.
+    - Every quantity of the right image's pixels, beside itself along both axes, mostly twice
+      (:attr:`Axis.copies`): channels, and what instructions read of variances. Of a nonlinearity
+      without closed form those are the ``TERMS`` coefficients of its series; making them takes
+      ``ARRAYS_OF_NODES`` arrays over its ``NODES``.
     - Planes with a border: what the readout weighs, and what the last layer reads; with several
       windows what it writes as well.
     - The outputs, since the loop over planes writes them beside what it was given.
@@ -103,7 +108,8 @@ def step_bytes(plan: Plan, step: Step, *, with_tangent: bool) -> int:
     moment = item * (2 if with_tangent else 1)
     arrays = sum(_arrays_of_right_pixels(op, plan.program.image_shape[-1]) for op in ops)
     doubled = arrays * item * math.prod(axis.copies * axis.modulus for axis in (rows, columns))
-    series = 3 * NODES * rows.right * columns.right * item if any(map(_is_series, ops)) else 0
+    making = ARRAYS_OF_NODES * NODES * rows.right * columns.right * item
+    series = making if any(map(_is_series, ops)) else 0
     windows = sum(isinstance(op, TapOp) for op in ops)
     planes = min(PLANES_ALIVE, 1 + windows) * (rows.left + 2) * (columns.left + 2) * moment
     outputs = len(step.defines) * rows.length * columns.length * moment
@@ -113,7 +119,10 @@ def step_bytes(plan: Plan, step: Step, *, with_tangent: bool) -> int:
 def series_bytes(op: MomentOp) -> int:
     """Bytes for one image that a nonlinearity without closed form needs: its coefficients, and
     what they are made of; none for other instructions."""
-    return (TERMS + 3 + 3 * NODES) * math.prod(op.right) * _item() if _is_series(op) else 0
+    if not _is_series(op):
+        return 0
+    arrays = _arrays_of_right_pixels(op, 0) + ARRAYS_OF_NODES * NODES
+    return arrays * math.prod(op.right) * _item()
 
 
 def recorded_series_bytes(program: Program) -> int:
