@@ -34,7 +34,11 @@ STAGE_WIDTHS = (1.0, 2.0, 4.0)
 """Channels of the three stages, relative to the stem's."""
 
 RELU_GAIN = 2**0.5
-"""``W_std`` of convolutions: keeps the scale through a ReLU (He et al. 2015)."""
+"""``W_std`` of convolutions that a normalisation follows, which removes it (He et al. 2015)."""
+
+PYTORCH_GAIN = 3**-0.5
+"""``W_std`` of the layers that no normalisation follows, as the benchmark trained them: PyTorch
+draws a layer's weights uniformly from ``±1/sqrt(fan_in)``, a variance of ``1/(3 fan_in)``."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,13 @@ class NasBench201:
         center: whether the normalisation subtracts the mean (``Normalize(center=…)``).
         reduction: what stands between stages: ``"residual"``, the published block of stride 2, or
             ``"pool"``, an average pool 2×2, a 1×1 convolution and a normalisation.
+        shortcut_W_std: gain of the shortcut's 1×1 convolution in a residual reduction, > 0. It has
+            neither a ReLU before it nor a normalisation after it, so that it weighs the shortcut
+            against the block.
+        readout_W_std: gain of the last layer, > 0, which scales both kernels by its square.
+
+    The normalisations remove every other gain. ``docs/spaces.md`` compares the published skeleton
+    with this one, layer by layer.
 
     Raises:
         ConfigurationError: an argument is out of its range.
@@ -61,6 +72,8 @@ class NasBench201:
     cells_per_stage: int = 5
     center: bool = True
     reduction: Literal["residual", "pool"] = "residual"
+    shortcut_W_std: float = PYTORCH_GAIN
+    readout_W_std: float = PYTORCH_GAIN
 
     def __post_init__(self) -> None:
         if not isinstance(self.cells_per_stage, int) or self.cells_per_stage < 1:
@@ -69,6 +82,12 @@ class NasBench201:
             )
         if self.reduction not in ("residual", "pool"):
             raise ConfigurationError(f"reduction={self.reduction!r}: expected 'residual' or 'pool'")
+        for name in ("shortcut_W_std", "readout_W_std"):
+            gain = getattr(self, name)
+            if not isinstance(gain, int | float) or not 0 < gain < float("inf"):
+                raise ConfigurationError(
+                    f"{name}={gain!r}: expected a number > 0 (published: {PYTORCH_GAIN:.4f})"
+                )
 
     @property
     def name(self) -> str:
@@ -82,6 +101,8 @@ class NasBench201:
             "cells_per_stage": self.cells_per_stage,
             "center": self.center,
             "reduction": self.reduction,
+            "shortcut_W_std": self.shortcut_W_std,
+            "readout_W_std": self.readout_W_std,
         }
 
     def parse(self, cell: str) -> tuple[str, ...]:
@@ -173,7 +194,8 @@ class NasBench201:
             for _ in range(self.cells_per_stage):
                 node = _add_cell(builder, node, operations, width, self.center)
         node = builder.add(Relu(), builder.add(Normalize(center=self.center), node))
-        return builder.build(builder.add(Dense(), builder.add(GlobalAvgPool(), node)))
+        readout = Dense(W_std=self.readout_W_std)
+        return builder.build(builder.add(readout, builder.add(GlobalAvgPool(), node)))
 
     def candidate(self, cell: str) -> Candidate:
         """A cell as a candidate, named by its cell string in the published order of edges.
@@ -235,9 +257,9 @@ class NasBench201:
 
     def _reduce(self, builder: GraphBuilder, node: int, width: float) -> int:
         pooled = builder.add(AvgPool(2, stride=2, padding="VALID"), node)
-        shortcut = builder.add(_conv(1, width), pooled)
         if self.reduction == "pool":
-            return builder.add(Normalize(center=self.center), shortcut)
+            return builder.add(Normalize(center=self.center), builder.add(_conv(1, width), pooled))
+        shortcut = builder.add(replace(_conv(1, width), W_std=self.shortcut_W_std), pooled)
         branch = _relu_conv_normalize(builder, node, 3, width, self.center, stride=2)
         branch = _relu_conv_normalize(builder, branch, 3, width, self.center)
         return builder.add(Sum(), branch, shortcut)

@@ -2,8 +2,10 @@
 
 import itertools
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 from hypothesis import given
@@ -196,6 +198,50 @@ def test_settings_of_the_skeleton_change_the_network():
     assert len({tuple(space.settings().items()) for space in variants}) == 8
 
 
+def with_gains(network: kk.Architecture, gain: float) -> kk.Architecture:
+    """The network with another gain wherever a normalisation follows a convolution."""
+    normalised = {n.inputs[0] for n in network.nodes if isinstance(n.layer, kk.Normalize)}
+    nodes = [
+        replace(node, layer=replace(node.layer, W_std=gain))
+        if index in normalised and isinstance(node.layer, kk.Conv)
+        else node
+        for index, node in enumerate(network.nodes)
+    ]
+    return kk.Architecture(tuple(nodes))
+
+
+def test_gains_that_no_normalisation_removes_are_the_published_ones():
+    network = SPACE.architecture(CELL)
+    normalised = {n.inputs[0] for n in network.nodes if isinstance(n.layer, kk.Normalize)}
+    gains = [
+        (type(node.layer).__name__, node.layer.W_std)
+        for index, node in enumerate(network.nodes)
+        if isinstance(node.layer, kk.Conv | kk.Dense) and index not in normalised
+    ]
+    published = 3**-0.5  # a variance of 1/(3 fan-in)
+    assert gains == [("Conv", published), ("Conv", published), ("Dense", published)]
+
+
+def test_normalisations_remove_all_gains_but_those_of_shortcut_and_readout():
+    space = ks.NasBench201(cells_per_stage=1, center=False)
+    network = space.architecture(CELL)
+    x = np.random.default_rng(0).normal(size=(4, 4, 4, 2))
+
+    def both(architecture: kk.Architecture) -> kk.Kernels:
+        whole = kk.Blocking("whole")
+        return kk.NeuralKernel(architecture, get=("nngp", "ntk"), blocking=whole).bind(x)(x)
+
+    with jax.enable_x64(True):
+        kernels = both(network)
+        for ours, theirs in zip(both(with_gains(network, 0.7)), kernels, strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-9)
+        louder = both(replace(space, readout_W_std=1.0).architecture(CELL))
+        for ours, theirs in zip(louder, kernels, strict=True):
+            np.testing.assert_allclose(ours, 3 * theirs, rtol=1e-9)
+        other = both(replace(space, shortcut_W_std=2**0.5).architecture(CELL))
+    assert np.max(np.abs(other.ntk / kernels.ntk - 1)) > 0.02
+
+
 @pytest.mark.parametrize("size", [4, 8, 32])
 def test_image_sizes_that_halve_twice_pass(size):
     SPACE.check_image_size(size)
@@ -209,7 +255,15 @@ def test_image_sizes_that_do_not_halve_are_refused(size, proposal):
 
 
 @pytest.mark.parametrize(
-    "options", [{"cells_per_stage": 0}, {"cells_per_stage": 1.5}, {"reduction": "conv"}]
+    "options",
+    [
+        {"cells_per_stage": 0},
+        {"cells_per_stage": 1.5},
+        {"reduction": "conv"},
+        {"shortcut_W_std": 0.0},
+        {"shortcut_W_std": float("nan")},
+        {"readout_W_std": "1"},
+    ],
 )
 def test_bad_skeletons_are_refused(options):
     with pytest.raises(ConfigurationError, match=next(iter(options))):
