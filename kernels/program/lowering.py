@@ -16,9 +16,10 @@ the branches' kernels would lose.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
+from typing import Any, TypeVar
 
 from kernas.errors import ArchitectureError
 
@@ -67,6 +68,14 @@ from .rules import check_rules
 
 LINEAR = (Sum, Zero, AvgPool, MaxPool, LocalAvgPool, GlobalAvgPool, LayerNorm)
 """Layers that act on one side of a moment whatever the other side is."""
+
+Pair = tuple[int, int]
+"""Two parts: the left and the right one of a moment."""
+
+Result = TypeVar("Result")
+
+Asking = Generator[Pair, int | None, Result]
+"""A computation that yields the pairs whose moments it needs, and is sent their values."""
 
 
 def lower(architecture: Architecture, image_shape: tuple[int, ...]) -> Program:
@@ -148,7 +157,7 @@ class _Lowering:
     shapes: tuple[tuple[int, ...], ...]
     ops: list[Op] = field(default_factory=list)
     _known: dict[Op, int] = field(default_factory=dict)
-    _moments: dict[tuple[int, int], int | None] = field(default_factory=dict)
+    _moments: dict[Pair, int | None] = field(default_factory=dict)
     _scales: dict[int, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -166,7 +175,7 @@ class _Lowering:
                 f"{architecture.describe(output)} is the output but has pixels "
                 f"{self.shapes[output]}; end with GlobalAvgPool() or Flatten(), then Dense()"
             )
-        return self.mixed(architecture.split.of[output], flat=True)
+        return self._answered(self._mixed(architecture.split.of[output], flat=True))
 
     def scales(self) -> tuple[tuple[int, tuple[int | None, ...]], ...]:
         """The records of the scales of each ``Normalize``, as a program lists them."""
@@ -184,18 +193,40 @@ class _Lowering:
 
     def moment(self, a: int, b: int) -> int | None:
         """The value that is the moment of parts ``a`` (left) and ``b``, ``None`` if it is zero."""
-        a, b = self._same[a], self._same[b]
-        if (a, b) not in self._moments:
-            self._moments[a, b] = self._build(a, b)
-        return self._moments[a, b]
+        return self._answered(self._asked(a, b))
 
-    def mixed(self, read: Iterable[int], *, flat: bool) -> int | None:
+    def _asked(self, a: int, b: int) -> Asking[int | None]:
+        return (yield a, b)
+
+    def _answered(self, asking: Asking[Result]) -> Result:
+        """The result of a computation, its moments and theirs being built on the way.
+
+        What waits for a moment stands in a list and not in Python's frames: networks are deep.
+        """
+        waiting: list[tuple[Pair | None, Asking[Any]]] = [(None, asking)]
+        answer: int | None = None
+        while True:
+            built, asking = waiting[-1]
+            try:
+                a, b = asking.send(answer)
+            except StopIteration as done:
+                waiting.pop()
+                if built is None:
+                    return done.value
+                answer = self._moments[built] = done.value
+                continue
+            pair = self._same[a], self._same[b]
+            if pair not in self._moments:
+                waiting.append((pair, self._build(*pair)))
+            answer = self._moments.get(pair)
+
+    def _mixed(self, read: Iterable[int], *, flat: bool) -> Asking[int | None]:
         """The mean over the channels of several parts of their moments with themselves."""
         channels: dict[int | None, float] = {}
         for part in read:
-            value = self.moment(part, part)
+            value = yield part, part
             height, width = self.pixels[self._same[part]]
-            key = value if value is None or not flat else self.flat(value)
+            key = value if value is None or not flat else self._flat(value)
             channels[key] = channels.get(key, 0.0) + self.parts[part].block.width * height * width
         whole = sum(channels.values())
         terms = [(value, w / whole) for value, w in channels.items() if value is not None]
@@ -205,12 +236,14 @@ class _Lowering:
         assert isinstance(op, MomentOp)
         return self._emit(SumOp(op.left, op.right, tuple(sorted(terms))))
 
-    def _build(self, a: int, b: int) -> int | None:
+    def _build(self, a: int, b: int) -> Asking[int | None]:
         """Take one of the two parts apart; ``side`` says whether it stands left or right.
 
         Of equals the right one: a pool with itself is then taken on the left side first, and a
         coarse left pixel meets few fine right ones.
         """
+        if a != b and isinstance(self.parts[max(a, b)].layer, WeightLayer):
+            return None  # fresh weights, and whatever does not read them
         side = 0 if self._order(a) > self._order(b) else 1
         part = self.parts[(a, b)[side]]
         layer = part.layer
@@ -218,25 +251,23 @@ class _Lowering:
         if isinstance(layer, Zero):
             return None
         if isinstance(layer, Sum):
-            return self._sum(a, b, side, part.inputs)
+            return (yield from self._sum(a, b, side, part.inputs))
         if isinstance(layer, LINEAR):
-            source = self._replaced(a, b, side, part.inputs[0])
+            source = yield _replaced(a, b, side, part.inputs[0])
             if source is None:
                 return None
             if isinstance(layer, LayerNorm):
-                variance = self._layer_variance(part, layer)
+                variance = yield from self._layer_variance(part, layer)
                 return self._emit(LayerNormOp(*shape, source, layer.eps, variance, side))
             return self._emit(PoolOp(*shape, source, _pool(layer), side))
         if isinstance(layer, Normalize):
-            return self._normalize(a, b, side)
+            return (yield from self._normalize(a, b, side))
         if isinstance(layer, Activation):
-            return self._activation(a, b, side, layer)
-        if a != b:
-            return None  # a weight layer, or the input, with an earlier or unrelated part
+            return (yield from self._activation(a, b, side, layer))
         if isinstance(layer, Input):
             return self._emit(ImageOp(*shape, flat=False))
         assert isinstance(layer, WeightLayer)
-        source = self.mixed(part.inputs, flat=isinstance(layer, Dense))
+        source = yield from self._mixed(part.inputs, flat=isinstance(layer, Dense))
         before = (1, 1) if isinstance(layer, Dense) else self.pixels[part.inputs[0]]
         if source is None:
             if layer.b_std == 0:
@@ -252,13 +283,10 @@ class _Lowering:
         layer = self.parts[part].layer
         return (2 if isinstance(layer, LINEAR) else isinstance(layer, Normalize)), part
 
-    def _replaced(self, a: int, b: int, side: int, part: int) -> int | None:
-        return self.moment(part, b) if side == 0 else self.moment(a, part)
-
-    def _sum(self, a: int, b: int, side: int, inputs: tuple[int, ...]) -> int | None:
+    def _sum(self, a: int, b: int, side: int, inputs: tuple[int, ...]) -> Asking[int | None]:
         terms: Counter[int] = Counter()
         for part in inputs:
-            value = self._replaced(a, b, side, part)
+            value = yield _replaced(a, b, side, part)
             if value is not None:
                 terms[value] += 1
         if not terms:
@@ -267,7 +295,7 @@ class _Lowering:
             return next(iter(terms))
         return self._emit(SumOp(self.pixels[a], self.pixels[b], tuple(sorted(terms.items()))))
 
-    def flat(self, value: int) -> int:
+    def _flat(self, value: int) -> int:
         """A moment with all pixels side by side, which is how a dense layer reads it."""
         op = self.ops[value]
         if isinstance(op, ImageOp):
@@ -277,54 +305,58 @@ class _Lowering:
             return value
         return self._emit(FlattenOp((1, 1), (1, 1), value))
 
-    def _activation(self, a: int, b: int, side: int, layer: Activation) -> int | None:
+    def _activation(self, a: int, b: int, side: int, layer: Activation) -> Asking[int | None]:
         parts = self.parts
         inner = parts[(a, b)[side]].inputs[0]
         shape = (self.pixels[a], self.pixels[b])
         left, right = parts[a].layer, parts[b].layer
         if not isinstance(left, Activation) or not isinstance(right, Activation):
-            source = self._replaced(a, b, side, inner)
+            source = yield _replaced(a, b, side, inner)
             if source is None:
                 return None
-            return self._emit(SteinOp(*shape, source, layer, self._variance(inner), side))
+            variance = yield from self._variance(inner)
+            return self._emit(SteinOp(*shape, source, layer, variance, side))
         inputs = parts[a].inputs[0], parts[b].inputs[0]
         for read, activation in zip(inputs, (left, right), strict=True):
-            if self.moment(read, read) is None and activation.keeps_zero:
+            if (yield read, read) is None and activation.keeps_zero:
                 return None
-        source = self.moment(*inputs)
+        source = yield inputs
         if source is None:
             source = self._emit(ZeroOp(*shape))
-        variances = self._variance(inputs[0]), self._variance(inputs[1])
-        return self._emit(DualOp(*shape, source, left, right, *variances))
+        left_variance = yield from self._variance(inputs[0])
+        right_variance = yield from self._variance(inputs[1])
+        return self._emit(DualOp(*shape, source, left, right, left_variance, right_variance))
 
-    def _variance(self, part: int) -> int:
-        value = self.moment(part, part)
+    def _variance(self, part: int) -> Asking[int]:
+        value = yield part, part
         if value is None:
             value = self._emit(ZeroOp(self.pixels[part], self.pixels[part]))
         return self._emit(VarianceOp(value))
 
-    def _layer_variance(self, part: Part, layer: LayerNorm) -> int:
+    def _layer_variance(self, part: Part, layer: LayerNorm) -> Asking[int]:
         flat = layer.over == "channels and pixels" or not self.shapes[part.node]
-        value = self.mixed(part.statistics, flat=flat)
+        value = yield from self._mixed(part.statistics, flat=flat)
         assert value is not None
         return self._emit(VarianceOp(value))
 
-    def _normalize(self, a: int, b: int, side: int) -> int | None:
+    def _normalize(self, a: int, b: int, side: int) -> Asking[int | None]:
         parts = self.parts
         both = isinstance(parts[(b, a)[side]].layer, Normalize)
         left = parts[a].inputs[0] if both or side == 0 else None
         right = parts[b].inputs[0] if both or side == 1 else None
         inner = (a if left is None else left, b if right is None else right)
-        source = self.moment(*inner)
+        source = yield inner
         if source is None:
             return None
-        left_scale = None if left is None else self._scale(a)
-        right_scale = None if right is None else self._scale(b)
+        left_scale = None if left is None else (yield from self._scale(a))
+        right_scale = None if right is None else (yield from self._scale(b))
         # The side that is centred needs the other side's covariance with its mean over the
         # reference images, which stand left in a mean: hence the mirrored moment for the left one.
-        right_mean = self._mean(*inner) if left is not None and _centred(parts[a]) else None
-        mirrored = (inner[1], inner[0])
-        left_mean = self._mean(*mirrored) if right is not None and _centred(parts[b]) else None
+        right_mean, left_mean = None, None
+        if left is not None and _centred(parts[a]):
+            right_mean = yield from self._mean(*inner)
+        if right is not None and _centred(parts[b]):
+            left_mean = yield from self._mean(inner[1], inner[0])
         return self._emit(
             NormalizeOp(
                 self.pixels[a],
@@ -337,8 +369,8 @@ class _Lowering:
             )
         )
 
-    def _mean(self, a: int, b: int) -> int | None:
-        value = self.moment(a, b)
+    def _mean(self, a: int, b: int) -> Asking[int | None]:
+        value = yield a, b
         return None if value is None else self._mean_of(value)
 
     def _mean_of(self, value: int) -> int:
@@ -348,13 +380,18 @@ class _Lowering:
             value = self._emit(PoolOp((1, 1), op.right, value, GlobalAvgPool(), 0))
         return self._emit(MeanOp(value))
 
-    def _scale(self, normalized: int) -> int:
+    def _scale(self, normalized: int) -> Asking[int]:
         part = self.parts[normalized]
-        value = self.moment(part.inputs[0], part.inputs[0])
+        value = yield part.inputs[0], part.inputs[0]
         assert value is not None
         mean = self._mean_of(value) if _centred(part) else None
         self._scales[normalized] = self._emit(ScaleOp(value, mean))
         return self._scales[normalized]
+
+
+def _replaced(a: int, b: int, side: int, part: int) -> Pair:
+    """The pair with another part on one side."""
+    return (part, b) if side == 0 else (a, part)
 
 
 def _pool(layer: Layer) -> AvgPool | GlobalAvgPool:

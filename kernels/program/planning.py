@@ -20,6 +20,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from heapq import heappop, heappush
 from math import prod
 
 import numpy as np
@@ -190,13 +191,14 @@ def _planned(program: Program, wanted: tuple[int, ...], fused: bool) -> Plan:
     needs = _needs(program, wanted, readouts)
     axes = _axes(program, needs, readouts)
     order = sorted(needs.keys() | {i for i in wanted if isinstance(program.ops[i], RecordOp)})
-    steps = _Scheduler(program, axes, readouts, frozenset(wanted), fused).run(order)
+    kept = frozenset(wanted)
+    steps = _Scheduler(program, axes, readouts, kept, fused).run(order)
     last: dict[int, int] = {}
     for number, step in enumerate(steps):
         last |= dict.fromkeys(_read_by(step), number)
     ends: dict[int, list[int]] = defaultdict(list)
     for value, number in last.items():
-        if value not in wanted:
+        if value not in kept:
             ends[number].append(value)
     last_reads = tuple(tuple(ends[number]) for number in range(len(steps)))
     return Plan(program, axes, readouts, steps, last_reads)
@@ -311,7 +313,7 @@ def _axes(program: Program, needs: Needs, readouts: dict[int, Readout]) -> dict[
 
     def root(value: int) -> int:
         while parent[value] != value:
-            value = parent[value]
+            parent[value] = value = parent[parent[value]]
         return value
 
     for index in needs:
@@ -399,20 +401,48 @@ class _Scheduler:
         self.circular = _all_circular(self.program.ops[index] for index in self.axes)
 
     def run(self, order: Sequence[int]) -> tuple[Step, ...]:
-        """Steps that compute the instructions ``order``, each after what it reads."""
-        reads = {index: self._reads(index) for index in order}
+        """Steps that compute the instructions ``order``, each after what it reads.
+
+        A step begins with the first instruction that is left. Fused, it takes all local ones over
+        the same pairs that can follow it.
+        """
         readers: dict[int, set[int]] = defaultdict(set)
-        for index, values in reads.items():
+        missing: dict[int, int] = {}  # of what an instruction reads, how much is not computed yet
+        for index in order:
+            values = set(self._reads(index))
+            missing[index] = len(values)
             for value in values:
                 readers[value].add(index)
+        ready: dict[AxisPair, list[int]] = defaultdict(list)  # heaps: fused instructions, by pairs
+
+        def add_if_ready(index: int) -> None:
+            if missing[index] == 0 and self.fused and self._kind(index) != "other":
+                heappush(ready[self._pairs(index)], index)
+
+        def finish(value: int) -> None:
+            for index in readers[value]:
+                missing[index] -= 1
+                add_if_ready(index)
+
+        for index in order:
+            add_if_ready(index)
         done: set[int] = set()
-        remaining = list(order)
         steps: list[Step] = []
-        while remaining:
-            run = [remaining[0]]
-            if self._kind(run[0]) != "other":
-                run = self._local_run(remaining, reads, done)
-            remaining = [index for index in remaining if index not in set(run)]
+        for first in order:
+            if first in done:
+                continue
+            run, later = [first], [first]
+            if self.fused and self._kind(first) != "other":
+                run, later = [], []
+                following = ready[self._pairs(first)]
+                while following:
+                    run.append(heappop(following))
+                    if self._kind(run[-1]) == "local":
+                        finish(run[-1])
+                    else:
+                        later.append(run[-1])
+            for index in later:  # a readout is read in another step
+                finish(index)
             done.update(run)
             steps.append(self._step(run, readers))
         return tuple(steps)
@@ -437,25 +467,6 @@ class _Scheduler:
         """The pairs over which a step runs: of a readout, those that it weighs."""
         return self.axes[self.readouts[index].source if index in self.readouts else index]
 
-    def _local_run(
-        self, remaining: Sequence[int], reads: dict[int, tuple[int, ...]], done: set[int]
-    ) -> list[int]:
-        """The first instruction, with all local ones over the same pairs that can follow it."""
-        run = [remaining[0]]
-        pairs = self._pairs(run[0])
-        if not self.fused:
-            return run
-        inside = {index for index in run if self._kind(index) == "local"}
-        for index in remaining[1:]:
-            ready = all(value in done or value in inside for value in reads[index])
-            kind = self._kind(index)
-            if kind == "other" or not ready or self._pairs(index) != pairs:
-                continue
-            run.append(index)
-            if kind == "local":
-                inside.add(index)
-        return run
-
     def _step(self, run: Sequence[int], readers: dict[int, set[int]]) -> Step:
         op = self.program.ops[run[0]]
         if isinstance(op, RecordOp):
@@ -467,10 +478,11 @@ class _Scheduler:
             return LinearStep(op.source, run[0])
         computed = [index for index in run if self._kind(index) == "local"]
         weighed = [index for index in run if self._kind(index) == "readout"]
+        members, inside = set(run), set(computed)
         inputs: dict[int, int] = {}
         for index in run:
             for value in self._reads(index):
-                if value not in computed:
+                if value not in inside:
                     inputs.setdefault(value, len(inputs))
         numbers = inputs | {value: len(inputs) + i for i, value in enumerate(computed)}
         records: dict[int, int] = {}
@@ -481,7 +493,7 @@ class _Scheduler:
             for record in local.records:
                 records.setdefault(record, len(records))
             ops.append(local.renamed(numbers.__getitem__, records.__getitem__))
-        after = [v for v in computed if v in self.wanted or readers[v] - set(run)]
+        after = [v for v in computed if v in self.wanted or readers[v] - members]
         body = LocalBody(
             tuple(ops),
             self._pairs(run[0]),
