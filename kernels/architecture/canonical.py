@@ -6,11 +6,12 @@ whatever its weights: a skip is what it skips, zeros stay zeros through layers w
 nonlinearities with φ(0) = 0, weight-free layers are linear where they are linear, and one
 weight-free layer applied twice to one input is one layer. Weight layers are never merged.
 
-What is left is a labelled multigraph whose nodes are renumbered by canonical labelling: colour
-refinement, then individualisation of one node of a tied class at a time, keeping the smallest
-certificate and skipping branches that a found automorphism maps onto an explored one (McKay and
-Piperno, Practical graph isomorphism II, 2014, section 2). A bottom-up hash would not do: it cannot
-tell two equal convolutions of one input from one convolution read twice.
+What is left is a labelled multigraph whose nodes are renumbered by canonical labelling
+(``labelling.py``). A bottom-up hash would not do: it cannot tell two equal convolutions of one
+input from one convolution read twice.
+
+A combination of nodes grows with the skips above it, so that with skips alone, no weights or
+nonlinearities on them, the time grows with the square of the depth.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from dataclasses import dataclass, replace
 
 from .activations import Activation
 from .channels import SplitNetwork
+from .labelling import Terms, canonical_certificate
 from .layers import (
     AvgPool,
     Dense,
@@ -39,9 +41,6 @@ from .layers import (
 )
 from .serialization import layer_to_dict
 from .windows import WindowLayer, stride_of
-
-Terms = tuple[tuple[int, int], ...]
-"""A linear combination of nodes: ``(node, multiplicity)``, sorted, no node twice."""
 
 DISTRIBUTED = (AvgPool, GlobalAvgPool, Flatten)
 """Weight-free linear layers: they are applied to the terms of a sum one by one."""
@@ -177,108 +176,7 @@ def content_hash(parts: SplitNetwork) -> str:
     """SHA-256, in hexadecimal, of the canonical form: equal networks have equal hashes."""
     nodes, output = simplify(parts)
     readout = (*nodes, Term(Sum(), output))
-    certificate = _Labelling(readout).certificate()
+    labels = [json.dumps(layer_to_dict(node.layer)) for node in readout]
+    certificate = canonical_certificate(labels, [node.inputs for node in readout])
     text = json.dumps(certificate, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _digest(*parts: object) -> bytes:
-    return hashlib.blake2b(repr(parts).encode(), digest_size=16).digest()
-
-
-class _Labelling:
-    """Search for the canonical numbering of a simplified graph."""
-
-    def __init__(self, nodes: tuple[Term, ...]) -> None:
-        self.nodes = nodes
-        self.labels = [json.dumps(layer_to_dict(node.layer)) for node in nodes]
-        self.readers: list[list[tuple[int, int]]] = [[] for _ in nodes]
-        for index, node in enumerate(nodes):
-            for source, times in node.inputs:
-                self.readers[source].append((index, times))
-        self.best: list | None = None
-        self.best_order: list[int] = []
-        self.automorphisms: list[list[int]] = []
-
-    def certificate(self) -> list:
-        """The smallest certificate of all numberings that the search has to look at."""
-        self._search([_digest(label) for label in self.labels], [])
-        assert self.best is not None
-        return self.best
-
-    def _refine(self, colours: list[bytes]) -> list[bytes]:
-        """Colour by what a node reads and by what reads it, until no class splits any more.
-
-        One sweep in each direction carries a colour along every path, so few rounds are needed.
-        """
-        classes = len(set(colours))
-        while True:
-            for index, node in enumerate(self.nodes):
-                reads = sorted((colours[source], times) for source, times in node.inputs)
-                colours[index] = _digest(colours[index], reads)
-            for index in range(len(self.nodes) - 1, -1, -1):
-                read_by = sorted((colours[reader], times) for reader, times in self.readers[index])
-                colours[index] = _digest(colours[index], read_by)
-            refined = len(set(colours))
-            if refined == classes:
-                return colours
-            classes = refined
-
-    def _search(self, colours: list[bytes], fixed: list[int]) -> bool:
-        """Explore one node of the search tree; True if it led to an automorphism's leaf."""
-        colours = self._refine(colours)
-        members: dict[bytes, list[int]] = {}
-        for index, colour in enumerate(colours):
-            members.setdefault(colour, []).append(index)
-        tied = [cell for _, cell in sorted(members.items()) if len(cell) > 1]
-        if not tied:
-            return self._leaf(sorted(range(len(colours)), key=colours.__getitem__))
-        explored: set[int] = set()
-        for vertex in min(tied, key=len):
-            if self._orbit(vertex, fixed) & explored:
-                continue
-            individual = list(colours)
-            individual[vertex] = _digest(colours[vertex], "individualised")
-            found = self._search(individual, [*fixed, vertex])
-            if found and explored:
-                # The subtree is the image of an explored one, and so is whatever is left of it;
-                # only the deepest node at which the two paths part has anything new to try.
-                explored.add(vertex)
-                continue
-            if found:
-                return True
-            explored.add(vertex)
-        return False
-
-    def _leaf(self, order: list[int]) -> bool:
-        position = {node: i for i, node in enumerate(order)}
-        certificate = [
-            [
-                self.labels[node],
-                sorted([position[source], times] for source, times in self.nodes[node].inputs),
-            ]
-            for node in order
-        ]
-        if self.best is None or certificate < self.best:
-            self.best, self.best_order = certificate, order
-            return False
-        if certificate == self.best:
-            image = [0] * len(order)
-            for ours, theirs in zip(order, self.best_order, strict=True):
-                image[ours] = theirs
-            self.automorphisms.append(image)
-            return True
-        return False
-
-    def _orbit(self, vertex: int, fixed: list[int]) -> set[int]:
-        """Images of a vertex under the found automorphisms that fix the path to this node."""
-        group = [image for image in self.automorphisms if all(image[f] == f for f in fixed)]
-        group += [[image.index(i) for i in range(len(image))] for image in group]
-        orbit, queue = {vertex}, [vertex]
-        while queue:
-            current = queue.pop()
-            for image in group:
-                if image[current] not in orbit:
-                    orbit.add(image[current])
-                    queue.append(image[current])
-        return orbit
