@@ -27,20 +27,27 @@ class Layer:
 
 
 def finite_number(
-    value: Any, name: str, *, at_least: float = -math.inf, above: float = -math.inf
+    value: Any,
+    name: str,
+    *,
+    at_least: float = -math.inf,
+    above: float = -math.inf,
+    at_most: float = math.inf,
 ) -> float:
     """``value`` as a finite float.
 
     Raises:
-        ArchitectureError: it is none, is less than ``at_least``, or not more than ``above``.
+        ArchitectureError: it is none, is less than ``at_least``, not more than ``above``, or more
+            than ``at_most``.
     """
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
-    if not (math.isfinite(number) and number >= at_least and number > above):
+    if not (math.isfinite(number) and at_least <= number <= at_most and number > above):
         bounds = f" >= {at_least:g}" if at_least > -math.inf else ""
         bounds += f" > {above:g}" if above > -math.inf else ""
+        bounds += f" <= {at_most:g}" if number > at_most else ""
         raise ArchitectureError(f"{name}={value!r}: expected a finite number{bounds}")
     return number
 

@@ -21,7 +21,7 @@ from .layers import (
     WindowLayer,
 )
 from .serialization import from_json, to_json
-from .windows import output_size
+from .windows import LARGEST_SIDE, output_size
 
 Shape = tuple[int, ...]
 
@@ -111,13 +111,22 @@ class Architecture:
             For each node ``(height, width)``, or ``()`` where no pixels are left.
 
         Raises:
-            ArchitectureError: the input is too small for a window, or the inputs of a sum differ.
+            ArchitectureError: the input is too small for a window, too large to be listed, or the
+                inputs of a sum differ.
         """
-        shape = tuple(int(n) for n in input_shape)
+        try:
+            shape = tuple(int(n) for n in input_shape)
+        except (TypeError, ValueError, OverflowError):
+            shape = ()
         if len(shape) not in (1, 3) or min(shape) < 1:
             raise ArchitectureError(
-                f"input shape {shape}: expected (height, width, channels) or (features,), "
+                f"input shape {input_shape}: expected (height, width, channels) or (features,), "
                 "without the batch axis"
+            )
+        if max(shape[:-1], default=1) > LARGEST_SIDE:
+            raise ArchitectureError(
+                f"input shape {shape}: expected images of at most {LARGEST_SIDE:,} pixels along an "
+                "axis; give smaller ones"
             )
         network = self.split  # refuses what does not align, before any size is looked at
         pixels: list[Shape] = []

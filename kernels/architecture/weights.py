@@ -12,6 +12,9 @@ from typing import cast
 from .base import Layer, finite_number, flag
 from .windows import Pair, WindowLayer, pair
 
+LARGEST = 1e150
+"""Of a standard deviation or a relative width: squares and sums of them are finite numbers."""
+
 
 @dataclass(frozen=True)
 class WeightLayer(Layer):
@@ -32,8 +35,9 @@ class WeightLayer(Layer):
     trainable: bool = field(default=True, kw_only=True)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "W_std", finite_number(self.W_std, "W_std", at_least=0))
-        object.__setattr__(self, "b_std", finite_number(self.b_std, "b_std", at_least=0))
+        for name in ("W_std", "b_std"):
+            value = finite_number(getattr(self, name), name, at_least=0, at_most=LARGEST)
+            object.__setattr__(self, name, value)
         flag(self.trainable, "trainable")
 
 
@@ -51,7 +55,8 @@ class FullWeightLayer(WeightLayer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "width", finite_number(self.width, "width", above=0))
+        width = finite_number(self.width, "width", above=0, at_most=LARGEST)
+        object.__setattr__(self, "width", width)
 
 
 @dataclass(frozen=True)

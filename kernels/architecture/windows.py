@@ -12,6 +12,15 @@ from .base import Layer
 Pair = tuple[int, int]
 Padding = Literal["SAME", "VALID", "CIRCULAR"] | tuple[Pair, Pair]
 
+LARGEST_STEP = 2**17
+"""Windows, strides, dilations and paddings have at most so many pixels."""
+
+LARGEST_SIDE = 2**11
+"""Pixels along an axis of an image, of those that a network makes as well."""
+
+LARGEST_MAP = 2**27
+"""Taps of a window times pairs of its outputs along an axis, which are listed."""
+
 
 @dataclass(frozen=True)
 class WindowLayer(Layer):
@@ -65,7 +74,16 @@ def pair(value: Any, name: str) -> Pair:
         raise ArchitectureError(
             f"{name}={value!r}: expected an integer >= 1 or a pair (height, width) of them"
         )
+    _check_step(max(both), name)
     return both[0], both[1]
+
+
+def _check_step(pixels: int, name: str) -> None:
+    if pixels > LARGEST_STEP:
+        raise ArchitectureError(
+            f"{name} of more than {LARGEST_STEP:,} pixels: expected at most that many; no image is "
+            "as large"
+        )
 
 
 def _padding(value: Any) -> Padding:
@@ -82,6 +100,7 @@ def _padding(value: Any) -> Padding:
             f"padding={value!r}: expected 'SAME', 'VALID', 'CIRCULAR' or rows and columns "
             "((top, bottom), (left, right)), negative ones to crop"
         )
+    _check_step(max(map(abs, edges)), "padding")
     return cast(Padding, ((top, bottom), (left, right)))
 
 
@@ -119,7 +138,8 @@ def output_size(name: str, layer: WindowLayer, axis: int, size: int) -> int:
     """Pixels that an axis of ``size`` pixels becomes.
 
     Raises:
-        ArchitectureError: the window is larger than the padded axis.
+        ArchitectureError: the window is larger than the padded axis, or what it makes of the axis
+            is too large.
     """
     padded = size + sum(axis_padding(layer, axis, size))
     if padded < extent(layer, axis):
@@ -127,7 +147,14 @@ def output_size(name: str, layer: WindowLayer, axis: int, size: int) -> int:
             f"{name} has a window of {extent(layer, axis)} pixels on an axis of {padded} (padding "
             "included); use larger images, a smaller window, or padding='SAME'"
         )
-    return (padded - extent(layer, axis)) // stride_of(layer)[axis] + 1
+    outputs = (padded - extent(layer, axis)) // stride_of(layer)[axis] + 1
+    taps = window_of(layer)[axis]
+    if outputs > LARGEST_SIDE or taps * outputs**2 > LARGEST_MAP:
+        raise ArchitectureError(
+            f"{name} makes {outputs} pixels of an axis of {size} with a window of {taps} taps, too "
+            "many to be listed; use smaller images, a smaller window, or less padding"
+        )
+    return outputs
 
 
 def tap_offsets(layer: WindowLayer, axis: int, size: int) -> range:

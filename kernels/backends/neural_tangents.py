@@ -151,10 +151,14 @@ def pair_bytes(architecture: Architecture, image_shape: tuple[int, ...], *, tang
             size = max(size, padded**power)
         sizes.append(size)
     last = {read: i for i, part in enumerate(parts.parts) for read in part.inputs}
-    most = max(
-        sum(size for j, size in enumerate(sizes[: i + 1]) if last.get(j, i) >= i)
-        for i in range(len(sizes))
-    )
+    ends = [0] * len(sizes)  # for each part, the sizes of what no later one reads
+    for i, size in enumerate(sizes):
+        ends[last.get(i, len(sizes) - 1)] += size
+    alive, most = 0, 0
+    for size, freed in zip(sizes, ends, strict=True):
+        alive += size
+        most = max(most, alive)
+        alive -= freed
     item = jnp.dtype(jnp.result_type(float)).itemsize
     return item * (4 if tangent else 3) * (most + WORKSPACE * max(sizes))
 

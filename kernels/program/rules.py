@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from kernas.errors import ArchitectureError
 
 from ..architecture.activations import Activation, Elementwise
@@ -37,6 +39,19 @@ def sources(parts: SplitNetwork) -> tuple[frozenset[int], ...]:
     return tuple(found)
 
 
+def _kinds(parts: SplitNetwork) -> list[frozenset[type[Layer]]]:
+    """For each part, which layers its :func:`sources` are."""
+    found: list[frozenset[type[Layer]]] = []
+    for part in parts.parts:
+        if isinstance(part.layer, Input | WeightLayer | Activation):
+            found.append(frozenset([type(part.layer)]))
+        elif isinstance(part.layer, Zero):
+            found.append(frozenset())
+        else:
+            found.append(frozenset().union(*(found[i] for i in part.inputs)))
+    return found
+
+
 def check_rules(architecture: Architecture, shapes: tuple[tuple[int, ...], ...]) -> None:
     """Refuse a network with a node for which no exact rule exists.
 
@@ -48,14 +63,14 @@ def check_rules(architecture: Architecture, shapes: tuple[tuple[int, ...], ...])
         ArchitectureError: the message names the node, and the layer to insert.
     """
     parts = architecture.split
-    made_of, pixels = sources(parts), parts.pixels(shapes)
+    made_of, pixels = _kinds(parts), parts.pixels(shapes)
     for part in parts.parts:
-        layers = [parts.parts[s].layer for i in part.inputs for s in made_of[i]]
+        kinds = frozenset[type[Layer]]().union(*(made_of[i] for i in part.inputs))
         name = architecture.describe(part.node)
         reads = architecture.nodes[part.node].inputs
         match part.layer:
             case Activation():
-                _check_gaussian(name, reads[0], layers)
+                _check_gaussian(name, reads[0], kinds)
                 if isinstance(part.layer, Elementwise):
                     check_smooth(part.layer, name)
             case Normalize():
@@ -64,10 +79,10 @@ def check_rules(architecture: Architecture, shapes: tuple[tuple[int, ...], ...])
                         f"{name} normalises a flattened image, every pixel by itself; put it "
                         "before Flatten(), or insert Dense() between"
                     )
-                _check_features(name, layers)
+                _check_features(name, kinds)
             case LayerNorm():
-                _check_features(name, layers)
-                _check_zero_mean(name, reads[0], layers)
+                _check_features(name, kinds)
+                _check_zero_mean(name, reads[0], kinds)
             case DepthwiseConv():
                 if part.block.raw:
                     raise ArchitectureError(
@@ -81,8 +96,8 @@ def check_rules(architecture: Architecture, shapes: tuple[tuple[int, ...], ...])
                 )
 
 
-def _check_gaussian(name: str, read: int, layers: list[Layer]) -> None:
-    if all(isinstance(layer, FullWeightLayer) for layer in layers):
+def _check_gaussian(name: str, read: int, kinds: Iterable[type[Layer]]) -> None:
+    if all(issubclass(kind, FullWeightLayer) for kind in kinds):
         return
     raise ArchitectureError(
         f"{name} acts on node {read}, which is not Gaussian in the infinite-width limit (it reads "
@@ -91,16 +106,16 @@ def _check_gaussian(name: str, read: int, layers: list[Layer]) -> None:
     )
 
 
-def _check_features(name: str, layers: list[Layer]) -> None:
-    if any(isinstance(layer, Input) for layer in layers):
+def _check_features(name: str, kinds: Iterable[type[Layer]]) -> None:
+    if any(issubclass(kind, Input) for kind in kinds):
         raise ArchitectureError(
             f"{name} normalises the raw input, whose few channels have no limit; standardise the "
             "data instead, or insert Conv(1) or Dense() before"
         )
 
 
-def _check_zero_mean(name: str, read: int, layers: list[Layer]) -> None:
-    if any(isinstance(layer, Activation) for layer in layers):
+def _check_zero_mean(name: str, read: int, kinds: Iterable[type[Layer]]) -> None:
+    if any(issubclass(kind, Activation) for kind in kinds):
         raise ArchitectureError(
             f"{name} subtracts the mean over the channels of node {read}, which has one since it "
             "reads a nonlinearity's output; insert Conv(1) or Dense() before it"
