@@ -266,3 +266,44 @@ def test_builder_leaves_out_what_the_output_does_not_read():
         builder.build(9)
     with pytest.raises(ArchitectureError, match="one input"):
         builder.add(serial(Dense()), 0, kept)
+
+
+HUGE = 10**30
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Conv(HUGE), "window of more than 131,072 pixels"),
+        (lambda: Conv(3, stride=HUGE), "stride of more than 131,072 pixels"),
+        (lambda: Conv(3, dilation=(1, HUGE)), "dilation of more than"),
+        (lambda: AvgPool(3, padding=((0, -HUGE), (0, 0))), "padding of more than"),
+        (lambda: Conv(3, W_std=1e200), "W_std=1e[+]200: expected a finite number >= 0 <= 1e[+]150"),
+        (lambda: Dense(b_std=10**400), "b_std=10*: expected a finite number"),
+        (lambda: Dense(width=1e200), "width=1e[+]200: expected"),
+    ],
+)
+def test_sizes_beyond_every_use_are_refused(make, message):
+    with pytest.raises(ArchitectureError, match=message):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ((10**9, 10**9, 3), "at most 2,048 pixels along an axis"),
+        ((float("inf"), 8, 3), "expected [(]height, width, channels[)]"),
+        ("abc", "expected [(]height, width, channels[)]"),
+    ],
+)
+def test_images_beyond_every_use_are_refused(shape, message):
+    with pytest.raises(ArchitectureError, match=message):
+        serial(Conv(3), GlobalAvgPool()).shapes(shape)
+
+
+def test_windows_whose_taps_are_too_many_are_refused():
+    around = ((99_999, 99_999), (0, 0))
+    for layer in (Conv(100_001), Conv(100_001, padding=around), AvgPool(100_001, padding="SAME")):
+        with pytest.raises(ArchitectureError, match="too many to be listed"):
+            serial(Conv(1), layer, GlobalAvgPool()).shapes((64, 64, 3))
+    assert serial(Conv(1), LocalAvgPool(2**15)).shapes((8, 8, 3))[-1] == ()
