@@ -1,11 +1,48 @@
-"""What every test shares."""
+"""What every test shares: how programs are compiled, and where they are kept.
+
+Compiling is most of what the tests take, and most programs run once. So the ordinary run compiles
+without the optimisations that make a program fast; the slow tests compile as users do, and so does
+any run with ``XLA_FLAGS`` set, even to nothing. Programs stay in the user's cache folder, where
+other processes and later runs find them: JAX knows them by their content, its version and flags.
+"""
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import jax
+import platformdirs
 import pytest
+
+QUICKLY_COMPILED = ("--xla_backend_optimization_level=0", "--xla_cpu_use_fusion_emitters=false")
+KEEP_DAYS = 7
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.option.markexpr == "not slow":
+        os.environ.setdefault("XLA_FLAGS", " ".join(QUICKLY_COMPILED))
+    folder = platformdirs.user_cache_path("kernas") / "tests"
+    settings = {
+        "jax_compilation_cache_dir": os.environ.get("JAX_COMPILATION_CACHE_DIR", str(folder)),
+        "jax_persistent_cache_min_compile_time_secs": 0,
+        "jax_persistent_cache_min_entry_size_bytes": -1,
+    }
+    for name, value in settings.items():
+        jax.config.update(name, value)
+        os.environ[name.upper()] = str(value)  # for the processes that tests start
+    if not hasattr(config, "workerinput"):
+        _drop_old_programs(folder)
+
+
+def _drop_old_programs(folder: Path) -> None:
+    """Those that were compiled long ago: they are compiled anew if anyone needs them."""
+    oldest = time.time() - KEEP_DAYS * 24 * 3600
+    for path in folder.glob("*"):
+        if path.stat().st_mtime < oldest:
+            path.unlink(missing_ok=True)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -29,6 +29,9 @@ def configure_jax(device: Device, dtype: Dtype, *, compilation_cache: bool) -> N
     elif "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         folder = platformdirs.user_cache_path("kernas") / "programs"
         jax.config.update("jax_compilation_cache_dir", str(folder))
+        # JAX would keep only what took a second to compile, which few of the engine's programs do.
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
     jax.config.update("jax_enable_x64", dtype == "float64")
     if device == "cpu":
         jax.config.update("jax_platforms", "cpu")
