@@ -64,6 +64,8 @@ def rank(
         DataError: a candidate is missing in ``truth``.
         RunFolderError: the folder cannot be written, is in use, holds another configuration (the
             message names the field), or this one and ``resume`` is false.
+        GramStoreError: a store of matrices cannot be written or holds others; what was finished
+            before is kept.
         KernasError: a file could not be written on the way.
     """
     chosen = [_candidate(candidate) for candidate in candidates]

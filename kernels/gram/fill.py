@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
 import time
@@ -46,7 +47,7 @@ def compute_gram(
         progress: whether to show a bar with rate and remaining time on stderr.
 
     Returns:
-        The complete store.
+        The complete store; one that was complete already is only read, and may be read-only.
 
     Raises:
         GramStoreError: the folder holds another kernel or other images (the message names the
@@ -67,8 +68,10 @@ def compute_gram(
     try:
         _fill(found, request, progress)
     except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        way = "make room" if full else "have the folder, or a copy of it, writable"
         raise GramStoreError(
-            f"cannot write in {found.path} ({error.strerror}); finished tiles are kept: make room, "
+            f"cannot write in {found.path} ({error.strerror}); finished tiles are kept: {way}, "
             "and do the same again"
         ) from None
     return found
@@ -107,5 +110,6 @@ def _fill(store: GramStore, request: GramRequest, progress: bool) -> None:
 def _drop_locks(store: GramStore) -> None:
     """Remove the locks of tiles, which nobody needs any more: every tile is there."""
     for lock in (store.path / LOCKS).glob("[0-9]*"):
-        with contextlib.suppress(PermissionError):  # on Windows: of who is still looking at it
+        # On Windows not those of who is still looking at it, and none on a read-only medium.
+        with contextlib.suppress(OSError):
             lock.unlink(missing_ok=True)

@@ -352,13 +352,15 @@ def check_identity(path: Path, identity: Identity, sources: Mapping[str, Any]) -
 
 
 def open_store(path: Path, identity: Identity, sources: Mapping[str, Any]) -> GramStore:
-    """The store of a matrix: made, grown to more images, or as it is.
+    """The store of a matrix: made, grown to more images, or as it is, which writes nothing.
 
     Raises:
         GramStoreError: the folder holds another matrix.
         OSError: it cannot be written.
     """
     check_identity(path, identity, sources)
+    if _is_settled(path, identity):
+        return GramStore(path)
     (path / LOCKS).mkdir(parents=True, exist_ok=True)
     with exclusive(path / LOCKS / "store", wait=True):
         check_identity(path, identity, sources)  # another process may have made it meanwhile
@@ -376,6 +378,16 @@ def open_store(path: Path, identity: Identity, sources: Mapping[str, Any]) -> Gr
         for name in identity["kernels"]:
             _settle(group, name, identity)
     return GramStore(path)
+
+
+def _is_settled(path: Path, identity: Identity) -> bool:
+    """Whether a store is there and has an array of each kernel in the shape that is wanted."""
+    stored = stored_identity(path)
+    if stored is None or shape_of(stored) != shape_of(identity):
+        return False
+    group = zarr.open_group(LocalStore(path), mode="r", zarr_format=3)
+    arrays = [group.get(name) for name in identity["kernels"]]
+    return all(isinstance(a, zarr.Array) and a.shape == shape_of(identity) for a in arrays)
 
 
 def _settle(group: zarr.Group, name: str, identity: Identity) -> None:

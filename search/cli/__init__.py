@@ -1,3 +1,3 @@
 """The command line ``kernas``."""
 
-from .app import main as main
+from .process import main as main

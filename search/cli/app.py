@@ -1,25 +1,19 @@
-"""Entry point: parses the command line, runs a subcommand, turns errors into exit codes.
-
-0 success, 1 failure at run time, 2 bad input, 130 interrupted.
-"""
+"""Parses the command line, runs a subcommand, turns errors into exit codes: see ``exit_codes``."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Sequence
-from typing import NoReturn
+from collections.abc import Callable
+from dataclasses import fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
 
 from kernas import __version__
-from kernas.errors import (
-    ArchitectureError,
-    ConfigurationError,
-    DataError,
-    GramStoreError,
-    KernasError,
-    ModelFolderError,
-    RunFolderError,
-)
+from kernas.errors import KernasError
+from kernas.files import user_path
 
+from .devices import imported_jax
+from .exit_codes import DONE, code_of_error, code_of_signal
+from .interruption import received, say_interrupted
 from .options import (
     DataOptions,
     ExplainOptions,
@@ -29,17 +23,9 @@ from .options import (
     PredictOptions,
     RankOptions,
 )
+from .printing import printed, say, tell
 
 Options = RankOptions | GramOptions | FitOptions | PredictOptions | DataOptions | ExplainOptions
-
-BAD_INPUT = (
-    ArchitectureError,
-    ConfigurationError,
-    DataError,
-    GramStoreError,
-    ModelFolderError,
-    RunFolderError,
-)
 
 DESCRIPTION = """Rank neural architectures by the exact kernels of their infinitely wide networks.
 
@@ -57,58 +43,66 @@ Examples:
   kernas explain network.json --image-size 32
   kernas plan network.json --image-size 32
   kernas rank --help
-  kernas --version"""
+  kernas --version
 
-
-def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run the command line and exit.
-
-    Args:
-        arguments: without the program's name; those of the process if ``None``.
-    """
-    sys.exit(run(sys.argv[1:] if arguments is None else list(arguments)))
+Exit codes: 0 done, 1 failed, 2 bad input, 130 interrupted (as for other signals, 128 and its
+number), 141 nobody reads the output."""
 
 
 def run(arguments: list[str]) -> int:
     """Run the command line and return its exit code; usage errors raise ``SystemExit(2)``."""
-    if arguments[:1] == ["--version"]:
-        print(f"kernas {__version__}")
-        return 0
     try:
-        options = parse(arguments)
-        if isinstance(options, PlanOptions):
-            from .plan_command import run_plan
-
-            return run_plan(options)
-        if isinstance(options, ExplainOptions):
-            from .explain_command import run_explain
-
-            return run_explain(options)
-        if isinstance(options, GramOptions):
-            from .gram_command import run_gram
-
-            return run_gram(options)
-        if isinstance(options, FitOptions):
-            from .fit_command import run_fit
-
-            return run_fit(options)
-        if isinstance(options, PredictOptions):
-            from .predict_command import run_predict
-
-            return run_predict(options)
-        if isinstance(options, DataOptions):
-            from .data_command import run_data
-
-            return run_data(options)
-        from .rank_command import run_rank
-
-        return run_rank(options)
+        return _run(arguments)
+    except BrokenPipeError as error:  # nobody is there to be told
+        return code_of_error(error)
     except KernasError as error:
-        print(f"kernas: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2 if isinstance(error, BAD_INPUT) else 1
+        tell(f"kernas: {' '.join(str(error).split())}")
+        return code_of_error(error)
+    except OSError as error:
+        where = "" if error.filename is None else f"{error.filename}: "
+        tell(f"kernas: {where}{error.strerror or error}")
+        return code_of_error(error)
+    except MemoryError as error:
+        tell(f"kernas: not enough memory ({error}); give fewer or smaller images, or --tile-bytes")
+        return code_of_error(error)
     except KeyboardInterrupt as error:
-        print(f"kernas: interrupted; {error}".rstrip("; "), file=sys.stderr)
-        return 130
+        say_interrupted(str(error))
+        return code_of_signal(received())
+
+
+def _run(arguments: list[str]) -> int:
+    if arguments[:1] == ["--version"]:
+        say(f"kernas {__version__}")
+        return DONE
+    options = with_homes(parse(arguments))
+    imported_jax()  # which every command needs
+    if isinstance(options, PlanOptions):
+        from .plan_command import run_plan
+
+        return run_plan(options)
+    if isinstance(options, ExplainOptions):
+        from .explain_command import run_explain
+
+        return run_explain(options)
+    if isinstance(options, GramOptions):
+        from .gram_command import run_gram
+
+        return run_gram(options)
+    if isinstance(options, FitOptions):
+        from .fit_command import run_fit
+
+        return run_fit(options)
+    if isinstance(options, PredictOptions):
+        from .predict_command import run_predict
+
+        return run_predict(options)
+    if isinstance(options, DataOptions):
+        from .data_command import run_data
+
+        return run_data(options)
+    from .rank_command import run_rank
+
+    return run_rank(options)
 
 
 def parse(arguments: list[str]) -> Options:
@@ -124,6 +118,26 @@ def parse(arguments: list[str]) -> Options:
         "explain": ExplainOptions,
         "plan": PlanOptions,
     }
-    return subcommand_cli_from_dict(
-        commands, prog="kernas", description=DESCRIPTION, args=arguments or ["--help"]
-    )
+    with printed():  # help is
+        return subcommand_cli_from_dict(
+            commands, prog="kernas", description=DESCRIPTION, args=arguments or ["--help"]
+        )
+
+
+AnyOptions = TypeVar("AnyOptions", bound=Any)
+
+
+def with_homes(options: AnyOptions) -> AnyOptions:
+    """Options whose paths begin at the home folders that ``~`` and ``~name`` stand for.
+
+    Raises:
+        ConfigurationError: there is no such home.
+    """
+    changed: dict[str, Any] = {}
+    for field in fields(options):
+        value = getattr(options, field.name)
+        if isinstance(value, Path):
+            changed[field.name] = user_path(value)
+        elif is_dataclass(value):
+            changed[field.name] = with_homes(value)
+    return replace(options, **changed)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from .exit_codes import DONE, FAILED
 from .options import DataOptions, FetchOptions, VerifyOptions
+from .printing import say, say_json, tell
 
 if TYPE_CHECKING:
     from kernas.kernels.data import Verification
@@ -21,22 +21,24 @@ def run_data(options: DataOptions) -> int:
 
 
 def _fetch(options: FetchOptions) -> int:
-    from kernas.kernels.data import fetch
+    from kernas.kernels.data import data_folders, fetch
     from kernas.kernels.data.known import find_known
 
     paths = fetch(options.name, options.folder, progress=not options.quiet)
-    for path in paths:
-        print(path)
+    say("\n".join(str(path) for path in paths))
     found = find_known(options.name)
     # Another form may come first, or the folder may be none of those that are looked through.
     fetched = [path.resolve() for path in (paths[0], paths[0].parent)]
     if found is None or found[1].resolve() not in fetched:
         reads = "is not read from there" if found is None else f"is read from {found[1]}"
-        print(
-            f"{options.name!r} {reads}: set KERNAS_DATA to the folder that you fetched into",
-            file=sys.stderr,
+        first = data_folders()[0].resolve()
+        way = (
+            "set KERNAS_DATA to the folder that you fetched into"
+            if found is None or first not in paths[0].resolve().parents
+            else "that form comes first; remove it to have what was fetched read"
         )
-    return 0
+        tell(f"{options.name!r} {reads}: {way}")
+    return DONE
 
 
 def _verify(options: VerifyOptions) -> int:
@@ -47,13 +49,14 @@ def _verify(options: VerifyOptions) -> int:
         check_name(name)
     results = [verify(name) for name in options.names or DATASETS]
     if options.json:
-        print(json.dumps([asdict(result) for result in results], default=str, indent=1))
+        say_json([asdict(result) for result in results])
     else:
-        for result in results:
-            print(f"{result.name:<{max(map(len, DATASETS))}}  {_line(result)}")
-        print(f"looked in {' and '.join(str(folder) for folder in data_folders())}")
+        width = max(map(len, DATASETS))
+        lines = [f"{result.name:<{width}}  {_line(result)}" for result in results]
+        looked = f"looked in {' and '.join(str(folder) for folder in data_folders())}"
+        say("\n".join([*lines, looked]))
     bad = ("damaged", "absent") if options.names else ("damaged",)
-    return int(any(result.status in bad for result in results))
+    return FAILED if any(result.status in bad for result in results) else DONE
 
 
 def _line(result: Verification) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from types import ModuleType
 
+from kernas.cache import cache_folder
 from kernas.errors import ConfigurationError
 
 from .options import Device, Dtype
@@ -15,35 +17,67 @@ def configure_jax(device: Device, dtype: Dtype, *, compilation_cache: bool) -> N
     Args:
         device: ``"auto"`` leaves the choice to JAX.
         dtype: ``"float64"`` turns JAX's x64 mode on.
-        compilation_cache: whether JAX keeps compiled programs in the user's cache folder; a folder
-            that the user chose (``JAX_COMPILATION_CACHE_DIR``) stays.
+        compilation_cache: whether JAX keeps compiled programs in the user's cache folder, if there
+            is one; a folder that the user chose (``JAX_COMPILATION_CACHE_DIR``) stays.
 
     Raises:
-        ConfigurationError: JAX has no such device here.
+        ConfigurationError: JAX has no such device here, or cannot use a variable of the
+            environment.
     """
-    import jax
-    import platformdirs
-
+    jax = imported_jax()
     if not compilation_cache:
         jax.config.update("jax_enable_compilation_cache", False)
     elif "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-        folder = platformdirs.user_cache_path("kernas") / "programs"
-        jax.config.update("jax_compilation_cache_dir", str(folder))
-        # JAX would keep only what took a second to compile, which few of the engine's programs do.
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
-        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+        folder = cache_folder("programs")
+        if folder is not None:
+            jax.config.update("jax_compilation_cache_dir", str(folder))
+            # JAX would keep only what takes a second to compile: few of the engine's programs.
+            jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+            jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
     jax.config.update("jax_enable_x64", dtype == "float64")
     if device == "cpu":
         jax.config.update("jax_platforms", "cpu")
+    check_device(device)
+
+
+def check_device(device: Device | None) -> None:
+    """Refuse a device that JAX has not got here; errors as of :func:`configure_jax`.
+
+    Args:
+        device: ``None`` in a command that has no such option.
+    """
+    jax = imported_jax()
+    given = "" if device is None else f"--device {device}: "
     try:
         found = jax.devices()[0].platform
-    except RuntimeError as error:
+    except (RuntimeError, AssertionError) as error:  # the second one where a plugin is missing
+        why = " ".join(str(error).split()) or "there is no plugin for it"
+        wanted = os.environ.get("JAX_PLATFORMS")
+        ways = [
+            *([f"change JAX_PLATFORMS={wanted} in the environment"] if wanted else []),
+            *(["use --device cpu"] if device not in (None, "cpu") else []),
+            "install the jax of your accelerator, e.g. jax[cuda13]",
+        ]
         raise ConfigurationError(
-            f"--device {device}: JAX finds no device ({' '.join(str(error).split())}); use "
-            "--device cpu, and look at the variable JAX_PLATFORMS"
+            f"{given}JAX finds no device ({why}); {', or '.join(ways)}"
         ) from None
-    if device not in ("auto", found):
+    if device not in (None, "auto", found):
         raise ConfigurationError(
-            f"--device {device}: JAX computes on {found!r} here; use --device {found}, or install "
+            f"{given}JAX computes on {found!r} here; use --device {found}, or install "
             "the jax of your accelerator, e.g. jax[cuda13]"
         )
+
+
+def imported_jax() -> ModuleType:
+    """JAX, which reads the environment when it is imported.
+
+    Raises:
+        ConfigurationError: it has a variable that JAX cannot use.
+    """
+    try:
+        import jax
+    except ValueError as error:
+        raise ConfigurationError(
+            f"JAX cannot use the environment: {error}; unset the variable, or correct it"
+        ) from None
+    return jax

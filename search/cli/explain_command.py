@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from kernas.errors import ConfigurationError
 
+from .exit_codes import DONE
 from .options import ExplainOptions
+from .printing import say
 
 if TYPE_CHECKING:
     from ..spaces import Candidate
@@ -18,9 +20,9 @@ def run_explain(options: ExplainOptions) -> int:
 
     candidates, shape = candidates_and_shape(options)
     for candidate in candidates:
-        print(candidate.name)
-        print(explain(candidate.architecture, shape))
-    return 0
+        say(candidate.name)
+        say(str(explain(candidate.architecture, shape)))
+    return DONE
 
 
 def candidates_and_shape(options: ExplainOptions) -> tuple[list[Candidate], tuple[int, ...]]:

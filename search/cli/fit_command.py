@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -12,9 +11,10 @@ import numpy as np
 from kernas.errors import ConfigurationError
 
 from .devices import configure_jax
+from .exit_codes import DONE
 from .matrix import architecture_of, bound, fill, kernel_of, training_images
 from .options import FitOptions
-from .printing import messages_aside
+from .printing import messages_aside, say, say_json
 
 if TYPE_CHECKING:
     from kernas.kernels import KernelClassifier
@@ -27,13 +27,13 @@ def run_fit(options: FitOptions) -> int:
     with messages_aside(options.json):
         fitted = _fit(options)
     if fitted is None:
-        return 0
+        return DONE
     summary = {"model": str(options.model), "store": str(_store(options)), **fitted}
     if options.json:
-        print(json.dumps(summary, ensure_ascii=False, indent=1))
+        say_json(summary)
     else:
-        print(_text(summary))
-    return 0
+        say(_text(summary))
+    return DONE
 
 
 def _fit(options: FitOptions) -> dict[str, Any] | None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from .devices import configure_jax
+from .exit_codes import DONE
 from .matrix import Filled, architecture_of, bound, fill, kernel_of, training_images
 from .options import GramOptions
-from .printing import messages_aside
+from .printing import messages_aside, say, say_json
 
 
 def run_gram(options: GramOptions) -> int:
@@ -20,16 +20,16 @@ def run_gram(options: GramOptions) -> int:
         kernel = kernel_of(options, architecture_of(options, options.architecture), names)
         filled = fill(options, bound(options, kernel, train), train, options.store)
     if filled is None:
-        return 0
+        return DONE
     if options.json:
-        print(json.dumps(_summary(filled), ensure_ascii=False, indent=1))
+        say_json(_summary(filled))
     else:
         store, estimate = filled.store, filled.estimate
-        print(
+        say(
             f"{' and '.join(store.names)} {store.shape[0]} × {store.shape[1]} in {store.path}: "
             f"{estimate.tiles} tiles, {estimate.missing} of them computed in {filled.seconds:.1f} s"
         )
-    return 0
+    return DONE
 
 
 def _summary(filled: Filled) -> dict[str, Any]:

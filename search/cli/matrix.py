@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 from kernas.errors import ConfigurationError
 
+from .interruption import way_on
 from .options import MatrixOptions
+from .printing import tell
 
 if TYPE_CHECKING:
     from kernas.kernels import Architecture, GramEstimate, GramStore, NeuralKernel
@@ -101,9 +103,9 @@ def fill(options: MatrixOptions, kernel: NeuralKernel, train: Dataset, path: Pat
     from kernas.kernels import compute_gram, estimate_gram
 
     estimate = estimate_gram(kernel, train, store=path, tile_side=options.tile)
-    print(f"{path}: {estimate}", file=sys.stderr)
+    tell(f"{path}: {estimate}")
     for fault in estimate.corrupted:
-        print(f"{fault}; it is computed again", file=sys.stderr)
+        tell(f"{fault}; it is computed again")
     if estimate.disk_bytes > estimate.free_bytes:
         raise ConfigurationError(
             f"--store {path}: {estimate.disk_bytes:,} bytes to be written and "
@@ -112,14 +114,10 @@ def fill(options: MatrixOptions, kernel: NeuralKernel, train: Dataset, path: Pat
     if estimate.missing and not options.yes and not _agreed():
         return None
     start = time.perf_counter()
-    try:
+    with way_on(f"{path} keeps its finished tiles; give the same command to go on"):
         store = compute_gram(
             kernel, train, store=path, tile_side=options.tile, progress=not options.quiet
         )
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(
-            f"{path} keeps its finished tiles; give the same command to go on"
-        ) from None
     return Filled(store, estimate, time.perf_counter() - start)
 
 
@@ -129,9 +127,12 @@ def _agreed() -> bool:
     Raises:
         ConfigurationError: there is no terminal to ask on.
     """
-    if not sys.stdin.isatty():
+    if sys.stdin is None or sys.stdin.closed or not sys.stdin.isatty():
         raise ConfigurationError(
             "there is no terminal to ask on whether to begin: give --yes to begin without asking"
         )
-    print("begin? [y/N] ", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+    tell("begin? [y/N] ", end="")
+    answer = sys.stdin.readline()
+    if not answer:
+        tell("")  # the end of the input is no answer, and leaves the line open
+    return answer.strip().lower() in ("y", "yes")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from .devices import check_device
+from .exit_codes import DONE
 from .explain_command import candidates_and_shape
 from .options import PlanOptions
+from .printing import say
 
 
 def run_plan(options: PlanOptions) -> int:
@@ -11,9 +14,11 @@ def run_plan(options: PlanOptions) -> int:
     from kernas.kernels import NeuralKernel
     from kernas.kernels.augmentation import named
 
+    check_device(None)
     candidates, shape = candidates_and_shape(options)
     augment = named(options.augment)
     for candidate in candidates:
-        print(candidate.name)
-        print(NeuralKernel(candidate.architecture, get=options.get, augment=augment).plan(shape))
-    return 0
+        say(candidate.name)
+        kernel = NeuralKernel(candidate.architecture, get=options.get, augment=augment)
+        say(str(kernel.plan(shape)))
+    return DONE

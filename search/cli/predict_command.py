@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +14,9 @@ from kernas.errors import ConfigurationError, DataError, KernasError, ModelFolde
 from kernas.files import write_whole
 
 from .devices import configure_jax
+from .exit_codes import DONE
 from .options import PredictOptions
-from .printing import messages_aside
+from .printing import messages_aside, say, say_json
 
 if TYPE_CHECKING:
     from kernas.kernels import KernelClassifier
@@ -30,14 +30,14 @@ def run_predict(options: PredictOptions) -> int:
     with messages_aside(options.json):
         summary = _predict(options)
     if options.json:
-        print(json.dumps(summary, ensure_ascii=False, indent=1))
-        return 0
+        say_json(summary)
+        return DONE
     accuracy = ""
     if summary["accuracy"] is not None:
         low, high = summary["interval"]
         accuracy = f", accuracy {summary['accuracy']:.4f} (95%: {low:.4f} to {high:.4f})"
-    print(f"{summary['n']:,} images{accuracy}; written in {summary['output']}")
-    return 0
+    say(f"{summary['n']:,} images{accuracy}; written in {summary['output']}")
+    return DONE
 
 
 def _predict(options: PredictOptions) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 from kernas.errors import ConfigurationError, DataError
 
 from .devices import configure_jax
+from .exit_codes import DONE, FAILED
+from .interruption import way_on
 from .options import RankOptions
-from .printing import messages_aside
+from .printing import messages_aside, say, say_json, tell
 
 if TYPE_CHECKING:
     from kernas.kernels.data import Dataset
@@ -30,19 +31,14 @@ def run_rank(options: RankOptions) -> int:
     with messages_aside(options.json):
         ranking, output = _rank(options)
     if options.json:
-        from ..report.files import summary_json
-
-        print(summary_json(ranking))
+        say_json(dict(ranking.summary), indent=None)
     else:
-        print(_text(ranking, output))
+        say(_text(ranking, output))
     failed = [row for row in ranking.rows if row.status == "error"]
     if len(failed) == len(ranking.rows):
-        print(
-            f"kernas: all {len(failed)} candidates failed, the first with {failed[0].message}",
-            file=sys.stderr,
-        )
-        return 1
-    return 0
+        tell(f"kernas: all {len(failed)} candidates failed, the first with {failed[0].message}")
+        return FAILED
+    return DONE
 
 
 def _rank(options: RankOptions) -> tuple[Ranking, Path]:
@@ -72,7 +68,8 @@ def _rank(options: RankOptions) -> tuple[Ranking, Path]:
         grams=options.grams,
     )
     output = options.output or _numbered_folder(options.dataset, options.resume)
-    try:
+    again = "the same command" if options.resume else f"--output {output} --resume"
+    with way_on(f"{output} keeps what was finished; give {again} to go on"):
         ranking = rank(
             candidates,
             scores,
@@ -83,10 +80,6 @@ def _rank(options: RankOptions) -> tuple[Ranking, Path]:
             progress=not options.quiet,
             options=_identity(options, space, fit),
         )
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(
-            f"{output} keeps what was finished; give --output {output} --resume to go on"
-        ) from None
     return ranking, output
 
 

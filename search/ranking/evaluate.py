@@ -11,7 +11,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from kernas.errors import ConfigurationError
+from kernas.errors import ConfigurationError, GramStoreError
 from kernas.kernels.engine import compilations
 from kernas.kernels.regression import ScoreValue
 
@@ -78,7 +78,8 @@ def _evaluate(
 ) -> None:
     """Records in order; the host's part of each while the device's of the next is computed.
 
-    When it is interrupted, what only the host has to finish is still taken: one candidate is lost.
+    When it ends before its end, what only the host has to finish is still taken: one candidate is
+    lost.
     """
     finishing: deque[Future[Record]] = deque()
     with ThreadPoolExecutor(1) as host:
@@ -87,24 +88,27 @@ def _evaluate(
                 finishing.append(host.submit(_begin(candidate, scores)))
                 if len(finishing) > 1:
                     take(finishing.popleft().result())
-        except KeyboardInterrupt:
+        finally:
             while finishing:
                 take(finishing.popleft().result())
-            raise
-        while finishing:
-            take(finishing.popleft().result())
 
 
 def _begin(candidate: Candidate, scores: Sequence[Score]) -> Callable[[], Record]:
     """The device's part of a candidate; what is returned makes its record.
 
-    Whatever the candidate raises becomes its record.
+    Whatever the candidate raises becomes its record; a store that cannot be used would fail for the
+    next one too.
+
+    Raises:
+        GramStoreError: a store cannot be written, or holds something else.
     """
     compiled, start = compilations().count, time.perf_counter()
     finish: Callable[[], Evaluation] | None = None
     failure = ""
     try:
         finish = begin_scores(candidate.architecture, scores)
+    except GramStoreError:
+        raise
     except Exception as error:  # one candidate's failure is its row, not the end of the run
         failure = _message(error)
     begun = time.perf_counter() - start
