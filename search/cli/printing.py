@@ -89,7 +89,6 @@ def open_streams() -> None:
     while (free := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass  # a file opened later must not take the number that libraries print to
     os.close(free)
-    codecs.register_error(READABLE, _readable)
     if sys.stdin is not None and isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(errors="replace")
     if sys.stdout is None:
@@ -146,3 +145,6 @@ def _readable(error: UnicodeError) -> tuple[str | bytes, int]:
 
     plain = unicodedata.normalize("NFKD", character).encode("ascii", "ignore").decode()
     return plain or character.encode("ascii", "backslashreplace").decode(), end
+
+
+codecs.register_error(READABLE, _readable)

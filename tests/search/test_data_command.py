@@ -125,6 +125,10 @@ def test_fetch_says_when_its_files_are_not_those_that_are_read(small, tmp_path, 
     assert run(arguments) == 0
     read = tmp_path / "data" / "cifar-10-binary.tar.gz"
     assert f"'cifar10' is read from {read}: set KERNAS_DATA" in capsys.readouterr().err
+    unpacked = small.unpack("cifar10", tmp_path / "data")
+    assert run(["data", "fetch", "cifar10"]) == 0  # into the folder that KERNAS_DATA names
+    error = capsys.readouterr().err
+    assert f"'cifar10' is read from {unpacked}: that form comes first; remove it" in error
 
 
 def test_offline_is_a_failure_at_run_time(small, monkeypatch, tmp_path, capsys):
