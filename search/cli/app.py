@@ -12,8 +12,8 @@ from kernas.errors import KernasError
 from kernas.files import user_path
 
 from .devices import imported_jax
-from .exit_codes import DONE, code_of_error, code_of_signal
-from .interruption import received, say_interrupted
+from .exit_codes import DONE, INTERRUPTED, code_of_error
+from .interruption import say_interrupted
 from .options import (
     DataOptions,
     ExplainOptions,
@@ -67,7 +67,7 @@ def run(arguments: list[str]) -> int:
         return code_of_error(error)
     except KeyboardInterrupt as error:
         say_interrupted(str(error))
-        return code_of_signal(received())
+        return INTERRUPTED
 
 
 def _run(arguments: list[str]) -> int:

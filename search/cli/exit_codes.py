@@ -11,8 +11,6 @@
 
 from __future__ import annotations
 
-import signal
-
 from kernas.errors import (
     ArchitectureError,
     ConfigurationError,
@@ -22,7 +20,7 @@ from kernas.errors import (
     RunFolderError,
 )
 
-DONE, FAILED, BAD_INPUT, UNREAD = 0, 1, 2, 141
+DONE, FAILED, BAD_INPUT, INTERRUPTED, UNREAD = 0, 1, 2, 130, 141
 
 OF_BAD_INPUT = (
     ArchitectureError,
@@ -41,6 +39,6 @@ def code_of_error(error: BaseException) -> int:
     return BAD_INPUT if isinstance(error, OF_BAD_INPUT) else FAILED
 
 
-def code_of_signal(number: int | None) -> int:
-    """The exit code of a process that a signal ended; ``None`` for Ctrl-C."""
-    return 128 + (signal.SIGINT if number is None else number)
+def code_of_signal(number: int) -> int:
+    """The exit code of a process that a signal ended."""
+    return 128 + number

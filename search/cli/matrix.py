@@ -132,7 +132,4 @@ def _agreed() -> bool:
             "there is no terminal to ask on whether to begin: give --yes to begin without asking"
         )
     tell("begin? [y/N] ", end="")
-    answer = sys.stdin.readline()
-    if not answer:
-        tell("")  # the end of the input is no answer, and leaves the line open
-    return answer.strip().lower() in ("y", "yes")
+    return sys.stdin.readline().strip().lower() in ("y", "yes")

@@ -50,8 +50,10 @@ def say_json(value: object, indent: int | None = 1) -> None:
 
 
 def tell(text: str, end: str = "\n") -> None:
-    """Print a message on stderr, if there is one."""
+    """Print a message on stderr, if there is one, on a line of its own."""
     if sys.stderr is not None:
+        if isinstance(sys.stderr, _Messages) and sys.stderr.within_line:
+            text = f"\n{text}"
         print(text, end=end, file=sys.stderr, flush=True)
 
 
@@ -106,7 +108,11 @@ def open_streams() -> None:
 class _Messages(io.TextIOWrapper):
     """A stream of messages: those that cannot be written are dropped, and all that follow."""
 
+    within_line = False
+    """Whether the last one is a line that has not ended, like a bar of progress."""
+
     def write(self, text: str, /) -> int:
+        self.within_line = not text.endswith("\n")
         try:
             return super().write(text)
         except OSError:

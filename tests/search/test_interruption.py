@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from kernas.search.cli import interruption
+
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals between processes")
 
 UNIGNORED = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
@@ -32,13 +34,6 @@ main([])
 """
 
 SLEEP = "time.sleep(60)"
-SLOW_TO_TIDY_UP = """
-    try:
-        time.sleep(60)
-    finally:
-        print("tidying", flush=True)
-        time.sleep(60)
-"""
 SWALLOWED = """
     class Loop:
         def __del__(self):
@@ -57,7 +52,10 @@ WITHOUT_END = """
     import hashlib
     hashlib.pbkdf2_hmac("sha256", b"", b"", 10**9)  # in C, like a program that XLA compiles
 """
-SHORT_GRACE = "interruption.GRACE_SECONDS = 0.2"
+BAR = """
+    print("50%", end="", file=sys.stderr, flush=True)
+    time.sleep(60)
+"""
 
 
 def started(work: str, before: str = "") -> subprocess.Popen:
@@ -70,9 +68,14 @@ def started(work: str, before: str = "") -> subprocess.Popen:
         text=True,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
     )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "begun\n"
+    wait_for("begun", process)
     return process
+
+
+def wait_for(line: str, process: subprocess.Popen) -> None:
+    """Read what a process prints up to a line."""
+    assert process.stdout is not None
+    assert process.stdout.readline() == f"{line}\n"
 
 
 def ended(process: subprocess.Popen, number: int) -> tuple[int, list[str]]:
@@ -88,27 +91,28 @@ def test_each_signal_has_its_code(number, code):
     assert ended(started(SLEEP), number) == (code, ["kernas: interrupted"])
 
 
-@pytest.mark.parametrize("work", [TRANSLATED, SWALLOWED])
-def test_what_becomes_of_it_on_its_way_does_not_matter(work):
-    process = started(work)
-    if work is SWALLOWED:
-        assert process.stdout.readline() == "inside\n"
-    code, messages = ended(process, signal.SIGINT)
-    assert code == 130
-    assert messages[-1] == "kernas: interrupted"
-    assert "KeyboardInterrupt" not in "".join(messages)
+@pytest.mark.parametrize("work", [TRANSLATED, WITHOUT_END])
+def test_what_the_main_thread_does_does_not_matter(work):
+    """Nothing is raised in it that something else could be made of, and nothing waits for it."""
+    assert ended(started(work), signal.SIGINT) == (130, ["kernas: interrupted"])
 
 
-def test_a_second_signal_ends_what_tidies_up():
-    process = started(SLOW_TO_TIDY_UP)
-    process.send_signal(signal.SIGINT)
-    assert process.stdout.readline() == "tidying\n"
+def test_inside_a_destructor():
+    process = started(SWALLOWED)
+    wait_for("inside", process)
     assert ended(process, signal.SIGINT) == (130, ["kernas: interrupted"])
 
 
-def test_what_cannot_be_interrupted_ends_after_a_while():
-    process = started(WITHOUT_END, SHORT_GRACE)
-    assert ended(process, signal.SIGTERM) == (143, ["kernas: interrupted"])
+def test_the_line_is_its_own_below_a_bar():
+    process = started(BAR)
+    time.sleep(0.3)
+    assert ended(process, signal.SIGTERM) == (143, ["50%", "kernas: interrupted"])
+
+
+def test_it_comes_while_modules_are_loaded():
+    """Before there is a thread for it."""
+    before = "interruption.watch_signals = lambda: None"
+    assert ended(started(SLEEP, before), signal.SIGINT)[0] == 130
 
 
 def test_a_signal_that_was_ignored_at_the_start_stays_so():
@@ -116,16 +120,14 @@ def test_a_signal_that_was_ignored_at_the_start_stays_so():
     assert ended(process, signal.SIGHUP) == (0, [])
 
 
-def test_the_advice_is_that_of_the_work(monkeypatch, capsys):
-    from kernas.search.cli import interruption
-
+def test_the_advice_is_that_of_the_work():
     with (
         pytest.raises(KeyboardInterrupt, match="do so"),
         interruption.way_on("do something"),
         interruption.way_on("do so"),
     ):
         raise KeyboardInterrupt
-    assert interruption._process.advice == ""
+    assert interruption._advice == [""]
 
 
 def takes_signals(process: subprocess.Popen) -> bool:
