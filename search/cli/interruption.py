@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NoReturn
 
 from .exit_codes import code_of_signal
@@ -25,7 +25,7 @@ SIGNALS = tuple(
     if hasattr(signal, name)
 )
 
-SAYING_SECONDS = 1.0
+SAYING_SECONDS = 3.0
 """What writing the line may take: who reads it may have stopped."""
 
 _advice = [""]
@@ -46,7 +46,7 @@ def way_on(advice: str) -> Iterator[None]:
 
 def say_interrupted(advice: str) -> None:
     """Tell the user on stderr."""
-    from .printing import tell  # late, as signals are taken before all that takes a while
+    from .printing import tell  # which :func:`watch_signals` has loaded
 
     tell(f"kernas: interrupted; {advice}".rstrip("; "))
 
@@ -58,7 +58,7 @@ def take_signals() -> None:
     """
     for number in SIGNALS:
         if signal.getsignal(number) != signal.SIG_IGN:
-            signal.signal(number, _leave_by)
+            signal.signal(number, _leave_early)
 
 
 def watch_signals() -> None:
@@ -66,13 +66,15 @@ def watch_signals() -> None:
     import socket
     import threading
 
+    from . import printing as printing
+
     reading, writing = socket.socketpair()
     writing.setblocking(False)
     # What signals are written to lives as long as the thread that has it.
     threading.Thread(target=_watch, args=(reading, writing), daemon=True).start()
     signal.set_wakeup_fd(writing.fileno(), warn_on_full_buffer=False)
     for number in SIGNALS:
-        if signal.getsignal(number) == _leave_by:
+        if signal.getsignal(number) == _leave_early:
             signal.signal(number, _left_to_the_thread)
 
 
@@ -82,7 +84,14 @@ def ignore_signals() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def _leave_by(number: int, frame: object) -> NoReturn:
+def _leave_early(number: int, frame: object) -> NoReturn:
+    """While modules are loaded, whose locks the main thread may hold: nothing is imported."""
+    with suppress(OSError):
+        os.write(2, b"kernas: interrupted\n")
+    os._exit(code_of_signal(number))
+
+
+def _leave_by(number: int) -> NoReturn:
     import threading
 
     told = threading.Thread(target=say_interrupted, args=(_advice[-1],), daemon=True)
@@ -98,4 +107,4 @@ def _left_to_the_thread(number: int, frame: object) -> None:
 def _watch(reading: socket, writing: socket) -> None:
     while (number := reading.recv(1)[0]) not in SIGNALS:
         pass  # a library may have handlers for others
-    _leave_by(number, None)
+    _leave_by(number)
