@@ -7,9 +7,11 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 
 import numpy as np
 import pytest
+from command_line import printed_without_jax
 
 import kernas
 import kernas.kernels as kk
@@ -21,9 +23,19 @@ FEW = ("--n-train", "9", "--n-validation", "9")
 EMPTY = "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"
 
 
-def kernas_command(*arguments: str, **options) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "kernas", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, **options)
+@pytest.fixture
+def kernas_command(capsys, x64_kept) -> Callable[..., subprocess.CompletedProcess]:
+    """The command line in this process, which has loaded JAX already."""
+
+    def command(*arguments: str) -> subprocess.CompletedProcess:
+        capsys.readouterr()
+        try:
+            code = run(list(arguments))
+        except SystemExit as usage:
+            code = usage.code
+        return subprocess.CompletedProcess(arguments, code, *capsys.readouterr())
+
+    return command
 
 
 @pytest.fixture
@@ -49,22 +61,11 @@ def small(networks, output, *more):
 
 
 def test_help_has_examples_and_comes_without_jax():
-    code = (
-        "import sys, kernas.search.cli\n"
-        "try: kernas.search.cli.main(sys.argv[1:])\n"
-        "finally: print('jax' in sys.modules)\n"
-    )
-    for arguments in (["--help"], ["rank", "--help"], ["--version"], []):
-        result = subprocess.run(
-            [sys.executable, "-c", code, *arguments], capture_output=True, text=True
-        )
-        assert result.returncode == 0
-        assert result.stdout.endswith("False\n")
-        assert ("kernas rank --" in result.stdout) != (arguments == ["--version"])
-        assert result.stderr == ""
+    for arguments, text in printed_without_jax(["--help"], ["rank", "--help"], ["--version"], []):
+        assert ("kernas rank --" in text) != (arguments == ["--version"])
 
 
-def test_version():
+def test_version(kernas_command):
     result = kernas_command("--version")
     assert (result.returncode, result.stdout) == (0, f"kernas {kernas.__version__}\n")
 
@@ -72,7 +73,7 @@ def test_version():
 @pytest.mark.parametrize(
     "arguments", [["rank", "--nonsense"], ["nonsense"], ["rank", "--seed", "x"]]
 )
-def test_usage_errors_exit_with_2(arguments):
+def test_usage_errors_exit_with_2(arguments, kernas_command):
     result = kernas_command(*arguments)
     assert result.returncode == 2
     assert result.stdout == ""
@@ -80,7 +81,8 @@ def test_usage_errors_exit_with_2(arguments):
 
 
 def test_a_ranking_is_printed_and_its_files_are_there(networks, tmp_path):
-    result = kernas_command(*small([*networks, EMPTY], tmp_path / "run"))
+    command = [sys.executable, "-m", "kernas", *small([*networks, EMPTY], tmp_path / "run")]
+    result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     lines = result.stdout.splitlines()
     assert lines[0].split() == ["rank", "nngp:validation_accuracy", "name"]
@@ -94,7 +96,7 @@ def test_a_ranking_is_printed_and_its_files_are_there(networks, tmp_path):
     assert "4/4" in result.stderr
 
 
-def test_json_is_alone_on_stdout_and_equals_the_summary(networks, tmp_path):
+def test_json_is_alone_on_stdout_and_equals_the_summary(networks, tmp_path, kernas_command):
     arguments = small(
         networks, tmp_path / "run", "--json", "--score", "ntk:loo_error,nngp:evidence"
     )
@@ -111,7 +113,7 @@ def test_json_is_alone_on_stdout_and_equals_the_summary(networks, tmp_path):
     assert summary["dtype"] == "float32"
 
 
-def test_float64_and_quiet_and_resume(networks, tmp_path):
+def test_float64_and_quiet_and_resume(networks, tmp_path, kernas_command):
     arguments = small(networks[:1], tmp_path, "--dtype", "float64", "--quiet", "--device", "cpu")
     result = kernas_command(*arguments)
     assert (result.returncode, result.stderr) == (0, "")
@@ -258,7 +260,7 @@ def test_bad_input_is_one_line_and_exit_code_2(
     assert all(word in err for word in words), err
 
 
-def test_bad_input_has_no_traceback(tmp_path):
+def test_bad_input_has_no_traceback(tmp_path, kernas_command):
     result = kernas_command("rank", "--architectures", "|x", "--output", str(tmp_path))
     assert (result.returncode, result.stdout) == (2, "")
     assert result.stderr.startswith("kernas: cell '|x' has 1 node(s)")
