@@ -22,6 +22,7 @@ from kernas.errors import (
 
 from ._compat import import_neural_tangents
 from .architecture import Architecture, Normalize
+from .architecture.scales import scales_of, with_scales
 from .augmentation import (
     Augmentation,
     Augmented,
@@ -62,6 +63,9 @@ from .interface import (
 from .program import Program, lower
 
 Backend = Literal["kernas", "neural-tangents"]
+
+PARAMETERS = ("architecture", "get", "tile_bytes", "backend", "blocking", "augment")
+"""Arguments of :class:`NeuralKernel` that :meth:`NeuralKernel.set_params` sets."""
 
 
 @lru_cache(maxsize=256)
@@ -340,6 +344,48 @@ class NeuralKernel:
                 with_tangent=tangent,
             )
         return replace(self, _bound=_Bound(statistics, reference, seed))
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Arguments by name, as scikit-learn asks for them.
+
+        Args:
+            deep: whether to give the scales too, ``node3__W_std`` and ``node3__b_std`` of the
+                weight layer that is node 3, and ``W_std`` and ``b_std`` where all layers have one.
+        """
+        arguments = {name: getattr(self, name) for name in PARAMETERS}
+        return {**arguments, **(scales_of(self.architecture) if deep else {})}
+
+    def set_params(self, **params: Any) -> NeuralKernel:
+        """The kernel with other parameters; this one is not changed.
+
+        An estimator replaces its kernel by it: ``GridSearchCV(KernelClassifier(kernel),
+        {"kernel__W_std": [1.2, 1.4], "kernel__b_std": [0, 0.1]})``.
+
+        Args:
+            params: names of :meth:`get_params`. ``W_std`` and ``b_std`` are set in all weight
+                layers, the last one included, and ``node3__W_std`` in the one that is node 3,
+                which goes before.
+
+        Returns:
+            A kernel without a bound: statistics belong to the scales that they were taken with.
+            Estimators bind in ``fit``.
+
+        Raises:
+            ConfigurationError: there is no such parameter, or its value is not usable.
+            ArchitectureError: a scale is not a finite number >= 0.
+        """
+        if not params:
+            return self
+        arguments = {name: params[name] for name in params if name in PARAMETERS}
+        changed = replace(self, _bound=None, **arguments)
+        scales = {name: params[name] for name in params if name not in PARAMETERS}
+        if not scales:
+            return changed
+        return replace(changed, architecture=with_scales(changed.architecture, scales))
+
+    def __sklearn_clone__(self) -> NeuralKernel:
+        """A kernel never changes: its clone is the kernel."""
+        return self
 
     def prepare(self, x: np.ndarray, get: Get | tuple[Get, ...] | None = None) -> PreparedImages:
         """Do once what the kernel needs of each image, for images that stand in several calls.

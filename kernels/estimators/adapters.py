@@ -11,9 +11,10 @@ from kernas.errors import ConfigurationError, DataError
 
 from ..interface import Get, KernelFunction
 from .base import check_one_kernel, diagonal
+from .parameters import ReplacedKernel
 
 
-class SklearnKernel(Kernel):
+class SklearnKernel(ReplacedKernel, Kernel):
     """A kernel as scikit-learn calls one: of rows, without hyperparameters to be tuned.
 
     ``SVC(kernel=SklearnKernel(kernel))`` trains the coefficients and the bias of
@@ -25,6 +26,9 @@ class SklearnKernel(Kernel):
         image_shape: ``(height, width, channels)``, of which every row is one image; ``None`` for
             vectors.
         get: ``"nngp"`` or ``"ntk"``; ``None`` for the kernel's own choice.
+
+    ``kernel__W_std`` and the other names of :meth:`NeuralKernel.set_params` are parameters too, of
+    a kernel that needs no bound: it would lose it.
 
     Raises:
         ConfigurationError: the kernel needs to be bound first, or is one of two or of several
@@ -42,8 +46,21 @@ class SklearnKernel(Kernel):
         self.kernel = kernel
         self.image_shape = image_shape
         self.get = get
-        check_one_kernel(kernel, get)
-        if kernel.needs_bind and not getattr(kernel, "is_bound", False):
+        self._check()
+
+    def set_params(self, **params: Any) -> SklearnKernel:
+        """Set parameters, those of the kernel as ``kernel__NAME``.
+
+        Raises:
+            ConfigurationError: as for the constructor.
+        """
+        super().set_params(**params)
+        self._check()
+        return self
+
+    def _check(self) -> None:
+        check_one_kernel(self.kernel, self.get)
+        if self.kernel.needs_bind and not getattr(self.kernel, "is_bound", False):
             raise ConfigurationError(
                 "this kernel normalises over a batch: give kernel.bind(x_train), or use "
                 "KernelClassifier, which binds in fit"
