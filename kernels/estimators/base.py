@@ -14,15 +14,16 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from kernas.errors import ConfigurationError
+from kernas.errors import ConfigurationError, DataError
 
 from ..architecture import Architecture, Dense, Flatten, Relu, serial
 from ..data.checks import check_fitted_shape, check_images
 from ..interface import Get, KernelFunction, Kernels
 from ..kernel import NeuralKernel
-from ..regression import RIDGES, choose_ridge, conjugate_gradients, decompose, factorise
+from ..regression import RIDGES, Weights, choose_ridge, conjugate_gradients, decompose, factorise
 from ..regression.checks import check_ridge
 from ..table import KernelTable
+from .parameters import ReplacedKernel
 
 if TYPE_CHECKING:
     from ..gram import GramStore
@@ -75,20 +76,66 @@ def default_architecture(shape: tuple[int, ...]) -> Architecture:
     return serial(*([Flatten()] if len(shape) == 3 else []), *hidden, *hidden, Dense())
 
 
-class KernelEstimator(BaseEstimator):
+def check_sample_weight(sample_weight: Any, n: int) -> np.ndarray | None:
+    """Weights of images in float64, shape ``(n,)``, or ``None`` if none are given.
+
+    Args:
+        sample_weight: finite numbers >= 0, not all zero, one for each image; or one number for all.
+        n: images.
+
+    Raises:
+        DataError: the message says what was given.
+    """
+    if sample_weight is None:
+        return None
+    try:
+        weights = np.asarray(sample_weight, np.float64)
+    except (TypeError, ValueError):
+        raise DataError(
+            f"sample_weight={sample_weight!r:.80}: expected numbers >= 0, one for each image"
+        ) from None
+    if weights.ndim == 0:
+        weights = np.full(n, weights)
+    if weights.shape != (n,):
+        raise DataError(
+            f"sample_weight has shape {weights.shape}: expected ({n},), one number for each image"
+        )
+    wrong = weights[~(np.isfinite(weights) & (weights >= 0))]
+    if len(wrong):
+        raise DataError(
+            f"sample_weight holds {wrong[0]}, a negative number, NaN or infinity: expected finite "
+            "numbers >= 0"
+        )
+    if not weights.any():
+        raise DataError("sample_weight is zero for all samples: expected some numbers > 0")
+    return weights
+
+
+class KernelEstimator(ReplacedKernel, BaseEstimator):
     """Ridge regression with the kernel of an infinitely wide network.
+
+    It minimises ``Σ_i w_i |f(x_i) − y_i|² + ρ ‖f‖²``, all ``w_i = 1`` where ``fit`` is given no
+    ``sample_weight``, with ``ρ = ridge · Σ_i w_i K(x_i, x_i) / Σ_i w_i``. An image of weight k is
+    an image given k times: the function, the ridge that leave-one-out (which leaves out one of the
+    k) or the evidence chooses, the temperature and deviations are the same. One of weight 0 is as
+    one that was not given, and has no row in the attributes below. Only the reference images of a
+    kernel that normalises over a batch are drawn from the images, whatever their weights.
+
+    ``kernel__W_std``, ``kernel__b_std`` and the other names of :meth:`NeuralKernel.set_params`
+    are parameters too, for searches: they replace the kernel.
 
     Attributes after ``fit``:
         kernel_: the kernel, bound to the training images where it normalises over a batch.
         ridge_: the ridge in use, relative to the mean diagonal.
         ridge_path_: the criterion of every ridge that was tried; empty if one was given.
-        dual_coef_: ``A⁻¹ Y``, shape ``(n, C)``.
+        dual_coef_: ``A⁻¹ Y``, shape ``(n, C)``, ``A = K + ρ W⁻¹`` (beside a jitter).
         loo_: leave-one-out predictions of the targets, shape ``(n, C)``, at this ridge; ``None``
             with ``solver="cg"``, which has no inverse.
         diagnostics_: ``ridge``, ``rho`` (absolute), ``kernel_seconds``, ``solve_seconds``,
             ``device`` and ``dtype`` of the kernel; with ``solver="cholesky"`` also ``condition``
-            (an estimate of A's condition number) and ``jitter`` (absolute), with ``"cg"`` the
-            relative ``residual``, the ``steps`` and the ``rank`` of the preconditioner.
+            (an estimate of the condition number of A, with weights of ``W^{1/2} A W^{1/2}``) and
+            ``jitter`` (absolute), with ``"cg"`` the relative ``residual``, the ``steps`` and the
+            ``rank`` of the preconditioner.
         n_features_in_: size of the second axis of ``x``.
     """
 
@@ -164,8 +211,10 @@ class KernelEstimator(BaseEstimator):
             raise ConfigurationError("ridge=[]: expected at least one number >= 0")
         return ridges, "loo"
 
-    def _examples(self, x: Any, y: Any, **options: Any) -> tuple[np.ndarray, Any]:
-        """Checked images, ``(n, features)`` or NHWC, and targets to fit to.
+    def _examples(
+        self, x: Any, y: Any, sample_weight: Any, **options: Any
+    ) -> tuple[np.ndarray, Any, np.ndarray]:
+        """Checked images, ``(n, features)`` or NHWC, targets to fit to, and weights > 0.
 
         What was fitted before is forgotten: if this fit fails, nothing is fitted.
         """
@@ -173,7 +222,15 @@ class KernelEstimator(BaseEstimator):
         found = validate_data(self, x, y, allow_nd=True, ensure_min_samples=2, **options)
         x, targets = cast(tuple[np.ndarray, Any], found)
         images = check_images(x, "x")
-        return images, targets
+        repeats = check_sample_weight(sample_weight, len(images))
+        if repeats is None:
+            return images, targets, np.ones(len(images))
+        counted = repeats > 0
+        if counted.all():
+            return images, targets, repeats
+        if counted.sum() < 2:
+            raise DataError("sample_weight > 0 of one image: expected at least 2, of two classes")
+        return images[counted], targets[counted], repeats[counted]
 
     def _images(self, x: Any) -> np.ndarray:
         """Checked images to predict at."""
@@ -195,8 +252,10 @@ class KernelEstimator(BaseEstimator):
         """What the kernel is asked for."""
         return self.get
 
-    def _regress(self, x: np.ndarray, Y: np.ndarray) -> None:
+    def _regress(self, x: np.ndarray, Y: np.ndarray, weights: Weights) -> None:
         """Fit targets ``(n, C)``."""
+        # Where all are one it is, digit by digit, the regression without.
+        self._weights = None if np.all(weights.values == 1) else weights
         ridges, criterion = self._ridges()
         start = time.perf_counter()
         with self.precision():
@@ -211,9 +270,9 @@ class KernelEstimator(BaseEstimator):
         else:
             gram = self._matrix(self._gram)
             if criterion is not None:
-                chosen = choose_ridge(decompose(gram), Y, ridges, criterion)
+                chosen = choose_ridge(decompose(gram, self._weights), Y, ridges, criterion)
                 self.ridge_, self.ridge_path_ = chosen
-            self._factor = factorise(gram, self.ridge_)
+            self._factor = factorise(gram, self.ridge_, self._weights)
             self.dual_coef_ = self._factor.solve(Y)
             self.loo_ = Y - self._factor.loo_residuals(Y)
             found = {
@@ -255,7 +314,7 @@ class KernelEstimator(BaseEstimator):
             parts, dtype = self._matrix(gram), self._matrix(gram).dtype
         else:
             parts, dtype = gram.gram(self.get or gram.names[0]), gram.dtype
-        solution = conjugate_gradients(parts, Y, self.ridge_)
+        solution = conjugate_gradients(parts, Y, self.ridge_, weights=self._weights)
         self.dual_coef_, self.loo_ = solution.value, None
         return {
             "residual": solution.residual,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, cast
+from numbers import Real
+from typing import Any, Literal, cast
 
 import numpy as np
 from scipy.optimize import minimize_scalar
@@ -14,9 +15,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from kernas.errors import ConfigurationError, DataError
 
-from ..interface import KernelFunction
-from ..regression import centred_one_hot
-from .base import KernelEstimator
+from ..interface import Get, KernelFunction
+from ..regression import Weights, centred_one_hot
+from .base import Dtype, KernelEstimator, Ridge, Solver, StorePath
+
+ClassWeight = Mapping[Any, float] | Literal["balanced"]
 
 _NO_INVERSE = (
     "{} leave-one-out predictions, which solver='cg' does not give; fit with solver='cholesky'"
@@ -39,6 +42,10 @@ class KernelClassifier(ClassifierMixin, KernelEstimator):
         ridge: λ >= 0, relative to the mean diagonal of the training Gram matrix; or several, of
             which leave-one-out chooses; or ``"loo"`` or ``"evidence"`` to choose among 19 from
             1e-8 to 10. The choice reads training images only.
+        class_weight: label → c > 0, by which the weight of its images is multiplied (1 for labels
+            that are not in it), or ``"balanced"``, ``c = Σ_i s_i / (C · Σ_{i of the class} s_i)``
+            with the sample weights s; ``None`` for 1. It makes errors of a class dear and is no
+            repetition: leave-one-out leaves out an image with all that it costs.
         dtype: ``"float32"`` or ``"float64"``, of the kernel; ``None`` for JAX's own, and for
             float64 where no kernel is given. The regression is in float64 always.
         n_reference: images that statistics of ``Normalize`` come from.
@@ -69,17 +76,64 @@ class KernelClassifier(ClassifierMixin, KernelEstimator):
     """
 
     classes_: np.ndarray
+    class_weight: ClassWeight | None
 
-    def fit(self, X: Any, y: Any) -> KernelClassifier:
+    def __init__(
+        self,
+        kernel: KernelFunction | None = None,
+        *,
+        get: Get | None = None,
+        ridge: Ridge = 1e-4,
+        class_weight: ClassWeight | None = None,
+        dtype: Dtype | None = None,
+        n_reference: int = 32,
+        reference_seed: int = 0,
+        solver: Solver = "cholesky",
+        store: StorePath | None = None,
+        verbose: bool = False,
+    ) -> None:
+        super().__init__(
+            kernel,
+            get=get,
+            ridge=ridge,
+            dtype=dtype,
+            n_reference=n_reference,
+            reference_seed=reference_seed,
+            solver=solver,
+            store=store,
+            verbose=verbose,
+        )
+        self.class_weight = class_weight
+
+    def check_options(self) -> None:
+        """Refuse class weights too."""
+        super().check_options()
+        given = self.class_weight
+        if given is None or (isinstance(given, str) and given == "balanced"):
+            return
+        numbers = given.values() if isinstance(given, Mapping) else [None]
+        if not all(isinstance(c, Real) and 0 < c < float("inf") for c in numbers):
+            raise ConfigurationError(
+                f"class_weight={given!r:.80}: expected a mapping of labels to finite numbers > 0, "
+                "'balanced' or None"
+            )
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> KernelClassifier:
         """Fit to images and labels.
+
+        Args:
+            X: images.
+            y: labels, shape ``(n,)``.
+            sample_weight: how often each image counts, >= 0, shape ``(n,)``; ``None`` for 1 each.
+                To weigh classes, ``class_weight`` serves better.
 
         Raises:
             ConfigurationError: an option is out of its range.
-            DataError: images or labels are not usable, or there is one class only.
+            DataError: images, labels or weights are not usable, or there is one class only.
             NotPositiveDefiniteError: the kernel is not positive semi-definite beyond rounding.
         """
         self.check_options()
-        x, labels = self._examples(X, y)
+        x, labels, repeats = self._examples(X, y, sample_weight)
         check_classification_targets(labels)
         self.classes_, indices = np.unique(labels, return_inverse=True)
         if len(self.classes_) < 2:
@@ -87,9 +141,31 @@ class KernelClassifier(ClassifierMixin, KernelEstimator):
                 f"all {len(indices)} labels are {self.classes_[0]!r}, one class: expected at least "
                 "two classes"
             )
-        self._regress(x, centred_one_hot(indices, len(self.classes_)))
-        self.temperature_ = None if self.loo_ is None else _temperature(self.loo_, indices)
+        weights = Weights(repeats, self._costs(indices, repeats))
+        self._regress(x, centred_one_hot(indices, len(self.classes_)), weights)
+        self.temperature_ = (
+            None if self.loo_ is None else _temperature(self.loo_, indices, weights.values)
+        )
         return self
+
+    def _costs(self, indices: np.ndarray, repeats: np.ndarray) -> np.ndarray:
+        """What errors of each image cost, shape ``(n,)``, by its class."""
+        given = self.class_weight
+        if given is None:
+            return np.ones(len(indices))
+        if isinstance(given, Mapping):
+            known = [label in given for label in self.classes_.tolist()]
+            unknown = [label for label in given if label not in self.classes_]
+            if unknown and not all(known):
+                raise DataError(
+                    f"class_weight has the label {unknown[0]!r}, which no image has: expected some "
+                    f"of {', '.join(map(repr, self.classes_.tolist()[:10]))}"
+                )
+            costs = np.array([given.get(label, 1.0) for label in self.classes_.tolist()], float)
+        else:
+            counts = np.bincount(indices, repeats)
+            costs = counts.sum() / (len(counts) * counts)
+        return costs[indices]
 
     def fitted_arrays(self) -> dict[str, np.ndarray]:
         """With the classes."""
@@ -153,12 +229,13 @@ def _without_objects(labels: np.ndarray) -> np.ndarray:
     return labels.astype(str) if texts else labels
 
 
-def _temperature(values: np.ndarray, labels: np.ndarray) -> float:
-    """T that minimises the mean of ``−log softmax(f / T)`` at the labels."""
+def _temperature(values: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> float:
+    """T that minimises the weighted mean of ``−log softmax(f / T)`` at the labels."""
     images = np.arange(len(labels))
 
     def loss(logarithm: float) -> float:
-        return -float(np.mean(log_softmax(values * np.exp(-logarithm), axis=1)[images, labels]))
+        likelihoods = log_softmax(values * np.exp(-logarithm), axis=1)[images, labels]
+        return -float(np.average(likelihoods, weights=weights))
 
     found = minimize_scalar(loss, bounds=(np.log(1e-4), np.log(1e4)), method="bounded")
     return float(np.exp(found.x))

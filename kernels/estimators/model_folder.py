@@ -100,7 +100,11 @@ def save_model(
         "format": FORMAT,
         "version": VERSION,
         "estimator": kind,
-        "parameters": {k: v for k, v in parameters.items() if k not in OF_THE_MACHINE},
+        "parameters": {
+            name: _with_keys(value)
+            for name, value in parameters.items()
+            if name not in OF_THE_MACHINE
+        },
         "fitted": estimator.fitted_values(),
         "kernel": {
             "identity": kernel.identity(),
@@ -142,7 +146,10 @@ def load_model(folder: StorePath) -> KernelClassifier | KernelRegressor:
     record = _record(path)
     arrays = _arrays(path, record)
     try:
-        estimator = ESTIMATORS[record["estimator"]](**record["parameters"])
+        parameters: dict[str, Any] = record["parameters"]
+        if isinstance(parameters.get("class_weight"), list):
+            parameters["class_weight"] = dict(parameters["class_weight"])
+        estimator = ESTIMATORS[record["estimator"]](**parameters)
         fitted, kept = record["fitted"], record["kernel"]
         estimator.dtype = fitted["diagnostics"]["dtype"]
         nodes = {k: v for k, v in kept["identity"]["architecture"].items() if k != "hash"}
@@ -214,6 +221,11 @@ def _damaged(path: Path, what: str) -> ModelFolderError:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _with_keys(value: Any) -> Any:
+    """A mapping as pairs: labels may be numbers, and keys of JSON objects are strings."""
+    return [list(pair) for pair in value.items()] if isinstance(value, Mapping) else value
 
 
 def _number(value: Any) -> Any:

@@ -11,17 +11,25 @@ from sklearn.base import RegressorMixin
 from kernas.errors import ConfigurationError
 
 from ..interface import Get, KernelFunction, Kernels
-from ..regression import Posterior, decompose, ensemble_posterior, factorise, gp_posterior
+from ..regression import (
+    Posterior,
+    Weights,
+    converged_posterior,
+    decompose,
+    ensemble_posterior,
+    factorise,
+    gp_posterior,
+)
 from .base import Dtype, KernelEstimator, Ridge, Solver, StorePath, diagonal
 
 
 class KernelRegressor(RegressorMixin, KernelEstimator):
     """Real targets by kernel regression with an infinitely wide network.
 
-    The mean of the targets is taken off and added again. With ``get="nngp"`` the prediction is the
-    posterior of the Gaussian process that the random network is; with ``get="ntk"`` the mean and
-    the standard deviation of networks that are trained from random weights, for a time ``time`` or
-    until convergence.
+    The mean of the targets, weighted as they are, is taken off and added again. With
+    ``get="nngp"`` the prediction is the posterior of the Gaussian process that the random network
+    is; with ``get="ntk"`` the mean and the standard deviation of networks that are trained from
+    random weights, for a time ``time`` or until convergence.
 
     Args:
         kernel: as for :class:`KernelClassifier`.
@@ -29,7 +37,8 @@ class KernelRegressor(RegressorMixin, KernelEstimator):
         ridge: as for :class:`KernelClassifier`.
         time: with ``get="ntk"``, how long networks are trained, in units in which the slowest
             direction of the loss ``‖f − Y‖² / 2nC`` falls by the factor ``exp(−t w / nC)``, w its
-            eigenvalue of the NTK; ``None`` for convergence.
+            eigenvalue of the NTK; with weights the loss is ``Σ_i w_i ‖f_i − Y_i‖² / 2NC``, ``N =
+            Σ_i w_i``. ``None`` for convergence.
         dtype: as for :class:`KernelClassifier`.
         n_reference: likewise.
         reference_seed: chooses them.
@@ -38,7 +47,7 @@ class KernelRegressor(RegressorMixin, KernelEstimator):
         verbose: likewise.
 
     Attributes:
-        offset_: mean of the training targets, shape ``(C,)``.
+        offset_: weighted mean of the training targets, shape ``(C,)``.
 
     Others as for :class:`KernelEstimator`; ``loo_`` holds targets without the offset, and is that
     of training until convergence.
@@ -74,12 +83,17 @@ class KernelRegressor(RegressorMixin, KernelEstimator):
         )
         self.time = time
 
-    def fit(self, X: Any, y: Any) -> KernelRegressor:
-        """Fit to images and targets, ``(n,)`` or ``(n, C)``.
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> KernelRegressor:
+        """Fit to images and targets.
+
+        Args:
+            X: images.
+            y: targets, ``(n,)`` or ``(n, C)``.
+            sample_weight: how often each image counts, >= 0, shape ``(n,)``; ``None`` for 1 each.
 
         Raises:
             ConfigurationError: an option is out of its range.
-            DataError: images or targets are not usable.
+            DataError: images, targets or weights are not usable.
             NotPositiveDefiniteError: the kernel is not positive semi-definite beyond rounding.
         """
         self.check_options()
@@ -93,19 +107,21 @@ class KernelRegressor(RegressorMixin, KernelEstimator):
                 f"time={self.time!r} with solver='cg': expected None, training until convergence; "
                 "a time needs all eigenvalues"
             )
-        x, targets = self._examples(X, y, multi_output=True, y_numeric=True)
+        x, targets, repeats = self._examples(X, y, sample_weight, multi_output=True, y_numeric=True)
         targets = np.asarray(targets, np.float64)
         self._flat = targets.ndim == 1
         targets = targets[:, None] if self._flat else targets
-        self.offset_ = targets.mean(axis=0)
+        self.offset_ = np.average(targets, axis=0, weights=repeats)
         self._targets = targets - self.offset_
-        self._regress(x, self._targets)
+        self._regress(x, self._targets, Weights(repeats, np.ones(len(repeats))))
         self._tangent = None
         return self
 
     def fitted_arrays(self) -> dict[str, np.ndarray]:
-        """With the targets, and the Gram matrices if they are in memory."""
+        """With the targets, the weights, and the Gram matrices if they are in memory."""
         found = {**super().fitted_arrays(), "targets": self._targets, "offset": self.offset_}
+        if self._weights is not None:
+            found["sample_weight"] = self._weights.repeats
         if self.solver == "cg":
             return found
         if isinstance(self._gram, Kernels):
@@ -130,14 +146,22 @@ class KernelRegressor(RegressorMixin, KernelEstimator):
             arrays["offset"],
             values["flat"],
         )
-        self._tangent = None
+        self._tangent = self._weights = None
+        if "sample_weight" in arrays:
+            repeats = arrays["sample_weight"]
+            self._weights = Weights(repeats, np.ones(len(repeats)))
         if self.solver == "cholesky":
             self._gram = (
                 arrays["gram"]
                 if "gram" in arrays
                 else Kernels(arrays.get("gram_nngp"), arrays.get("gram_ntk"))
             )
-            self._factor = factorise(self._matrix(self._gram), self.ridge_)
+            self._factor = factorise(
+                self._matrix(self._gram),
+                self.ridge_,
+                self._weights,
+                jitter=self.diagnostics_["jitter"],
+            )
 
     def predict(self, X: Any, return_std: bool = False) -> Any:
         """The mean, and the standard deviation if it is asked for.
@@ -186,15 +210,16 @@ class KernelRegressor(RegressorMixin, KernelEstimator):
         if self.get == "nngp":
             return gp_posterior(self._factor, self._targets, self._matrix(kernels), variances)
         gram, cross = cast(Kernels, self._gram), cast(Kernels, kernels)
+        of_images: Any = {
+            "T_cross": cross.ntk,
+            "K": gram.nngp,
+            "K_cross": cross.nngp,
+            "K_diagonal": variances,
+        }
+        if self.time is None:
+            return converged_posterior(self._factor, self._targets, **of_images)
         if self._tangent is None:
-            self._tangent = decompose(gram.ntk)
+            self._tangent = decompose(gram.ntk, self._weights)
         return ensemble_posterior(
-            self._tangent,
-            self._targets,
-            self.ridge_,
-            T_cross=cross.ntk,
-            K=gram.nngp,
-            K_cross=cross.nngp,
-            K_diagonal=variances,
-            time=self.time,
+            self._tangent, self._targets, self.ridge_, time=self.time, **of_images
         )

@@ -13,6 +13,7 @@ from .iterative import conjugate_gradients as conjugate_gradients
 from .nystrom import LandmarkRegression as LandmarkRegression
 from .nystrom import nystrom as nystrom
 from .posterior import Posterior as Posterior
+from .posterior import converged_posterior as converged_posterior
 from .posterior import ensemble_posterior as ensemble_posterior
 from .posterior import gp_posterior as gp_posterior
 from .ridge import Spectrum as Spectrum
@@ -32,3 +33,4 @@ from .scores import score_gram as score_gram
 from .selection import RIDGES as RIDGES
 from .selection import choose_ridge as choose_ridge
 from .targets import centred_one_hot as centred_one_hot
+from .weights import Weights as Weights

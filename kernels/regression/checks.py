@@ -84,11 +84,15 @@ def check_cross(K_cross: ArrayLike, n: int) -> np.ndarray:
     return block
 
 
-def rounding_of(K: ArrayLike) -> float:
-    """``8 ε ‖K‖_F``, ε the precision of K: how far rounding may have moved its eigenvalues."""
-    matrix = np.asarray(K)
-    precision = matrix.dtype if matrix.dtype.kind == "f" else np.float64
-    return ROUNDINGS * float(np.finfo(precision).eps) * float(np.linalg.norm(matrix.astype(float)))
+def precision_of(K: ArrayLike) -> np.dtype:
+    """The dtype in which K was computed; float64 of integers."""
+    dtype = np.asarray(K).dtype
+    return dtype if dtype.kind == "f" else np.dtype(np.float64)
+
+
+def rounding_of(matrix: np.ndarray, computed_in: np.dtype) -> float:
+    """``8 ε ‖K‖_F``, ε of the dtype that K was computed in: how far that may move eigenvalues."""
+    return ROUNDINGS * float(np.finfo(computed_in).eps) * float(np.linalg.norm(matrix))
 
 
 def check_ridge(ridge: float) -> float:

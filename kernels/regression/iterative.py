@@ -20,6 +20,7 @@ from kernas.errors import ConfigurationError
 
 from .checks import check_gram, check_ridge, check_targets
 from .errors import DegenerateKernelError, NotConvergedError
+from .weights import Weights, check_count, times_roots
 
 Tile = tuple[slice, slice, np.ndarray]
 """Rows, columns and the block of K there."""
@@ -74,12 +75,49 @@ class WholeGram:
 
 
 @dataclass(frozen=True)
+class WeightedGram:
+    """``S K S``, as another matrix is read.
+
+    Args:
+        gram: K.
+        weights: one for each image.
+
+    Raises:
+        DataError: there are more or fewer weights than images.
+    """
+
+    gram: Gram = field(repr=False)
+    weights: Weights = field(repr=False)
+
+    def __post_init__(self) -> None:
+        check_count(self.weights, len(self.gram))
+
+    def __len__(self) -> int:
+        return len(self.gram)
+
+    def tiles(self) -> Iterator[Tile]:
+        """The same blocks, weighted."""
+        roots = self.weights.roots
+        for rows, columns, block in self.gram.tiles():
+            yield rows, columns, roots[rows, None] * block * roots[columns]
+
+    def diagonal(self) -> np.ndarray:
+        """``w K(x, x)`` of each image."""
+        return self.weights.values * self.gram.diagonal()
+
+    def column(self, index: int) -> np.ndarray:
+        """One column, weighted."""
+        return self.weights.roots * self.gram.column(index) * self.weights.roots[index]
+
+
+@dataclass(frozen=True)
 class Solution:
     """What :func:`conjugate_gradients` found.
 
     Attributes:
-        value: dual coefficients ``A⁻¹ Y``, shape ``(n, C)``.
-        residual: ``‖A α − Y‖ / ‖Y‖`` in the Frobenius norm, computed anew from the solution.
+        value: dual coefficients, shape ``(n, C)``: ``A⁻¹ Y``, with weights ``S A⁻¹ S Y``.
+        residual: ``‖A β − S Y‖ / ‖S Y‖`` in the Frobenius norm, ``β = A⁻¹ S Y``, computed anew from
+            the solution.
         steps: of conjugate gradients.
         rank: columns in the preconditioner.
         rho: the absolute ridge.
@@ -97,16 +135,18 @@ def conjugate_gradients(
     Y: ArrayLike,
     ridge: float,
     *,
+    weights: Weights | None = None,
     tolerance: float = 1e-6,
     rank: int = 100,
     max_steps: int = 1000,
 ) -> Solution:
-    """Dual coefficients ``(K + ρI)⁻¹ Y``, in float64.
+    """Dual coefficients ``(K + ρI)⁻¹ Y``, with weights ``(K + ρ W⁻¹)⁻¹ Y``, in float64.
 
     Args:
         gram: a matrix ``(n, n)``, or one that is read in tiles.
         Y: targets, shape ``(n, C)``.
-        ridge: λ > 0, relative to the mean diagonal of K.
+        ridge: λ > 0, relative to the mean diagonal of K, with weights to its weighted mean.
+        weights: of the images; ``None`` where all count alike.
         tolerance: of the relative residual, > 0.
         rank: columns of K in the preconditioner, 0 for none; no more are used than K has rank.
         max_steps: after so many steps the solution is given up.
@@ -127,26 +167,33 @@ def conjugate_gradients(
             "expected a ridge and a tolerance > 0, a rank >= 0 and at least one step"
         )
     parts = gram if isinstance(gram, Gram) else WholeGram(check_gram(gram))
-    targets = check_targets(Y, len(parts))
-    diagonal = parts.diagonal()
+    targets, diagonal = check_targets(Y, len(parts)), parts.diagonal()
     if not np.isfinite(diagonal).all() or diagonal.mean() <= 0:
         raise DegenerateKernelError("the kernel's diagonal is zero or not finite")
-    rho = ridge * float(diagonal.mean())
+    precision, scale = float(np.finfo(diagonal.dtype).eps), float(diagonal.mean())
+    if weights is not None:
+        parts, targets = WeightedGram(parts, weights), times_roots(targets, weights)
+        diagonal = parts.diagonal()
+        scale = float(diagonal.sum()) / weights.total
+    rho = ridge * scale
     size = float(np.linalg.norm(targets))
     if size == 0:
         return Solution(np.zeros_like(targets), 0.0, 0, 0, rho)
     product(parts, targets, rho)  # what is wrong with a tile is said here, before the columns
-    factor = _partial_cholesky(parts, diagonal, min(rank, len(parts)))
+    factor = _partial_cholesky(parts, diagonal, min(rank, len(parts)), precision)
+    more = rank == factor.shape[1] < len(parts)
     rank = factor.shape[1]
     found, steps = _solved(parts, targets, rho, factor, tolerance, max_steps)
     residual = float(np.linalg.norm(product(parts, found, rho) - targets)) / size
     if not residual <= tolerance:
+        ways = [f"a larger ridge than {ridge:g}"]
+        ways += [f"a larger rank than {rank}"] if more else []
+        ways += [f"more steps than {max_steps}"] if steps >= max_steps else []
         raise NotConvergedError(
             f"conjugate gradients reached a residual of {residual:.2e} in {steps} steps, not "
-            f"{tolerance:.1e}; use a larger ridge than {ridge:g}, a larger rank than {rank}, or "
-            "more steps"
+            f"{tolerance:.1e}; use {' or '.join(ways)}"
         )
-    return Solution(found, residual, steps, rank, rho)
+    return Solution(times_roots(found, weights), residual, steps, rank, rho)
 
 
 def product(gram: Gram, V: np.ndarray, rho: float) -> np.ndarray:
@@ -210,14 +257,14 @@ def _preconditioner(factor: np.ndarray, rho: float) -> Callable[[np.ndarray], np
     return lambda V: (V - factor @ cho_solve(inner, factor.T @ V)) / rho
 
 
-def _partial_cholesky(gram: Gram, diagonal: np.ndarray, rank: int) -> np.ndarray:
+def _partial_cholesky(gram: Gram, diagonal: np.ndarray, rank: int, precision: float) -> np.ndarray:
     """L with ``L Lᵀ ≈ K``, shape ``(n, rank)``, by the greatest pivots.
 
     It ends with fewer columns where what is left of the diagonal is rounding.
     """
     factor = np.empty((len(gram), rank), order="F")
     left = diagonal.astype(np.float64)
-    least = rank * np.finfo(diagonal.dtype).eps * left.max()
+    least = rank * precision * left.max()
     for i in range(rank):
         pivot = int(np.argmax(left))
         if not left[pivot] > least:

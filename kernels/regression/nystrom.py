@@ -8,7 +8,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.linalg import eigh
 
-from .checks import check_cross, check_gram, check_ridge, check_targets, rounding_of
+from .checks import (
+    check_cross,
+    check_gram,
+    check_ridge,
+    check_targets,
+    precision_of,
+    rounding_of,
+)
 from .errors import NotPositiveDefiniteError
 
 
@@ -67,16 +74,17 @@ def nystrom(
     targets = check_targets(Y, len(train))
     rho = check_ridge(ridge) * float(np.mean(np.diag(gram)))
     values, vectors = eigh(gram)
-    kept = values > rounding_of(K_landmarks)
+    kept = values > rounding_of(gram, precision_of(K_landmarks))
     to_features = vectors[:, kept] / np.sqrt(values[kept])
     features = train @ to_features
     shifted, directions = eigh(features.T @ features)
     shifted += rho
     if shifted[0] <= len(shifted) * np.finfo(np.float64).eps * shifted[-1]:
+        fewer = ", or fewer landmarks than images" if len(gram) >= len(train) else ""
         raise NotPositiveDefiniteError(
             f"ridge={ridge} with {len(train)} images and {len(shifted)} directions of the "
             f"landmarks: the least eigenvalue of ΦᵀΦ + ρI is {shifted[0]:.1e}, the largest "
-            f"{shifted[-1]:.1e}; use a larger ridge, or fewer landmarks than images"
+            f"{shifted[-1]:.1e}; use a larger ridge{fewer}"
         )
     weights = directions @ ((directions.T @ (features.T @ targets)) / shifted[:, None])
     return LandmarkRegression(to_features @ weights, int(kept.sum()), rho)

@@ -1,7 +1,8 @@
 """What an infinitely wide network predicts, with its uncertainty.
 
 Targets are ``Y`` (n, C). ``K`` is the NNGP, ``Θ`` the NTK; no index: training images with
-themselves; ``x``: other images with the training images, ``(m, n)``.
+themselves; ``x``: other images with the training images, ``(m, n)``. Weights of the images, if they
+have any, are those of the factor or the decomposition, ``S = W^{1/2}``; without, ``S = I``.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from kernas.errors import ConfigurationError, DataError
 from .checks import check_cross, check_gram, check_targets
 from .cholesky import Factor
 from .ridge import Spectrum
+from .weights import times_roots
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,8 @@ def gp_posterior(
     """Posterior of the Gaussian process with the NNGP as prior and noise of variance ρ.
 
     ``μ = K_x A⁻¹ Y``, ``σ² = K_xx − K_x A⁻¹ K_xᵀ`` with ``A = K + ρI``: what Bayesian inference
-    gives for the infinitely wide network.
+    gives for the infinitely wide network. With weights ``A = K + ρ W⁻¹``: noise of variance
+    ``ρ/w_i`` at image i.
 
     Args:
         factor: of A.
@@ -61,8 +64,40 @@ def gp_posterior(
     """
     cross = check_cross(K_cross, len(factor.lower))
     diagonal = _diagonal(K_diagonal, len(cross))
-    explained = np.sum(solve_triangular(factor.lower, cross.T, lower=True) ** 2, axis=0)
+    columns = times_roots(cross.T, factor.weights)
+    explained = np.sum(solve_triangular(factor.lower, columns, lower=True) ** 2, axis=0)
     return Posterior(cross @ factor.solve(Y), np.maximum(diagonal - explained, 0.0))
+
+
+def converged_posterior(
+    factor: Factor,
+    Y: ArrayLike,
+    *,
+    T_cross: ArrayLike,
+    K: ArrayLike,
+    K_cross: ArrayLike,
+    K_diagonal: ArrayLike,
+) -> Posterior:
+    """:func:`ensemble_posterior` at convergence, from the factor that dual coefficients are from.
+
+    ``B = Θ_x (Θ + (ρ + j) W⁻¹)⁻¹`` with the jitter j of the factor, so that the mean is that of
+    ``Θ_x factor.solve(Y)``.
+
+    Args:
+        factor: of Θ.
+        Y: targets, shape ``(n, C)``.
+        T_cross: ``Θ_x``, shape ``(m, n)``.
+        K: NNGP of the training images, shape ``(n, n)``.
+        K_cross: NNGP of the others with them, ``(m, n)``.
+        K_diagonal: NNGP of each of the others with itself, ``(m,)``.
+
+    Raises:
+        DataError: shapes do not fit.
+        DegenerateKernelError: a kernel is not finite.
+    """
+    n = len(factor.lower)
+    targets, tangents = check_targets(Y, n), check_cross(T_cross, n)
+    return _posterior(factor.solve(tangents.T).T, targets, K, K_cross, K_diagonal)
 
 
 def ensemble_posterior(
@@ -84,7 +119,10 @@ def ensemble_posterior(
 
     ``μ = B Y``, ``σ² = K_xx + B K Bᵀ − 2 B K_xᵀ``.
 
-    At t = ∞, without a ridge, it interpolates; it is no posterior of a Gaussian process.
+    At t = ∞, without a ridge, it interpolates; it is no posterior of a Gaussian process. A finite
+    time needs no inverse: ``(1 − exp(−v t / nC)) / v`` tends to ``t/nC`` where an eigenvalue v of A
+    tends to zero. With weights the loss is ``Σ_i w_i ‖f_i − Y_i‖² / 2NC``, ``N = Σ_i w_i``,
+    ``A = S Θ S + ρI`` and ``B = Θ_x S M S``.
 
     Args:
         tangent: eigendecomposition of Θ.
@@ -99,7 +137,8 @@ def ensemble_posterior(
     Raises:
         ConfigurationError: the time is negative, or the ridge.
         DataError: shapes do not fit.
-        NotPositiveDefiniteError: A is not positive definite.
+        NotPositiveDefiniteError: A is not positive definite at convergence, or below zero by more
+            than rounding at a finite time.
 
     Reference:
         Lee et al., Wide Neural Networks of Any Depth Evolve as Linear Models Under Gradient
@@ -110,16 +149,28 @@ def ensemble_posterior(
             f"time={time!r}: expected a number >= 0, or None for training until convergence"
         )
     targets = check_targets(Y, tangent.n)
-    gram = check_gram(K)
-    if len(gram) != tangent.n:
-        raise DataError(f"K of {len(gram)} images and Θ of {tangent.n}: expected the same images")
-    cross, tangents = check_cross(K_cross, tangent.n), check_cross(T_cross, tangent.n)
-    diagonal = _diagonal(K_diagonal, len(cross))
-    values = tangent.shifted(ridge)
-    rates = 1 / values
-    if time is not None:
-        rates = -np.expm1(-values * (time / targets.size)) / values
+    n = tangent.n if tangent.weights is None else tangent.weights.total
+    if time is None:
+        rates = 1 / tangent.shifted(ridge)
+    else:
+        rates = tangent.trained(ridge, time / (n * targets.shape[1]))
+    tangents = times_roots(check_cross(T_cross, tangent.n).T, tangent.weights).T
     B = ((tangents @ tangent.vectors) * rates) @ tangent.vectors.T
+    B = times_roots(B.T, tangent.weights).T
+    return _posterior(B, targets, K, K_cross, K_diagonal)
+
+
+def _posterior(
+    B: np.ndarray, targets: np.ndarray, K: ArrayLike, K_cross: ArrayLike, K_diagonal: ArrayLike
+) -> Posterior:
+    """``μ = B Y``, ``σ² = K_xx + B K Bᵀ − 2 B K_xᵀ``."""
+    gram, n = check_gram(K), len(targets)
+    if len(gram) != n:
+        raise DataError(f"K of {len(gram)} images and Θ of {n}: expected the same images")
+    cross = check_cross(K_cross, n)
+    diagonal = _diagonal(K_diagonal, len(cross))
+    if B.shape != cross.shape:
+        raise DataError(f"Θ_x of {len(B)} images and K_x of {len(cross)}: expected the same images")
     variance = diagonal + np.sum((B @ gram - 2 * cross) * B, axis=1)
     return Posterior(B @ targets, np.maximum(variance, 0.0))
 

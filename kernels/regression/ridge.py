@@ -2,7 +2,9 @@
 
 Throughout, ``K = V diag(w) Vᵀ`` is the training Gram matrix and ``A = K + ρI`` with the absolute
 ridge ``ρ = ridge · mean(diag K)``. ρ is a number fixed by all n training images before anything is
-left out: the leave-one-out formulas are those of refits at the same ρ.
+left out: the leave-one-out formulas are those of refits at the same ρ. With weights of the images,
+``S K S`` stands in place of K, and ``ρ = ridge · Σ_i w_i K_ii / Σ_i w_i``
+(:mod:`kernas.kernels.regression.weights`).
 
 A Gram matrix computed in float32 has eigenvalues that rounding moved, some below zero. They are
 kept as they are, so that every result is that of the matrix given; what is asked is that A be
@@ -20,8 +22,16 @@ from scipy.special import gammaln
 
 from kernas.errors import DataError
 
-from .checks import check_cross, check_gram, check_ridge, check_targets
+from .checks import (
+    check_cross,
+    check_gram,
+    check_ridge,
+    check_targets,
+    precision_of,
+    rounding_of,
+)
 from .errors import DegenerateKernelError, NotPositiveDefiniteError
+from .weights import Weights, times_roots, weighted_gram
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,11 +42,15 @@ class Spectrum:
         values: eigenvalues w in ascending order, shape ``(n,)``.
         vectors: eigenvectors V in the columns, shape ``(n, n)``.
         scale: mean of the diagonal of K, the unit of the ridge.
+        weights: of the images, if they have any.
+        rounding: how far rounding of K may have moved an eigenvalue.
     """
 
     values: np.ndarray = field(repr=False)
     vectors: np.ndarray = field(repr=False)
     scale: float
+    weights: Weights | None = field(default=None, repr=False)
+    rounding: float = 0.0
 
     @property
     def n(self) -> int:
@@ -65,27 +79,58 @@ class Spectrum:
             )
         return values
 
+    def trained(self, ridge: float, time: float) -> np.ndarray:
+        """``(1 − exp(−t v)) / v`` of the eigenvalues ``v = w + ρ`` of A, shape ``(n,)``.
 
-def decompose(K: ArrayLike) -> Spectrum:
-    """Eigendecomposition ``K = V diag(w) Vᵀ`` of a training Gram matrix.
+        It is what gradient flow for a time t makes of ``1/v``, and tends to t where v tends to
+        zero: a singular kernel has it as well. Eigenvalues below zero that are rounding are zero.
+
+        Args:
+            ridge: λ >= 0, relative to the mean diagonal of K.
+            time: t >= 0, finite.
+
+        Raises:
+            ConfigurationError: the ridge is negative or not finite.
+            NotPositiveDefiniteError: an eigenvalue of A is below zero by more than rounding.
+        """
+        values = self.values + self.rho(ridge)
+        if values[0] < -self.rounding:
+            need = -2 * self.values[0] / self.scale
+            raise NotPositiveDefiniteError(
+                f"K + ρI is not positive semi-definite at ridge={ridge:g}: the smallest eigenvalue "
+                f"of K is {self.values[0]:.3g}, of which rounding explains {-self.rounding:.1g}; "
+                f"look for wrong entries, or use a ridge of {need:.1e} or more"
+            )
+        values = np.maximum(values, 0.0)
+        with np.errstate(over="ignore"):
+            exponents = values * time
+        rates = np.full_like(values, time)
+        some = exponents > np.finfo(np.float64).tiny
+        rates[some] = -np.expm1(-exponents[some]) / values[some]
+        return rates
+
+
+def decompose(K: ArrayLike, weights: Weights | None = None) -> Spectrum:
+    """Eigendecomposition ``K = V diag(w) Vᵀ`` of a training Gram matrix, with weights of ``S K S``.
 
     Args:
         K: kernel of the training images with themselves, shape ``(n, n)``.
+        weights: of the images; ``None`` where all count alike.
 
     Returns:
         The :class:`Spectrum` that the functions of this module read, for any ridge.
 
     Raises:
-        DataError: K is not a symmetric matrix of real numbers.
+        DataError: K is not a symmetric matrix of real numbers, or has not one weight for each row.
         DegenerateKernelError: K is zero, constant or not finite.
     """
-    gram = check_gram(K)
+    gram, scale = weighted_gram(check_gram(K), weights)
     values, vectors = eigh(gram)
-    return Spectrum(values, vectors, float(np.mean(np.diag(gram))))
+    return Spectrum(values, vectors, scale, weights, rounding_of(gram, precision_of(K)))
 
 
 def solve(spectrum: Spectrum, Y: ArrayLike, ridge: float) -> np.ndarray:
-    """``A⁻¹ Y = V diag(1/(w + ρ)) Vᵀ Y``.
+    """``A⁻¹ Y = V diag(1/(w + ρ)) Vᵀ Y``, with weights ``S A⁻¹ S Y``.
 
     Args:
         spectrum: of the training Gram matrix.
@@ -100,7 +145,12 @@ def solve(spectrum: Spectrum, Y: ArrayLike, ridge: float) -> np.ndarray:
         ConfigurationError: the ridge is negative or not finite.
         NotPositiveDefiniteError: A is not positive definite.
     """
-    targets = check_targets(Y, spectrum.n)
+    return times_roots(_solved(spectrum, Y, ridge), spectrum.weights)
+
+
+def _solved(spectrum: Spectrum, Y: ArrayLike, ridge: float) -> np.ndarray:
+    """``A⁻¹ S Y``."""
+    targets = times_roots(check_targets(Y, spectrum.n), spectrum.weights)
     shifted = spectrum.shifted(ridge)
     return spectrum.vectors @ ((spectrum.vectors.T @ targets) / shifted[:, None])
 
@@ -133,7 +183,8 @@ def loo_residuals(spectrum: Spectrum, Y: ArrayLike, ridge: float) -> np.ndarray:
     """Target minus prediction of each image by the regression on all the others.
 
     ``r_i = [A⁻¹Y]_i / [A⁻¹]_ii``, exactly the residuals of n refits without image i at the same
-    absolute ρ (and with the same statistics of the kernel, which is not evaluated anew).
+    absolute ρ (and with the same statistics of the kernel, which is not evaluated anew). With
+    weights one repeat of image i is left out: :meth:`Weights.loo_residuals`.
 
     Args:
         spectrum: of the training Gram matrix.
@@ -152,7 +203,10 @@ def loo_residuals(spectrum: Spectrum, Y: ArrayLike, ridge: float) -> np.ndarray:
         Rasmussen and Williams 2006, equation 5.12.
     """
     inverse_diagonal = (spectrum.vectors**2) @ (1.0 / spectrum.shifted(ridge))
-    return solve(spectrum, Y, ridge) / inverse_diagonal[:, None]
+    solution, weights = _solved(spectrum, Y, ridge), spectrum.weights
+    if weights is None:
+        return solution / inverse_diagonal[:, None]
+    return weights.loo_residuals(solution, inverse_diagonal, spectrum.rho(ridge))
 
 
 def loo_predictions(spectrum: Spectrum, Y: ArrayLike, ridge: float) -> np.ndarray:
@@ -169,7 +223,10 @@ def log_evidence(spectrum: Spectrum, Y: ArrayLike, ridge: float) -> float:
 
     ``log p = −½ r (n log(π t) + log|A|) + log Γ(nr/2)``,  ``t = tr(ZᵀA⁻¹Z) = tr(YᵀA⁻¹Y)``.
 
-    It does not change when K is multiplied by a number, because ρ follows.
+    It does not change when K is multiplied by a number, because ρ follows. With weights it is that
+    of a training set in which image i stands ``w_i`` times, ``N = Σ_i w_i`` images in all:
+
+    ``log p = −½ r (N log(π t) + log|A| + (N − n) log ρ) + log Γ(Nr/2)``,  ``t = tr(YᵀS A⁻¹ S Y)``.
 
     Args:
         spectrum: of the training Gram matrix.
@@ -177,12 +234,13 @@ def log_evidence(spectrum: Spectrum, Y: ArrayLike, ridge: float) -> float:
         ridge: λ >= 0, relative to the mean diagonal of K.
 
     Returns:
-        Natural logarithm of the density of Z, for all n images together.
+        Natural logarithm of the density of Z, for all images together.
 
     Raises:
         DataError: Y has not n rows, or is zero.
         ConfigurationError: the ridge is negative or not finite.
-        NotPositiveDefiniteError: A is not positive definite.
+        NotPositiveDefiniteError: A is not positive definite, or images that are repeated have no
+            ridge.
 
     Reference:
         Rasmussen and Williams 2006, equation 2.30, for one draw at a known scale.
@@ -192,9 +250,17 @@ def log_evidence(spectrum: Spectrum, Y: ArrayLike, ridge: float) -> float:
     if rank == 0:
         raise DataError("the targets are zero: expected labels of at least two classes")
     shifted = spectrum.shifted(ridge)
+    targets = times_roots(targets, spectrum.weights)
     quadratic = float(np.sum((spectrum.vectors.T @ targets) ** 2 / shifted[:, None]))
     log_determinant = float(np.sum(np.log(shifted)))
     n = spectrum.n
+    if spectrum.weights is not None:
+        n, rho = spectrum.weights.total, spectrum.rho(ridge)
+        if rho == 0:
+            raise NotPositiveDefiniteError(
+                "ridge=0 with weights: equal images have a singular kernel; use a ridge > 0"
+            )
+        log_determinant += (n - spectrum.n) * float(np.log(rho))
     return float(
         -0.5 * rank * (n * np.log(np.pi * quadratic) + log_determinant) + gammaln(n * rank / 2)
     )

@@ -32,8 +32,9 @@ def choose_ridge(
         spectrum: of the training Gram matrix.
         Y: targets, shape ``(n, C)``.
         ridges: those that are tried, relative to the mean diagonal.
-        criterion: ``"loo"``, the mean squared leave-one-out residual, the smaller the better; or
-            ``"evidence"``, the log marginal likelihood (:func:`log_evidence`), the larger.
+        criterion: ``"loo"``, the mean squared leave-one-out residual, weighted where images are,
+            the smaller the better; or ``"evidence"``, the log marginal likelihood
+            (:func:`log_evidence`), the larger.
 
     Returns:
         The ridge, and the criterion of each that can be used: those that leave A without a positive
@@ -50,13 +51,14 @@ def choose_ridge(
     if not tried:
         raise ConfigurationError("no ridge given: expected numbers >= 0, for example [1e-4, 1e-2]")
     targets = check_targets(Y, spectrum.n)
+    of_images = None if spectrum.weights is None else spectrum.weights.values
     values: dict[float, float] = {}
     refused: NotPositiveDefiniteError | None = None
     for ridge in tried:
         try:
             if criterion == "loo":
-                residuals = loo_residuals(spectrum, targets, ridge)
-                values[ridge] = float(np.mean(np.sum(residuals**2, axis=1)))
+                errors = np.sum(loo_residuals(spectrum, targets, ridge) ** 2, axis=1)
+                values[ridge] = float(np.average(errors, weights=of_images))
             else:
                 values[ridge] = log_evidence(spectrum, targets, ridge)
         except NotPositiveDefiniteError as error:

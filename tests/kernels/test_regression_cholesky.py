@@ -65,3 +65,24 @@ def test_what_rounding_does_not_explain_is_refused_with_its_eigenvalue():
         factorise(wrong, 1e-3)
     need = 2 * 0.25 / np.diag(wrong).mean()
     assert factorise(wrong, need).jitter == 0
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_advice_is_of_what_is_not_done_already(dtype):
+    """float64 to those who are not in it, and a ridge above the one in use."""
+    x = np.random.default_rng(0).standard_normal((30, 3))
+    x = np.concatenate([x, x, x])
+    K = 2 * np.exp(-((x[:, None] - x) ** 2).sum(-1) / 2).astype(dtype)
+    with pytest.warns(JitterWarning) as said:
+        factor = factorise(K, 0.0)
+    (advice,) = [str(warning.message) for warning in said]
+    assert ("compute the kernel in float64" in advice) == (dtype == np.float32)
+    need = float(advice.split("a ridge of ")[1].split()[0])
+    assert need * np.diag(K).mean() > factor.jitter
+    assert factorise(K, need).jitter == 0
+    values, vectors = np.linalg.eigh(K.astype(float))
+    values[0] = -0.5
+    with pytest.raises(NotPositiveDefiniteError) as refused:
+        factorise(((vectors * values) @ vectors.T).astype(dtype), 1e-3)
+    assert ("ompute the kernel in float64" in str(refused.value)) == (dtype == np.float32)
+    assert "for wrong entries" in str(refused.value)

@@ -148,3 +148,25 @@ def test_equal_landmarks_count_once(problem):
     np.testing.assert_allclose(
         found.predict(cross[:, twice]), once.predict(cross[:, :20]), atol=1e-8
     )
+
+
+@pytest.mark.parametrize(
+    ("rank", "max_steps", "rank_advised", "steps_advised"),
+    [(2, 1, True, True), (N, 1, False, True)],
+)
+def test_advice_is_of_what_can_be_had(problem, rank, max_steps, rank_advised, steps_advised):
+    K, _, Y = problem
+    with pytest.raises(NotConvergedError, match="a larger ridge than 1e-09") as refused:
+        conjugate_gradients(K, Y, 1e-9, rank=rank, max_steps=max_steps, tolerance=1e-15)
+    assert ("a larger rank than" in str(refused.value)) == rank_advised
+    assert (f"more steps than {max_steps}" in str(refused.value)) == steps_advised
+
+
+def test_fewer_landmarks_are_not_advised_where_there_are_fewer_than_images():
+    x = np.random.default_rng(0).standard_normal((12, 3))
+    K = np.exp(-((x[:, None] - x) ** 2).sum(-1) / 2)
+    flat = np.repeat(K[:1], 10, axis=0)
+    for landmarks, advised in ((5, False), (12, True)):
+        with pytest.raises(NotPositiveDefiniteError) as refused:
+            nystrom(K[:landmarks, :landmarks], flat[:, :landmarks], np.eye(10)[:, :2], 0.0)
+        assert ("fewer landmarks" in str(refused.value)) == advised
