@@ -15,17 +15,34 @@ from kernas.errors import DataError
 LEVEL = 0.95
 N_RESAMPLES = 1000
 
+FEWEST = 10
+"""Candidates from which on there are intervals.
+
+Of normal pairs with correlations of 0 to 0.95, percentile intervals of the three statistics hold
+the population's value 92 to 99 times of 100 with 10 to 30 candidates, and as rarely as 62 times
+with five and 29 times with three, where most resamples say nothing.
+"""
+
+USABLE = 0.95
+"""Share of resamples in which a statistic is defined, below which there is no interval."""
+
 
 @dataclass(frozen=True)
 class Interval:
-    """A statistic with its two-sided bootstrap interval; NaN where it is not defined."""
+    """A statistic with its two-sided bootstrap interval; NaN where one is not defined."""
 
     value: float
     low: float
     high: float
 
     def __str__(self) -> str:
-        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+        limits = f"{self.low:.3f}, {self.high:.3f}" if self.is_known else "–"
+        return f"{self.value:.3f} [{limits}]"
+
+    @property
+    def is_known(self) -> bool:
+        """Whether there is an interval."""
+        return math.isfinite(self.low) and math.isfinite(self.high)
 
 
 @dataclass(frozen=True)
@@ -114,7 +131,10 @@ def agreement(
 
     The bootstrap draws candidates, each with its truth and its score, with replacement, and takes
     percentiles (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, section 13.3);
-    resamples in which all truths or all scores are equal are passed over.
+    resamples in which all truths or all scores are equal are passed over. There is no interval, but
+    NaN, where it would not be honest: for fewer than ``FEWEST`` candidates, where more resamples
+    are passed over than one in twenty, and where all of them say the same, as those of a perfect
+    order do, however few candidates there are.
 
     Args:
         truth: measured values (n,), larger is better.
@@ -125,7 +145,7 @@ def agreement(
         n_resamples: how many resamples, >= 1.
 
     Returns:
-        The statistics; NaN where fewer than two values differ.
+        The statistics; NaN where fewer than two values differ, and for limits that are not given.
 
     Raises:
         DataError: the lengths differ, or a value is not finite.
@@ -140,7 +160,7 @@ def agreement(
     point = {name: _value(function, measured, order) for name, function in STATISTICS.items()}
     draws: dict[str, list[float]] = {name: [] for name in STATISTICS}
     generator = np.random.default_rng(seed)
-    for _ in range(n_resamples if n > 1 else 0):
+    for _ in range(n_resamples if n >= FEWEST else 0):
         chosen = generator.integers(0, n, n)
         for name, function in STATISTICS.items():
             draws[name].append(_value(function, measured[chosen], order[chosen]))
@@ -168,7 +188,9 @@ def _value(
 
 def _interval(value: float, draws: list[float]) -> Interval:
     usable = [draw for draw in draws if not math.isnan(draw)]
-    if math.isnan(value) or not usable:
+    if math.isnan(value) or not usable or len(usable) < USABLE * len(draws):
+        return Interval(value, math.nan, math.nan)
+    if np.ptp(usable) <= 1e-12:
         return Interval(value, math.nan, math.nan)
     tail = (1 - LEVEL) / 2
     low, high = np.quantile(usable, [tail, 1 - tail])

@@ -136,9 +136,13 @@ def _draw_degenerate(axes: Axes, rows: list[Row]) -> None:
 
 def _agreement_lines(value: Agreement) -> list[str]:
     statistics = (("Spearman", value.spearman), ("Kendall", value.kendall), ("nDCG", value.ndcg))
-    lines = [f"{name:<8}{i.value:7.3f} [{i.low:.3f}, {i.high:.3f}]" for name, i in statistics]
+    lines = [
+        f"{name:<8}{i.value:7.3f}" + (f" [{i.low:.3f}, {i.high:.3f}]" if i.is_known else "")
+        for name, i in statistics
+    ]
     failed = f", {value.failed} failed" if value.failed else ""
-    return [*lines, f"n = {value.n}{failed}, 95% intervals"]
+    known = any(i.is_known for _, i in statistics)
+    return [*lines, f"n = {value.n}{failed}, {'95%' if known else 'no'} intervals"]
 
 
 def _distribution_lines(ranking: Ranking, name: str, x: np.ndarray, n: int) -> list[str]:
