@@ -54,8 +54,9 @@ class RankOptions:
         tuple[str, ...],
         tyro.conf.arg(
             metavar="CELL|FILE",
-            help="Rank these instead of a sample: cell strings, .json architectures, or text "
-            "files with one cell string a line.",
+            help="Rank these instead of a sample: cells by their string, by NASLib's tuple "
+            "'(4, 0, 3, 1, 4, 3)' or by their number in the published table, .json architectures, "
+            "or text files with one cell a line.",
             help_behavior_hint="(default: a sample)",
         ),
     ] = ()

@@ -11,6 +11,7 @@ from typing import Any
 from kernas.errors import DataError
 from kernas.kernels.regression import ScoreValue
 
+from ..truth import Truth
 from .statistics import N_RESAMPLES, Agreement, agreement
 
 OK, DEGENERATE, ERROR = "ok", "degenerate", "error"
@@ -117,6 +118,7 @@ class Ranking:
             DataError: a candidate has no measured value.
         """
         rows = [row for row in self.rows if row.status != ERROR]
+        truth = truth if isinstance(truth, Truth) else Truth(truth)
         for row in rows:
             if row.name not in truth:
                 raise DataError(

@@ -9,6 +9,8 @@ from typing import Any, Protocol
 
 from kernas.kernels import Architecture
 
+from .cell_strings import Cell
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -41,6 +43,7 @@ def repeated_name(candidates: Iterable[Candidate]) -> str | None:
 class Space(Protocol):
     """A set of architectures, each with a text name (a cell string).
 
+    A cell is given by its string, or in another form that the space takes for it.
     ``parse`` and ``format`` are inverse to each other: names ↔ the space's own tuples of
     operations. :class:`NasBench201` is an example.
     """
@@ -50,8 +53,8 @@ class Space(Protocol):
         """The name on the command line and in records."""
         ...
 
-    def parse(self, cell: str) -> tuple[str, ...]:
-        """The operations that a cell string stands for."""
+    def parse(self, cell: Cell) -> tuple[str, ...]:
+        """The operations that a cell stands for."""
         ...
 
     def format(self, operations: tuple[str, ...]) -> str:
@@ -66,16 +69,16 @@ class Space(Protocol):
         """``n`` candidates, no two of them the same architecture."""
         ...
 
-    def canonical(self, cell: str) -> str:
+    def canonical(self, cell: Cell) -> str:
         """The space's own name for the class of cells that ``cell`` belongs to."""
         ...
 
-    def architecture(self, cell: str) -> Architecture:
+    def architecture(self, cell: Cell) -> Architecture:
         """The whole network that is built of a cell."""
         ...
 
-    def candidate(self, cell: str) -> Candidate:
-        """A cell as a candidate; the string is checked at once, the network is built later."""
+    def candidate(self, cell: Cell) -> Candidate:
+        """A cell as a candidate; it is checked at once, the network is built later."""
         ...
 
     def check_image_size(self, size: int) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
-from kernas.errors import ArchitectureError, ConfigurationError
+from kernas.errors import ConfigurationError
 from kernas.kernels import (
     Architecture,
     AvgPool,
@@ -28,7 +28,7 @@ from kernas.kernels import (
 )
 
 from .base import Candidate
-from .cell_strings import EDGES, EXAMPLE, OPERATIONS, check_operation, parse_node
+from .cell_strings import EDGES, OPERATIONS, Cell, format_cell, operations_of
 
 STAGE_WIDTHS = (1.0, 2.0, 4.0)
 """Channels of the three stages, relative to the stem's."""
@@ -105,23 +105,25 @@ class NasBench201:
             "readout_W_std": self.readout_W_std,
         }
 
-    def parse(self, cell: str) -> tuple[str, ...]:
-        """The six operations of a cell string, in the order of :data:`EDGES`.
+    def parse(self, cell: Cell) -> tuple[str, ...]:
+        """The six operations of a cell, in the order of :data:`EDGES`.
+
+        Args:
+            cell: a cell string, with the edges of a node in any order; six operations in the order
+                of :data:`EDGES`; a tuple of NASLib's six indices, ``(4, 0, 3, 1, 4, 3)``, whose
+                order of operations and of edges is NASLib's own; or the number of the cell in the
+                published table, 0 to 15,624, which is not its place in :meth:`enumerate`. All
+                methods that take a cell take all of these.
 
         Raises:
-            ArchitectureError: the string is malformed, an operation is unknown, or a node does not
+            ArchitectureError: it is none of these, an operation is unknown, or a node does not
                 read each earlier node exactly once. The message names the part and the fix.
+
+        >>> space = NasBench201()
+        >>> space.parse(1) == space.parse((2, 2, 0, 4, 2, 0))
+        True
         """
-        groups = cell.strip().split("+")
-        if len(groups) != 3:
-            raise ArchitectureError(
-                f"cell {cell!r} has {len(groups)} node(s): expected three, joined by '+', as in "
-                f"{EXAMPLE}"
-            )
-        operations: list[str] = []
-        for target, group in enumerate(groups, start=1):
-            operations += parse_node(cell, target, group)
-        return tuple(operations)
+        return operations_of(cell)
 
     def format(self, operations: tuple[str, ...]) -> str:
         """The cell string of six operations: the inverse of :meth:`parse`.
@@ -129,23 +131,14 @@ class NasBench201:
         Raises:
             ArchitectureError: there are not six operations, or one is unknown.
         """
-        if len(operations) != len(EDGES):
-            raise ArchitectureError(
-                f"{len(operations)} operations: expected {len(EDGES)}, one for each edge of "
-                f"{', '.join(f'{s}→{t}' for s, t in EDGES)}"
-            )
-        nodes: dict[int, str] = {1: "|", 2: "|", 3: "|"}
-        for operation, (source, target) in zip(operations, EDGES, strict=True):
-            check_operation(operation)
-            nodes[target] += f"{operation}~{source}|"
-        return "+".join(nodes.values())
+        return format_cell(operations)
 
     def enumerate(self) -> Iterator[str]:
         """All 15,625 cell strings, the last edge varying fastest."""
         for operations in itertools.product(OPERATIONS, repeat=len(EDGES)):
             yield self.format(operations)
 
-    def canonical(self, cell: str) -> str:
+    def canonical(self, cell: Cell) -> str:
         """The benchmark's own name of the cell's class: 6,466 classes in all.
 
         A node's text joins its edges' texts, sorted, by ``+``: ``#`` for an edge that carries zero,
@@ -175,7 +168,7 @@ class NasBench201:
             texts[target] = "+".join(sorted(parts))
         return texts[3]
 
-    def architecture(self, cell: str) -> Architecture:
+    def architecture(self, cell: Cell) -> Architecture:
         """The cell's whole network.
 
         Stem (3×3 convolution, normalisation); three stages of ``cells_per_stage`` cells with a
@@ -197,7 +190,7 @@ class NasBench201:
         readout = Dense(W_std=self.readout_W_std)
         return builder.build(builder.add(readout, builder.add(GlobalAvgPool(), node)))
 
-    def candidate(self, cell: str) -> Candidate:
+    def candidate(self, cell: Cell) -> Candidate:
         """A cell as a candidate, named by its cell string in the published order of edges.
 
         Raises:

@@ -10,16 +10,17 @@ from kernas.errors import ArchitectureError, DataError
 from kernas.kernels import Architecture
 
 from .base import Candidate, Space, repeated_name
+from .cell_strings import Cell, is_cell_text
 
 
-def read_candidates(items: Iterable[str | Path], space: Space) -> list[Candidate]:
+def read_candidates(items: Iterable[Cell | Path], space: Space) -> list[Candidate]:
     """Candidates in the order given; everything is read and checked at once.
 
     Args:
-        items: each one a cell string of ``space``, the path of a ``.json`` file written with
-            ``Architecture.to_json()``, or the path of a text file with one cell string a line
-            (empty lines and lines that begin with # are passed over).
-        space: parses the cell strings.
+        items: each one a cell of ``space`` in any form that it takes, the path of a ``.json`` file
+            written with ``Architecture.to_json()``, or the path of a text file with one cell a
+            line (empty lines and lines that begin with # are passed over).
+        space: parses the cells. A text such as ``235`` is a cell if there is no such file.
 
     Returns:
         Candidates named by their cell string, or by the path of the JSON file as given.
@@ -39,10 +40,12 @@ def read_candidates(items: Iterable[str | Path], space: Space) -> list[Candidate
     return candidates
 
 
-def _read_item(item: str | Path, space: Space) -> list[Candidate]:
-    if isinstance(item, str) and "|" in item:
+def _read_item(item: Cell | Path, space: Space) -> list[Candidate]:
+    if not isinstance(item, str | Path):
         return [space.candidate(item)]
     path = Path(item)
+    if isinstance(item, str) and is_cell_text(item) and ("|" in item or not path.exists()):
+        return [space.candidate(item)]
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
-from kernas.errors import DataError
+from kernas.errors import ArchitectureError, DataError
 from kernas.kernels.data import data_folders
+
+from ..spaces.cell_strings import is_cell_text, name_of
 
 NAME_KEY = "arch_str"
 MISSING = -1e8
@@ -23,15 +27,24 @@ MISSING = -1e8
 
 KNOWN = {"nasbench201": "nasbench201.npz"}
 
+_IN_ORDER = re.compile(r"\|\w+~0\|\+\|\w+~0\|\w+~1\|\+\|\w+~0\|\w+~1\|\w+~2\|")
+"""A cell string in the published order, recognised without parsing a table of them."""
+
 
 @dataclass(frozen=True, eq=False)
 class Truth(Mapping[str, float]):
     """Architecture name → measured value; a missing measurement is not in the mapping.
 
+    Cells of NAS-Bench-201 are found in every form that :meth:`NasBench201.parse` takes, and are
+    named here by their string in the published order of edges.
+
     Attributes:
         measured: the mapping, larger is better.
         source: name of the file.
         column: name of the column.
+
+    Raises:
+        DataError: two names are those of one cell.
     """
 
     measured: Mapping[str, float] = field(repr=False)
@@ -39,15 +52,24 @@ class Truth(Mapping[str, float]):
     column: str = "truth"
 
     def __post_init__(self) -> None:
+        given = {_own_name(name): name for name in self.measured}
+        if len(given) < len(self.measured):
+            twice = next(n for n in self.measured if given[_own_name(n)] != n)
+            raise DataError(
+                f"{twice!r} and {given[_own_name(twice)]!r} in {self.source} are one cell: "
+                "expected one measured value of each"
+            )
         kept = {
-            name: float(value)
-            for name, value in self.measured.items()
-            if math.isfinite(value) and value != MISSING
+            own: float(self.measured[name])
+            for own, name in given.items()
+            if math.isfinite(self.measured[name]) and self.measured[name] != MISSING
         }
         object.__setattr__(self, "measured", MappingProxyType(kept))
 
-    def __getitem__(self, name: str) -> float:
-        return self.measured[name]
+    def __getitem__(self, name: Any) -> float:
+        if isinstance(name, str) and name in self.measured:
+            return self.measured[name]
+        return self.measured[_own_name(name)]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.measured)
@@ -61,7 +83,7 @@ class Truth(Mapping[str, float]):
         Raises:
             DataError: the message has the first missing name and how many there are.
         """
-        missing = [name for name in names if name not in self.measured]
+        missing = [name for name in names if name not in self]
         if missing:
             raise DataError(
                 f"{missing[0]} has no {self.column!r} in {self.source} ({len(missing)} of the "
@@ -72,8 +94,23 @@ class Truth(Mapping[str, float]):
         """SHA-256 over names and their values, for the identity of a run."""
         digest = hashlib.sha256()
         for name in names:
-            digest.update(f"{name}\t{self.measured[name]!r}\n".encode())
+            digest.update(f"{name}\t{self[name]!r}\n".encode())
         return digest.hexdigest()
+
+
+def _own_name(name: Any) -> Any:
+    """The name of a cell in the published order of edges; other names as they are.
+
+    A text of digits may be a name of another kind, and is no number of the table here.
+    """
+    if isinstance(name, str) and (
+        _IN_ORDER.fullmatch(name) or name.isdecimal() or not is_cell_text(name)
+    ):
+        return name
+    try:
+        return name_of(name)
+    except ArchitectureError:
+        return name if isinstance(name, Hashable) else repr(name)
 
 
 def load_truth(path_or_name: str | Path, column: str = "test_cifar10") -> Truth:
