@@ -8,6 +8,7 @@ from .known import location as location
 from .loading import load as load
 from .loading import load_unseen as load_unseen
 from .loading import read_images as read_images
+from .preprocessing import Resize as Resize
 from .preprocessing import Standardization as Standardization
 from .preprocessing import area_resize as area_resize
 from .preprocessing import fit_standardization as fit_standardization

@@ -2,45 +2,61 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 
-from kernas.errors import DataError
+from kernas.errors import ConfigurationError, DataError
 
+from .preprocessing import Resize, resized, target_size, to_float
 from .source import Source
+
+T = TypeVar("T")
 
 CHANNELS = {"L": 1, "RGB": 3}
 """The modes of Pillow that are read, each with its channels of 8 bits."""
 
 
-def read_image_folder(folder: Path) -> Source:
+def read_image_folder(
+    folder: Path, size: tuple[int, int] | None = None, resize: Resize | None = None
+) -> Source:
     """Images in ``folder/CLASS/…``, or in ``folder/train/CLASS/…`` and ``folder/test/CLASS/…``.
 
-    The classes are numbered in the order of their names. All images have one size and one mode,
-    grey (``L``) or colour (``RGB``), and are in memory at once. What is hidden (``.name``) and
+    The test part may be called ``val``, as in ImageNet. The classes are numbered in the order of
+    their names. All images have one mode, grey (``L``) or colour (``RGB``), and one size, or are
+    brought to one as they are read; they are in memory at once. What is hidden (``.name``) and
     files beside the classes' folders are passed over.
 
+    Args:
+        folder: of the images.
+        size: height and width of images that differ in size; those that agree are kept as bytes.
+        resize: how these come to the aspect ratio, ``None`` for ``"crop"``.
+
     Raises:
+        ConfigurationError: an image is smaller than ``size``; the message names it.
         DataError: the folder has another form, a file is no image, or one differs from the others
-            in size or mode; the message names it.
+            in mode, or without ``size`` in size; the message names it.
     """
     parts = {path.name: path for path in _folders(folder)}
-    if not {"train", "test"} <= set(parts) or not _folders(parts["train"]):
+    second = "test" if "test" in parts else "val"
+    if not {"train", second} <= set(parts) or not _folders(parts["train"]):
         classes = tuple(parts)
         paths, labels = _list_images(folder, classes)
-        return Source(folder.name, folder.name, _read_images(paths), labels, class_names=classes)
+        x, how = _read_images(paths, size, resize)
+        return Source(folder.name, folder.name, x, labels, class_names=classes, resize=how)
     if len(parts) > 2:
-        strange = min(set(parts) - {"train", "test"})
+        strange = min(set(parts) - {"train", second})
         raise DataError(
-            f"{folder} holds the folder {strange!r} beside train and test: expected these two "
+            f"{folder} holds the folder {strange!r} beside train and {second}: expected these two "
             "only; move it away"
         )
     classes = tuple(path.name for path in _folders(parts["train"]))
     paths, y = _list_images(parts["train"], classes)
-    test_paths, y_test = _list_images(parts["test"], classes)
-    x = _read_images(paths + test_paths)
-    return Source(folder.name, folder.name, x[: len(y)], y, x[len(y) :], y_test, classes)
+    test_paths, y_test = _list_images(parts[second], classes)
+    x, how = _read_images(paths + test_paths, size, resize)
+    return Source(folder.name, folder.name, x[: len(y)], y, x[len(y) :], y_test, classes, how)
 
 
 def _list_images(folder: Path, classes: tuple[str, ...]) -> tuple[list[Path], np.ndarray]:
@@ -51,9 +67,11 @@ def _list_images(folder: Path, classes: tuple[str, ...]) -> tuple[list[Path], np
     """
     found = _folders(folder)
     if not found:
+        name = next((path.name for path in _visible(folder)), "image.png")
         raise DataError(
             f"{folder} holds no folders: expected one for each class, with its images, such as "
-            f"{folder / 'CLASS' / 'image.png'}"
+            f"{folder / (classes[0] if classes else 'CLASS') / name}; sort the images into folders "
+            "by their labels"
         )
     paths: list[Path] = []
     labels: list[int] = []
@@ -71,38 +89,71 @@ def _list_images(folder: Path, classes: tuple[str, ...]) -> tuple[list[Path], np
     return paths, np.array(labels, np.int64)
 
 
-def _read_images(paths: list[Path]) -> np.ndarray:
-    """Pixels in uint8, shape ``(n, height, width, channels)``.
+def _read_images(
+    paths: list[Path], size: tuple[int, int] | None, resize: Resize | None
+) -> tuple[np.ndarray, Resize | None]:
+    """Pixels ``(n, height, width, channels)``, and how they came to one size if they had not.
+
+    Images of one size are in uint8; others, of ``size``, in float32 with white at 1.
 
     Raises:
+        ConfigurationError: an image is smaller than ``size``.
         DataError: an image cannot be read, or differs from the first.
     """
+    how = resize or "crop" if size is not None and _differ(paths, size, resize or "crop") else None
     first_form, first = _read_image(paths[0])
-    images = np.empty((len(paths), *first.shape), np.uint8)
+    kept = first.shape if how is None or size is None else (*size, first.shape[-1])
+    images = np.empty((len(paths), *kept), np.uint8 if how is None else np.float32)
     for i, path in enumerate(paths):
         form, pixels = _read_image(path)
-        if form != first_form:
+        if pixels.shape[-1] != first.shape[-1] or (how is None and form != first_form):
             raise DataError(
-                f"{path} is {form}: expected {first_form}, like {paths[0]}; resize or convert it"
+                f"{path} is {form}: expected {first_form}, like {paths[0]}; convert it, or give "
+                "image_size, to which images of one mode and different sizes are resized"
             )
-        images[i] = pixels
-    return images
+        if how is None or size is None:
+            images[i] = pixels
+        else:
+            images[i] = resized(to_float(pixels[None]), size, how)[0]
+    return images, how
 
 
-def _read_image(path: Path) -> tuple[str, np.ndarray]:
-    """What size and mode the image has, in words, and its pixels."""
+def _differ(paths: list[Path], size: tuple[int, int], resize: Resize) -> bool:
+    """Whether images differ in size, by their headers, which are read before any pixels.
+
+    Raises:
+        ConfigurationError: they do, and one is smaller than ``size``.
+        DataError: a file is no image.
+    """
+    sides = [_opened(path, lambda image: (image.height, image.width)) for path in paths]
+    if len(set(sides)) == 1:
+        return False
+    for path, own in zip(paths, sides, strict=True):
+        try:
+            target_size(size, (*own, 1), resize)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{path}: {error}, or remove the image") from None
+    return True
+
+
+def _opened(path: Path, read: Callable[[Any], T]) -> T:
+    """What is read from an image that Pillow opens."""
     from PIL import Image
 
     if path.is_dir():
         raise DataError(f"{path} is a folder inside a class: expected images; move it away")
     try:
         with Image.open(path) as image:
-            mode = image.mode
-            pixels = np.asarray(image)
+            return read(image)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(
             f"{path} cannot be read as an image ({error}); remove it, or write it again"
         ) from None
+
+
+def _read_image(path: Path) -> tuple[str, np.ndarray]:
+    """What size and mode the image has, in words, and its pixels."""
+    mode, pixels = _opened(path, lambda image: (image.mode, np.asarray(image)))
     if mode not in CHANNELS:
         raise DataError(
             f"{path} is an image of mode {mode}: expected {' or '.join(CHANNELS)}; convert it, for "

@@ -22,6 +22,7 @@ from .cifar import CifarLayout, read_cifar_archive, read_cifar_folder
 from .folders import data_folders
 from .idx import IdxLayout, read_idx_folder
 from .image_folder import read_image_folder
+from .preprocessing import Resize
 from .readers import read_digits, read_npz
 from .source import Source
 
@@ -51,8 +52,17 @@ class KnownSet:
     embedded: Callable[[], Source] | None = None
 
 
-def read_source(name: str | os.PathLike[str]) -> Source:
+def read_source(
+    name: str | os.PathLike[str],
+    size: tuple[int, int] | None = None,
+    resize: Resize | None = None,
+) -> Source:
     """The arrays of a known data set, of an ``.npz`` file, or of a folder of images by class.
+
+    Args:
+        name: of the set, or a path.
+        size, resize: what the images of a folder become if they differ in size, see
+            :func:`read_image_folder`; all others keep theirs.
 
     Raises:
         ConfigurationError: neither a known name nor a path.
@@ -64,7 +74,7 @@ def read_source(name: str | os.PathLike[str]) -> Source:
     path = Path(text).expanduser()
     try:
         if path.is_dir():
-            return read_image_folder(path)
+            return read_image_folder(path, size, resize)
         if path.suffix == ".npz" or path.exists():
             return read_npz(path, path.stem)
     except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -12,7 +13,15 @@ from kernas.errors import ConfigurationError, DataError
 from .checks import check_images, check_integer
 from .dataset import Dataset
 from .known import read_source
-from .preprocessing import area_resize, fit_standardization, target_size, to_float
+from .preprocessing import (
+    Resize,
+    check_resize,
+    fit_standardization,
+    resized,
+    size_pair,
+    target_size,
+    to_float,
+)
 from .source import Source
 from .subsets import balanced_order, proportional_split
 
@@ -23,6 +32,7 @@ def load(
     n_train: int | None = None,
     n_test: int | None = None,
     image_size: int | tuple[int, int] | None = None,
+    resize: Resize | None = None,
     seed: int = 0,
     standardize: bool = True,
 ) -> tuple[Dataset, Dataset]:
@@ -42,16 +52,22 @@ def load(
             cache folder. Or the path of an ``.npz`` file with arrays ``x`` and ``y``, or
             ``x_train``, ``y_train``, ``x_test`` and ``y_test``. Or the path of a folder of images
             by class, ``CLASS/image.png``, or with parts, ``train/CLASS/image.png`` and
-            ``test/CLASS/image.png``. Where a folder has a data set in several forms, its published
-            files are read rather than an ``.npz``: they are the whole data set. ``info["source"]``
-            says which was read. Nothing is ever unpickled. A folder that has the name of a known
-            data set is written ``"./mnist"``.
+            ``test/CLASS/image.png`` (or ``val/…``, as in ImageNet). Where a folder has a data set
+            in several forms, its published files are read rather than an ``.npz``: they are the
+            whole data set. ``info["source"]`` says which was read. Nothing is ever unpickled. A
+            folder that has the name of a known data set is written ``"./mnist"``.
         n_train: number of training images, at least one of each class; ``None`` takes all that the
             test set leaves.
         n_test: number of test images, >= 1; ``None`` takes all that the training set leaves. If
             both are ``None`` and there is no test part, a third is for the test.
         image_size: side of the resized images in pixels, or (height, width), at most the stored
-            one; ``None`` keeps it.
+            one; ``None`` keeps it, and refuses a folder whose images differ in size.
+        resize: how images of another aspect ratio come to that of ``image_size`` before they are
+            made smaller by area averaging: ``"crop"`` takes the largest centred part that has it
+            (the shorter side is scaled to its length, the ends of the longer one are cut off),
+            ``"pad"`` adds black borders, ``"stretch"`` distorts. ``None`` crops the images of a
+            folder that differ in size, and stretches images that have one; ``info["resize"]``
+            says so where images were not stretched.
         seed: which images, >= 0.
         standardize: whether to subtract the mean and divide by the standard deviation of the
             training images, per channel (per feature for vectors). Pixels stored as bytes are in
@@ -72,8 +88,8 @@ def load(
     for option, value in (("n_train", n_train), ("n_test", n_test)):
         if value is not None:
             check_integer(value, option, 1)
-    source, classes = number_classes(read_source(name))
-    size = target_size(image_size, source.x.shape[1:])
+    source, classes, how = _read(name, image_size, resize)
+    size = target_size(image_size, source.x.shape[1:], how)
     if n_train is not None and n_train < len(classes):
         raise ConfigurationError(
             f"n_train={n_train} for the {len(classes)} classes of {source.name}: expected at least "
@@ -86,7 +102,7 @@ def load(
         x_test, y_test = source.x_test[test_indices], source.y_test[test_indices]
     x_train, y_train = source.x[train_indices], source.y[train_indices]
 
-    x_train, x_test = _resized(x_train, size), _resized(x_test, size)
+    x_train, x_test = _resized(x_train, size, how), _resized(x_test, size, how)
     fitted = fit_standardization(x_train) if standardize else None
     if fitted is not None:
         x_train, x_test = fitted.apply(x_train), fitted.apply(x_test)
@@ -95,6 +111,7 @@ def load(
         "seed": seed,
         "input_shape": list(x_train.shape[1:]),
         "standardized": fitted is not None,
+        **_said(how),
     }
     train, test = (
         Dataset(x, y, classes, source.name, {**info, "part": part, "n_loaded": len(y)}, fitted)
@@ -109,6 +126,7 @@ def load_unseen(
     n: int | None = None,
     n_seen: int | None = None,
     image_size: int | tuple[int, int] | None = None,
+    resize: Resize | None = None,
     seed: int = 0,
 ) -> Dataset:
     """Images to predict at: the test part of a data set, or where it has none what was not seen.
@@ -119,7 +137,7 @@ def load_unseen(
         n_seen: of a data set without a test part, the training images of
             ``load(name, n_train=n_seen, n_test=1, seed=seed)`` are left out; ``None`` if none of
             its images were seen.
-        image_size: as for :func:`load`.
+        image_size, resize: as for :func:`load`.
         seed: which images were seen, and which are taken, if not all.
 
     Raises:
@@ -127,7 +145,7 @@ def load_unseen(
         DataError: as for :func:`load`.
     """
     seed = check_integer(seed, "seed", 0)
-    source, classes = number_classes(read_source(name))
+    source, classes, how = _read(name, image_size, resize)
     x, y = source.x_test, source.y_test
     if x is None or y is None:
         x, y = source.x, source.y
@@ -141,15 +159,22 @@ def load_unseen(
             )
         chosen = balanced_order(y, seed)[:n]
         x, y = x[chosen], y[chosen]
-    info = {"source": source.origin, "seed": seed, "n_loaded": len(y)}
-    x = _resized(x, target_size(image_size, x.shape[1:]))
+    info = {"source": source.origin, "seed": seed, "n_loaded": len(y), **_said(how)}
+    x = _resized(x, target_size(image_size, x.shape[1:], how), how)
     return Dataset(x, y, classes, source.name, info)
 
 
 def read_images(
-    path: str | os.PathLike[str], *, image_size: int | tuple[int, int] | None = None
+    path: str | os.PathLike[str],
+    *,
+    image_size: int | tuple[int, int] | None = None,
+    resize: Resize | None = None,
 ) -> np.ndarray:
     """Images without labels from an ``.npy`` file, as floats; bytes are in [0, 1] then.
+
+    Args:
+        path: of the file.
+        image_size, resize: as for :func:`load`.
 
     Raises:
         DataError: no such file, not an array of images, or one with NaN.
@@ -165,13 +190,31 @@ def read_images(
     if not isinstance(array, np.ndarray):
         raise DataError(f"{os.fspath(path)} holds several arrays: expected an .npy file of images")
     x = check_images(array, f"the array of {os.fspath(path)}")
-    return _resized(x, target_size(image_size, x.shape[1:]))
+    check_resize(resize, image_size)
+    how = resize or "stretch"
+    return _resized(x, target_size(image_size, x.shape[1:], how), how)
 
 
-def _resized(x: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:
+def _read(
+    name: str | os.PathLike[str],
+    image_size: int | tuple[int, int] | None,
+    resize: Resize | None,
+) -> tuple[Source, tuple[str, ...], Resize]:
+    """A data set, its classes, and how its images come to an aspect ratio."""
+    check_resize(resize, image_size)
+    source, classes = number_classes(read_source(name, size_pair(image_size), resize))
+    return source, classes, source.resize or resize or "stretch"
+
+
+def _said(resize: Resize) -> dict[str, str]:
+    """What the record of the data says of resizing; of stretching nothing, as it always did."""
+    return {} if resize == "stretch" else {"resize": resize}
+
+
+def _resized(x: np.ndarray, size: tuple[int, int] | None, resize: Resize) -> np.ndarray:
     """Images as floats, of a size in pixels or of their own."""
     x = to_float(x)
-    return x if size is None else area_resize(x, size)
+    return x if size is None else resized(x, size, resize)
 
 
 def number_classes(source: Source) -> tuple[Source, tuple[str, ...]]:
@@ -205,8 +248,7 @@ def number_classes(source: Source) -> tuple[Source, tuple[str, ...]]:
             f"labels of {source.name} lie in {present[0]} … {present[-1]} but there are "
             f"{len(names)} class names: expected labels 0 … {len(names) - 1}"
         )
-    numbered = Source(source.name, source.origin, source.x, y, source.x_test, y_test)
-    return numbered, classes
+    return replace(source, y=y, y_test=y_test, class_names=None), classes
 
 
 def _choose(

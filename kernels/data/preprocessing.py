@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -10,41 +11,124 @@ from kernas.errors import ConfigurationError, DataError
 
 from .checks import check_integer
 
+Resize = Literal["crop", "pad", "stretch"]
+"""How images come to another aspect ratio: by the largest centred part that has it, by black
+borders, or by scaling either axis by itself."""
+
 
 def to_float(x: np.ndarray) -> np.ndarray:
     """Pixels in float64; those stored as uint8 are divided by 255 into [0, 1]."""
     return x / 255.0 if x.dtype == np.uint8 else x.astype(np.float64)
 
 
+def size_pair(image_size: int | tuple[int, int] | None) -> tuple[int, int] | None:
+    """Height and width that are asked for, ``None`` where images keep theirs.
+
+    Raises:
+        ConfigurationError: not one positive side or two.
+    """
+    if image_size is None:
+        return None
+    pair = image_size if isinstance(image_size, tuple | list) else (image_size, image_size)
+    if len(pair) != 2:
+        raise ConfigurationError(f"image_size={image_size!r}: expected one side or (height, width)")
+    height, width = (check_integer(side, "image_size", 1) for side in pair)
+    return height, width
+
+
+def check_resize(resize: str | None, image_size: int | tuple[int, int] | None) -> None:
+    """Refuse a way of resizing that is none, or that has no size to resize to.
+
+    Raises:
+        ConfigurationError: so it is.
+    """
+    if resize is None:
+        return
+    if resize not in get_args(Resize):
+        expected = ", ".join(get_args(Resize))
+        raise ConfigurationError(f"resize={resize!r}: expected one of {expected}")
+    if image_size is None:
+        raise ConfigurationError(
+            f"resize={resize!r} without a size: expected both; give image_size, for instance 32"
+        )
+
+
 def target_size(
-    image_size: int | tuple[int, int] | None, shape: tuple[int, ...]
+    image_size: int | tuple[int, int] | None, shape: tuple[int, ...], resize: Resize = "stretch"
 ) -> tuple[int, int] | None:
-    """Height and width that ``area_resize`` will make, ``None`` where nothing is to be resized.
+    """Height and width that :func:`resized` will make, ``None`` where nothing is to be resized.
 
     Args:
         image_size: side, or height and width, in pixels; ``None`` keeps the images.
         shape: of one image, ``(height, width, channels)`` or ``(features,)``.
+        resize: how they come to the aspect ratio.
 
     Raises:
         ConfigurationError: not positive, larger than the images, or given for vectors.
     """
-    if image_size is None:
+    size = size_pair(image_size)
+    if size is None:
         return None
     if len(shape) != 3:
         raise ConfigurationError(
             f"image_size={image_size} for vectors of {shape[0]} features: only images of shape "
             "(height, width[, channels]) can be resized; leave image_size out"
         )
-    pair = image_size if isinstance(image_size, tuple | list) else (image_size, image_size)
-    if len(pair) != 2:
-        raise ConfigurationError(f"image_size={image_size!r}: expected one side or (height, width)")
-    height, width = (check_integer(side, "image_size", 1) for side in pair)
-    if height > shape[0] or width > shape[1]:
+    height, width = framed_sides((shape[0], shape[1]), size, resize)
+    if size[0] > height or size[1] > width:
         raise ConfigurationError(
             f"image_size={image_size} for images of {shape[0]}×{shape[1]} pixels: area averaging "
             f"only makes them smaller; use at most {min(shape[:2])}"
         )
-    return height, width
+    return size
+
+
+def framed_sides(sides: tuple[int, int], size: tuple[int, int], resize: Resize) -> tuple[int, int]:
+    """Height and width of images of ``sides`` at the aspect ratio of ``size``, to whole pixels.
+
+    ``"crop"`` shortens the axis that is too long, ``"pad"`` lengthens the one that is too short,
+    ``"stretch"`` leaves both.
+    """
+    (H, W), (h, w) = sides, size
+    tall = H * w > W * h
+    if resize == "crop":
+        return (max(1, round(W * h / w)), W) if tall else (H, max(1, round(H * w / h)))
+    if resize == "pad":
+        return (H, -(-H * w // h)) if tall else (-(-W * h // w), W)
+    return H, W
+
+
+def resized(x: np.ndarray, size: tuple[int, int], resize: Resize = "stretch") -> np.ndarray:
+    """Images of another size: brought to its aspect ratio, then smaller by area averaging.
+
+    With ``"crop"`` this is the shorter side scaled to its new length, and the middle of the longer
+    one; with ``"pad"`` the whole image between two equal black borders (an odd pixel goes to the
+    bottom or right); with ``"stretch"`` the whole image, distorted.
+
+    Args:
+        x: images, shape ``(n, H, W, C)``, black at 0.
+        size: new height and width, at most those that the aspect ratio leaves.
+        resize: how images come to the aspect ratio.
+
+    Returns:
+        Float64, shape ``(n, *size, C)``.
+
+    Raises:
+        ConfigurationError, DataError: as for :func:`area_resize`.
+
+    >>> tall = np.arange(4.0).reshape(1, 4, 1, 1)
+    >>> [resized(tall, (1, 1), how).item() for how in ("crop", "pad", "stretch")]
+    [1.0, 0.375, 1.5]
+    """
+    height, width = framed_sides((x.shape[1], x.shape[2]), size, resize)
+    top, left = (x.shape[1] - height) // 2, (x.shape[2] - width) // 2
+    if resize == "crop":
+        x = x[:, top : top + height, left : left + width]
+    elif resize == "pad":
+        above, before = (height - x.shape[1]) // 2, (width - x.shape[2]) // 2
+        below, behind = height - x.shape[1] - above, width - x.shape[2] - before
+        x = np.pad(x, ((0, 0), (above, below), (before, behind), (0, 0)))
+    return area_resize(x, size)
 
 
 def area_resize(x: np.ndarray, size: tuple[int, int]) -> np.ndarray:

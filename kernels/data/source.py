@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from .preprocessing import Resize
+
 
 @dataclass(frozen=True, eq=False)
 class Source:
@@ -17,6 +19,7 @@ class Source:
         x, y: training images and labels, or all of them where there is no test part.
         x_test, y_test: the test part, if the data set has one of its own.
         class_names: names of the classes 0, 1, …, if the data set has them.
+        resize: how images of different sizes were brought to one, ``None`` if they had one.
     """
 
     name: str
@@ -26,3 +29,4 @@ class Source:
     x_test: np.ndarray | None = field(default=None, repr=False)
     y_test: np.ndarray | None = field(default=None, repr=False)
     class_names: tuple[str, ...] | None = None
+    resize: Resize | None = None

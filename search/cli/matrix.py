@@ -47,6 +47,7 @@ def training_images(options: MatrixOptions) -> Dataset:
         n_train=options.n,
         n_test=1,
         image_size=options.image_size,
+        resize=options.resize,
         seed=options.seed,
         standardize=options.standardize,
     )

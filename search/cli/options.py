@@ -20,6 +20,14 @@ DatasetName = Annotated[
         "images by class. `kernas data verify` shows which are there.",
     ),
 ]
+Resize = Annotated[
+    Literal["crop", "pad", "stretch"] | None,
+    tyro.conf.arg(
+        help="How images of another shape come to --image-size: cut to their middle, between black "
+        "borders, or distorted.",
+        help_behavior_hint="(default: a folder's images of different sizes crop, others stretch)",
+    ),
+]
 Augment = Annotated[
     tuple[Literal["flip", "translate"], ...],
     tyro.conf.arg(
@@ -85,6 +93,8 @@ class RankOptions:
         tyro.conf.arg(metavar="INT", help_behavior_hint="(default: 8, or a file's stored size)"),
     ] = None
     """Side in pixels that images are resized to by area averaging."""
+
+    resize: Resize = None
 
     n_train: int = 50
     """Images of the regression."""
@@ -159,6 +169,8 @@ class MatrixOptions:
         int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="(default: the stored size)")
     ] = None
     """Side in pixels that images are resized to by area averaging."""
+
+    resize: Resize = None
 
     standardize: bool = True
     """Whether to subtract the mean and divide by the deviation of these images. Without it, the

@@ -85,16 +85,19 @@ def _images(
     from kernas.kernels.data import Standardization, load_unseen, location, read_images
 
     size = (shape[0], shape[1]) if len(shape) == 3 else None
+    how = notes["info"].get("resize")
     if options.images is not None:
         if options.dataset is not None or options.n is not None:
             raise ConfigurationError(
                 f"--images {options.images} with --dataset or --n: expected images, or a data set"
             )
-        x, labels = read_images(options.images, image_size=size), None
+        x, labels = read_images(options.images, image_size=size, resize=how), None
     else:
         name = notes["dataset"] if options.dataset is None else location(options.dataset)
         n_seen = notes["n"] if name == notes["dataset"] else None
-        test = load_unseen(name, n=options.n, n_seen=n_seen, image_size=size, seed=notes["seed"])
+        test = load_unseen(
+            name, n=options.n, n_seen=n_seen, image_size=size, resize=how, seed=notes["seed"]
+        )
         strange = sorted(set(test.classes) - set(notes["classes"]))
         if strange:
             raise DataError(

@@ -109,6 +109,7 @@ def _data(options: RankOptions) -> tuple[Dataset, Dataset | None]:
             n_train=total,
             n_test=1,
             image_size=size,
+            resize=options.resize,
             seed=options.seed,
             standardize=False,
         )
@@ -169,6 +170,7 @@ def _identity(options: RankOptions, space: Space, fit: Dataset) -> dict[str, Any
         "score": options.score,
         "ridge": options.ridge,
         "image_shape": list(fit.input_shape),
+        **({"resize": fit.info["resize"]} if "resize" in fit.info else {}),
         "n_train": options.n_train,
         "n_validation": options.n_validation,
         "n_reference": options.n_reference,

@@ -6,7 +6,9 @@ from PIL import Image
 
 from kernas.errors import ConfigurationError, DataError
 from kernas.kernels import load
+from kernas.kernels.data import area_resize, load_unseen
 from kernas.kernels.data.known import read_source
+from kernas.kernels.data.preprocessing import framed_sides, resized
 
 
 def write(path, mode="RGB", size=(5, 6), seed=0):
@@ -144,3 +146,128 @@ def test_one_class_is_none(tmp_path):
 def test_a_folder_that_is_not_there_is_an_unknown_name(tmp_path):
     with pytest.raises(ConfigurationError, match="or of a folder of images by class"):
         load(tmp_path / "pets")
+
+
+# --- images of different sizes ------------------------------------------------------------
+
+
+def mixed(folder, *, classes=("a", "b"), n=3):
+    """Images of different sizes by class; returns the pixels of the tall and of the wide ones."""
+    sizes = ((6, 9), (10, 6), (8, 8))
+    return [
+        [write(folder / name / f"{i}.png", size=sizes[i % 3], seed=i) for i in range(n)]
+        for name in classes
+    ]
+
+
+def area_mean(pixels, side):
+    """Means over squares, of sides that ``side`` divides."""
+    height, width = (n // side for n in pixels.shape[:2])
+    blocks = pixels.reshape(side, height, side, width, -1) / 255
+    return blocks.mean(axis=(1, 3))
+
+
+def test_different_sizes_need_one_that_is_given(tmp_path):
+    mixed(tmp_path)
+    text = message(tmp_path)
+    assert "a/1.png is 6×10 in mode RGB: expected 9×6 in mode RGB" in text
+    assert "give image_size" in text
+
+
+@pytest.mark.parametrize("resize", [None, "crop", "pad", "stretch"])
+def test_different_sizes_become_one(resize, tmp_path):
+    (tall, wide, square), _ = mixed(tmp_path)
+    train, test = load(tmp_path, image_size=2, resize=resize, standardize=False)
+    x = {image.tobytes() for part in (train, test) for image in part.x}
+    if resize == "pad":
+        # 9×6 between black columns becomes 9×9, whose quarters are not whole pixels: 10×6 and 8×8.
+        wide = np.pad(wide, ((2, 2), (0, 0), (0, 0)))
+        expected = [wide, square]
+    elif resize == "stretch":
+        expected = [wide, square]
+    else:
+        expected = [tall[1:7], wide[:, 2:8], square]
+    for pixels in expected:
+        assert area_mean(pixels, 2).astype(np.float32).tobytes() in x
+    assert train.info.get("resize", "stretch") == (resize or "crop")
+
+
+def test_cropping_scales_the_shorter_side_and_takes_the_middle():
+    """In another order: both sides are scaled, then the ends of the longer one are cut off."""
+    x = np.random.default_rng(0).random((2, 12, 4, 3))
+    scaled = area_resize(x, (6, 2))
+    np.testing.assert_allclose(resized(x, (2, 2), "crop"), scaled[:, 2:4], rtol=1e-12)
+    turned = np.swapaxes(x, 1, 2)
+    np.testing.assert_allclose(
+        resized(turned, (2, 2), "crop"), np.swapaxes(scaled, 1, 2)[:, :, 2:4], rtol=1e-12
+    )
+
+
+@pytest.mark.parametrize("sides", [(7, 3), (3, 7), (5, 5), (11, 4)])
+@pytest.mark.parametrize("size", [(2, 2), (3, 2), (1, 3)])
+def test_padding_keeps_what_is_there_and_cropping_adds_nothing(sides, size):
+    ones = np.ones((1, *sides, 1))
+    np.testing.assert_allclose(resized(ones, size, "crop"), 1)
+    padded = resized(ones, size, "pad")
+    height, width = framed_sides(sides, size, "pad")
+    np.testing.assert_allclose(padded.mean(), sides[0] * sides[1] / (height * width), rtol=1e-12)
+    np.testing.assert_allclose(resized(ones, size, "stretch"), 1)
+
+
+def test_images_of_one_size_are_stretched_unless_told(tmp_path):
+    for name in ("a", "b"):
+        for i in range(2):
+            write(tmp_path / name / f"{i}.png", size=(6, 4), seed=i)
+    first, _ = load(tmp_path, image_size=2, n_train=2, n_test=2)
+    told, _ = load(tmp_path, image_size=2, n_train=2, n_test=2, resize="stretch")
+    cropped, _ = load(tmp_path, image_size=2, n_train=2, n_test=2, resize="crop")
+    assert first.fingerprint == told.fingerprint != cropped.fingerprint
+    assert "resize" not in first.info
+    assert cropped.info["resize"] == "crop"
+    seen = load_unseen(tmp_path, image_size=2, resize="crop")
+    assert seen.info["resize"] == "crop"
+
+
+def test_resizing_that_cannot_be(tmp_path):
+    mixed(tmp_path)
+    with pytest.raises(ConfigurationError, match="resize='zoom': expected one of crop, pad"):
+        load(tmp_path, image_size=2, resize="zoom")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ConfigurationError, match="resize='pad' without a size"):
+        load(tmp_path, resize="pad")
+    with pytest.raises(ConfigurationError, match=r"a/0\.png: image_size=.* of 9×6 pixels"):
+        load(tmp_path, image_size=7)
+    write(tmp_path / "b" / "9.png", "L")
+    with pytest.raises(DataError, match=r"b/9\.png is 6×5 in mode L: expected 9×6 in mode RGB"):
+        load(tmp_path, image_size=2)
+
+
+# --- ImageNet's layout --------------------------------------------------------------------
+
+
+def test_the_layout_of_imagenet(tmp_path):
+    folder = tmp_path / "imagenet"
+    for part, n in (("train", 4), ("val", 2)):
+        for synset in ("n01440764", "n01443537", "n15075141"):
+            for i in range(n):
+                write(folder / part / synset / f"{synset}_{i}.JPEG", size=(24 + 8 * (i % 2), 24))
+    train, test = load(folder, image_size=16, n_train=6)
+    assert train.classes == ("n01440764", "n01443537", "n15075141")
+    assert train.x.shape == (6, 16, 16, 3)
+    assert len(test) == 6
+    assert load(folder / "train", image_size=16, n_train=6)[0].classes == train.classes
+
+
+def test_validation_images_of_imagenet_without_classes(tmp_path):
+    write(tmp_path / "train" / "n01440764" / "n01440764_10026.JPEG")
+    write(tmp_path / "train" / "n01443537" / "n01443537_10007.JPEG")
+    write(tmp_path / "val" / "ILSVRC2012_val_00000001.JPEG")
+    expected = tmp_path / "val" / "n01440764" / "ILSVRC2012_val_00000001.JPEG"
+    text = message(tmp_path)
+    assert f"such as {expected}; sort the images into folders by their labels" in text
+
+
+def test_only_one_second_part(tmp_path):
+    for part in ("train", "test", "val"):
+        for name in ("a", "b"):
+            write(tmp_path / part / name / "1.png")
+    assert "holds the folder 'val' beside train and test" in message(tmp_path)

@@ -7,6 +7,7 @@ import shutil
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import kernas.kernels as kk
 from kernas.kernels.data import load_unseen
@@ -105,6 +106,32 @@ def test_predictions_are_at_images_that_the_model_has_not_seen(fit, predict, tmp
     assert run(predict("model", "again.csv", "--dataset", written)) == 0
     for name in ("all.csv", "again.csv"):
         assert [row["label"] for row in rows_of(tmp_path / name)] == ["0"] * 26
+
+
+@pytest.mark.parametrize("resize", ["pad", None])
+def test_images_of_different_sizes_are_made_as_the_model_s_were(
+    resize, fit, predict, tmp_path, capsys
+):
+    rng = np.random.default_rng(0)
+    for name, low in (("dark", 0), ("light", 100)):
+        (tmp_path / "own" / name).mkdir(parents=True)
+        for i in range(8):
+            pixels = rng.integers(low, low + 100, (12, 8 + i, 3), np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "own" / name / f"{i}.png")
+    folder = tmp_path / "own"
+    told = () if resize is None else ("--resize", resize)
+    assert run(fit("model", "--dataset", str(folder), *told, n=10)) == 0
+    assert run(predict("model", "unseen.csv")) == 0
+    train, _ = kk.load(folder, n_train=10, n_test=1, image_size=4, resize=resize)
+    unseen = load_unseen(folder, n_seen=10, image_size=4, resize=resize)
+    assert train.standardization is not None
+    expected = kk.KernelClassifier(get="ntk", ridge="loo").fit(train.x, train.y)
+    x = train.standardization.apply(unseen.x)
+    rows = rows_of(tmp_path / "unseen.csv")
+    found = [[float(row[f"p({name})"]) for name in train.classes] for row in rows]
+    np.testing.assert_allclose(found, expected.predict_proba(x), atol=1e-4)
+    notes = kk.load_model(tmp_path / "model").notes_
+    assert notes["info"]["resize"] == (resize or "crop")
 
 
 def test_predictions_that_cannot_be_written(fit, predict, tmp_path, capsys):
