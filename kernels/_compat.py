@@ -30,6 +30,12 @@ INSTALL = "pip install --no-deps neural-tangents==0.6.5 frozendict"
 INSTALL_FINITE = "pip install 'kernas[finite]'"
 """What installs flax, which finite networks are modules of."""
 
+CUDA = "cuda13"
+"""JAX's extra for the current CUDA."""
+
+INSTALL_GPU = f"pip install 'jax[{CUDA}]'"
+"""What installs the JAX of an NVIDIA GPU."""
+
 _EXPERIMENTAL = "neural_tangents.experimental"
 _lock = threading.Lock()
 

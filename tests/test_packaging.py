@@ -1,16 +1,18 @@
 """What is installed is what is tracked, and what selects files selects them."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
 import tomllib
 import zipfile
+from importlib.metadata import metadata
 from pathlib import Path
 
 import pytest
 
-from kernas.kernels._compat import INSTALL, INSTALL_FINITE
+from kernas.kernels._compat import CUDA, INSTALL, INSTALL_FINITE, INSTALL_GPU
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = {"src/kernas": "kernas", "kernels": "kernas/kernels", "search": "kernas/search"}
@@ -98,6 +100,23 @@ def test_the_oracle_is_installed_as_everyone_says():
     readme = (ROOT / "README.md").read_text()
     assert INSTALL in readme
     assert "pip install -q --no-deps -r tests/requirements-oracle.txt && " in readme
+
+
+def test_jax_of_a_gpu_is_installed_as_everyone_says():
+    """Wherever JAX's extra for CUDA is named, it is the one of the messages, which JAX has."""
+    assert CUDA in (metadata("jax").get_all("Provides-Extra") or [])
+    assert INSTALL_GPU in (ROOT / "README.md").read_text()
+    texts = [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+    for folder, pattern in (("docs", "*.md"), ("experiments", "*.py")):
+        texts += sorted((ROOT / folder).rglob(pattern))
+    for folder in ("kernels", "search", "src/kernas"):
+        texts += sorted((ROOT / folder).rglob("*.py"))
+    named = {
+        (path.name, extra)
+        for path in texts
+        for extra in re.findall(r"jax\[(cuda\w*)\]|jax-(cuda\d+)-", path.read_text())
+    }
+    assert {part for _, extras in named for part in extras if part} == {CUDA}, named
 
 
 def test_flax_is_optional_and_tested():

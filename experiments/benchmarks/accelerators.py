@@ -25,8 +25,9 @@ launch above which the launches are what bounds.
     python experiments/benchmarks/accelerators.py --quick          # CPU, 8×8; writes nothing
 
 Results are kept by platform, so that one file grows from several environments:
-``pip install "jax[tpu]"`` brings the compiler for TPUs, ``pip install "jax[cuda12]"`` that for
-GPUs (its plugin alone is enough: ``jax-cuda12-plugin jax-cuda12-pjrt``). No device is needed.
+``pip install 'jax[tpu]'`` brings the compiler for TPUs, ``pip install 'jax[cuda13]'`` that for
+GPUs (its plugin alone is enough: ``jax-cuda13-plugin jax-cuda13-pjrt``). No device is needed. The
+record says with which versions it was made.
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ from optimised import loop_kernels
 
 import kernas.kernels as kk
 from kernas.errors import MissingDependencyError
+from kernas.kernels._compat import CUDA, INSTALL_GPU
 from kernas.kernels.architecture import Layer
 from kernas.kernels.engine import kernel_plan, tile_shape
 from kernas.kernels.engine.memory import step_bytes
@@ -61,7 +63,7 @@ RESULT = Path(__file__).with_suffix(".json")
 
 Platform = Literal["cpu", "tpu", "cuda"]
 
-PACKAGES = {"tpu": "libtpu", "cuda": "jax_plugins.xla_cuda12"}
+PACKAGES = {"tpu": "libtpu", "cuda": f"jax_plugins.xla_{CUDA}"}
 """The module that brings a platform's compiler."""
 
 LANES = (64, 128, 256, 512)
@@ -156,10 +158,10 @@ def target(platform: Platform) -> Any:
         MissingDependencyError: the platform's compiler is not installed.
     """
     if not installed(platform):
-        extra = {"tpu": "tpu", "cuda": "cuda12"}[platform]
+        install = {"tpu": "pip install 'jax[tpu]'", "cuda": INSTALL_GPU}[platform]
         raise MissingDependencyError(
             f"platform {platform!r}: no module {PACKAGES[platform]!r}, which compiles for it; "
-            f"run pip install 'jax[{extra}]'"
+            f"run {install}"
         )
     if platform == "cpu":
         return None
@@ -263,7 +265,8 @@ def _times(count: float | None, factor: float) -> float | None:
 
 
 def _compiler(platform: Platform) -> dict[str, str]:
-    packages = {"cpu": (), "tpu": ("libtpu",), "cuda": ("jax-cuda12-plugin", "jax-cuda12-pjrt")}
+    cuda = (f"jax-{CUDA}-plugin", f"jax-{CUDA}-pjrt")
+    packages = {"cpu": (), "tpu": ("libtpu",), "cuda": cuda}
     found = {"jaxlib": version("jaxlib")}
     for name in packages[platform]:
         try:

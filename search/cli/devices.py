@@ -47,6 +47,8 @@ def check_device(device: Device | None) -> None:
         device: ``None`` in a command that has no such option.
     """
     jax = imported_jax()
+    from kernas.kernels._compat import INSTALL_GPU
+
     given = "" if device is None else f"--device {device}: "
     try:
         found = jax.devices()[0].platform
@@ -56,15 +58,15 @@ def check_device(device: Device | None) -> None:
         ways = [
             *([f"change JAX_PLATFORMS={wanted} in the environment"] if wanted else []),
             *(["use --device cpu"] if device not in (None, "cpu") else []),
-            "install the jax of your accelerator, e.g. jax[cuda13]",
+            f"install the jax of your accelerator, for instance {INSTALL_GPU}",
         ]
         raise ConfigurationError(
             f"{given}JAX finds no device ({why}); {', or '.join(ways)}"
         ) from None
     if device not in (None, "auto", found):
         raise ConfigurationError(
-            f"{given}JAX computes on {found!r} here; use --device {found}, or install "
-            "the jax of your accelerator, e.g. jax[cuda13]"
+            f"{given}JAX computes on {found!r} here; use --device {found}, or install the jax of "
+            f"your accelerator, for instance {INSTALL_GPU}"
         )
 
 

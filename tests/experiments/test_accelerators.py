@@ -87,6 +87,6 @@ def test_a_missing_compiler_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(accelerators, "PACKAGES", {"tpu": "no_such_module", "cuda": "no.such"})
     with pytest.raises(MissingDependencyError, match=r"pip install 'jax\[tpu\]'"):
         target("tpu")
-    with pytest.raises(MissingDependencyError, match=r"pip install 'jax\[cuda12\]'"):
+    with pytest.raises(MissingDependencyError, match=r"pip install 'jax\[cuda13\]'"):
         target("cuda")
     assert "core_count: 132" in h100_target()
