@@ -4,25 +4,25 @@ Arora et al. 2019 (On exact computation with an infinitely wide neural net, sect
 trained CNTK-GAP on 2,000 images with the accuracies below; CNTK-V reads the pixels side by side.
 All depths and both readouts come from one pass over the pairs of images.
 
-    python experiments/arora2019.py            # 100 training images: about 28 idle minutes
-    python experiments/arora2019.py --full     # 2,000 training images, all test images
-    python experiments/arora2019.py --quick    # 8×8 pixels, to see it work; records nothing
+    python experiments/arora2019.py                  # 100 images: about 28 idle minutes
+    python experiments/arora2019.py --size medium    # 500 images: for an accelerator
+    python experiments/arora2019.py --size full      # 2,000 training images, all test images
+    python experiments/arora2019.py --size quick     # 8×8 pixels, to see it work; records nothing
 
-An interrupted run goes on from the stores in ``runs/arora2019-*``. Needs CIFAR-10 in the folder
-``KERNAS_DATA``.
+``--n``: training images. An interrupted run goes on from the stores in ``runs/arora2019-*``. Needs
+CIFAR-10 in the folder ``KERNAS_DATA``.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import tyro
 from benchmarks.measuring import environment, report
 from comparing import (
-    RUNS,
     accuracy,
+    announce,
     axes_of,
     error_bars,
     matrices,
@@ -31,10 +31,10 @@ from comparing import (
     predictions,
     saved,
 )
+from running import RUNS, Options, Size, command
 
 import kernas.kernels as kk
 
-RESULT = Path(__file__).with_suffix(".json")
 PUBLISHED = {3: 49.71, 4: 51.06, 6: 51.73, 11: 51.92, 21: 52.22}
 """Test accuracy in percent of CNTK-GAP with 2,000 training images, by depth."""
 
@@ -60,7 +60,13 @@ class Setting:
     seed: int = 0
 
 
-FULL, SMALL, QUICK = Setting(32, 2000, 10_000), Setting(32, 100, 200), Setting(8, 40, 60)
+FULL = Setting(32, 2000, 10_000)
+SETTINGS: dict[Size, Setting] = {
+    "quick": Setting(8, 40, 60),
+    "small": Setting(32, 100, 200),
+    "medium": Setting(32, 500, 1000),
+    "full": FULL,
+}
 
 
 def run(setting: Setting, folder: Path) -> dict[str, Any]:
@@ -103,19 +109,19 @@ def draw(result: dict[str, Any], path: Path) -> None:
     saved(figure, axes, path)
 
 
-def main(full: bool = False, quick: bool = False) -> None:
-    """Run, print one JSON line, keep it and the figure.
-
-    Args:
-        full: as published.
-        quick: small images, few of them; records nothing.
-    """
-    setting = FULL if full else QUICK if quick else SMALL
+def main(options: Options) -> None:
+    """Run, print one JSON line, keep it and the figure."""
+    setting = SETTINGS[options.size]
+    if options.n is not None:
+        setting = replace(setting, n_train=options.n)
+    plan = TABLE.plan((setting.side, setting.side, 3))
+    announce({"all depths": predicted_costs(plan, setting.n_train, setting.n_test)})
     result = run(setting, RUNS / f"arora2019-{setting.side}-{setting.n_train}-{setting.n_test}")
-    report(result | environment(), None if quick else RESULT)
-    if not quick:
-        draw(result, RESULT.with_suffix(".png"))
+    path = options.record(__file__)
+    report(result | options.asked() | environment(), path)
+    if path is not None:
+        draw(result, path.with_suffix(".png"))
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    command(Options, main)

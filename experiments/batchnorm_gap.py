@@ -5,11 +5,15 @@ themselves as the batch: once with true BatchNorm ("batchnorm"), once with the n
 limit the centred kernel is ("limit": a channel's batch mean, the kernel's scale). Writes beside
 this script how far their mean kernels are from the centred and from the RMS kernel.
 
-    python experiments/batchnorm_gap.py            # a quarter of an hour on 2 cores
-    python experiments/batchnorm_gap.py --quick    # one cell, narrow; writes nothing
+    python experiments/batchnorm_gap.py                  # a quarter of an hour on 2 cores
+    python experiments/batchnorm_gap.py --size medium    # four times the draws, wider tangents
+    python experiments/batchnorm_gap.py --size full      # twice as wide again
+    python experiments/batchnorm_gap.py --size quick     # one cell, narrow; writes nothing
 
-Needs ``cifar10_10k_2k.npz`` in the folder ``KERNAS_DATA``. Of the draws ``K_d`` with mean ``K̄``
-against a kernel ``K``, in Frobenius norms over ``‖K̄‖``:
+What makes this large is the networks' width and the number of draws, which the size decides;
+``--n`` is the number of images, the batch itself. Needs ``cifar10_10k_2k.npz`` in the folder
+``KERNAS_DATA``. Of the draws ``K_d`` with mean ``K̄`` against a kernel ``K``, in Frobenius norms
+over ``‖K̄‖``:
 
 - ``distance``: ``‖E K_d − K‖`` without the sampling noise of the mean, 0 if it is less than that;
 - ``distance_of_mean``: ``‖K̄ − K‖`` as it stands, and ``noise``: what sampling alone would give;
@@ -26,6 +30,7 @@ networks, -1/2 in theory; that of their mean is mostly lost in the sampling nois
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from collections.abc import Callable
@@ -34,11 +39,11 @@ from typing import Any
 
 import jax
 import numpy as np
-import tyro
 from benchmarks.measuring import environment, report
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, ScalarFormatter
+from running import Options, Size, command, foretell
 from tqdm import tqdm
 
 import kernas.kernels as kk
@@ -61,7 +66,15 @@ IMAGES, IMAGE_SIZE, SEED = 24, 8, 0
 DRAWS = {"nngp": {48: 64, 96: 32, 192: 16, 384: 6}, "ntk": {24: 12, 48: 12}}
 """Draws by width, the channels of the stem; the three stages have one, two and four times as many.
 Tangent kernels of wider networks take minutes a draw."""
-QUICK_DRAWS = {"nngp": {8: 8, 16: 4}, "ntk": {8: 3}}
+SETTINGS: dict[Size, dict[str, dict[int, int]]] = {
+    "quick": {"nngp": {8: 8, 16: 4}, "ntk": {8: 3}},
+    "small": DRAWS,
+    "medium": {"nngp": {48: 256, 96: 128, 192: 64, 384: 24}, "ntk": {24: 48, 48: 48, 96: 12}},
+    "full": {
+        "nngp": {48: 256, 96: 128, 192: 64, 384: 24, 768: 12},
+        "ntk": {24: 48, 48: 48, 96: 24, 192: 12},
+    },
+}
 
 NORMALIZATIONS: tuple[Normalization, ...] = ("batchnorm", "limit")
 LIMIT = ("limit", "centred")
@@ -73,9 +86,6 @@ CURVES = (
     (LIMIT, "distance_of_mean", "limit, mean, to centred kernel", "#adb5bd", "v:"),
 )
 """Comparison, quantity, label, colour and line of each curve of the figure."""
-
-RESULT = Path(__file__).with_suffix(".json")
-FIGURE = Path(__file__).with_suffix(".png")
 
 Sampled = dict[str, np.ndarray]
 Estimate = dict[str, float | None]
@@ -280,35 +290,49 @@ def draw_panel(axes: Axes, widths: dict[str, Any]) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def main(quick: bool = False) -> None:
-    """Measure, print one JSON line, keep it with its figure.
+def predicted_seconds(draws: dict[str, dict[int, int]], n: int) -> float:
+    """By the recorded seconds of the small setting: as draws, weights and pairs of images."""
+    recorded = json.loads(Path(__file__).with_suffix(".json").read_text(encoding="utf-8"))
+    total = 0.0
+    for name, counts in draws.items():
+        for cell in recorded[name].values():
+            known = {
+                int(width): at["seconds"] / at["draws"] for width, at in cell["widths"].items()
+            }
+            for width, count in counts.items():
+                nearest = min(known, key=lambda one: abs(one - width))
+                total += count * known[nearest] * (width / nearest) ** 2 * (n / IMAGES) ** 2
+    return total
 
-    Args:
-        quick: one cell and narrow networks, to see it work; writes nothing.
-    """
+
+def main(options: Options) -> None:
+    """Measure, print one JSON line, keep it with its figure."""
     start = time.perf_counter()
-    train, _ = kk.load("cifar10", n_train=IMAGES, image_size=IMAGE_SIZE, seed=SEED)
-    cells = dict(list(CELLS.items())[1:2]) if quick else CELLS
-    draws = QUICK_DRAWS if quick else DRAWS
+    n = options.n or IMAGES
+    cells = dict(list(CELLS.items())[1:2]) if options.size == "quick" else CELLS
+    draws = SETTINGS[options.size]
+    foretell(
+        predicted_seconds(draws, n) * len(cells) / len(CELLS), "by the recorded seconds a draw"
+    )
+    train, _ = kk.load("cifar10", n_train=max(n, 10), image_size=IMAGE_SIZE, seed=SEED)
+    x = train.x[:n]
     result: dict[str, Any] = {
-        "images": {"dataset": "cifar10", "n": IMAGES, "size": IMAGE_SIZE, "reference": "all"},
+        "images": {"dataset": "cifar10", "n": n, "size": IMAGE_SIZE, "reference": "all"},
         "seed": SEED,
         "cells_per_stage": 1,
         "cells": cells,
     }
     result |= {name: {} for name in draws}
     for key, cell in cells.items():
-        kernels = exact_kernels(cell, train.x)
+        kernels = exact_kernels(cell, x)
         for name, counts in draws.items():
-            result[name][key] = measure(name, cell, train.x, kernels, counts)
-    result |= {
-        "seconds": round(time.perf_counter() - start, 1),
-        **environment(),
-    }
-    report(result, None if quick else RESULT)
-    if not quick:
-        figure(result).savefig(FIGURE, dpi=130)
+            result[name][key] = measure(name, cell, x, kernels, counts)
+    result |= {"seconds": round(time.perf_counter() - start, 1)}
+    path = options.record(__file__)
+    report(result | options.asked() | environment(), path)
+    if path is not None:
+        figure(result).savefig(path.with_suffix(".png"), dpi=130)
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    command(Options, main)

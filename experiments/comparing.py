@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from running import foretell
 from scipy.stats import binomtest
 
 import kernas.kernels as kk
@@ -20,11 +21,10 @@ from kernas.kernels.data import Dataset
 from kernas.kernels.gram.identity import StorableKernel
 from kernas.kernels.regression import factorise
 
-RUNS = Path("runs")
-"""Where matrices are kept, so that an interrupted experiment goes on."""
-
 LEVEL = 0.95
 """Of all intervals."""
+
+HERE = "this machine, predicted by the plan"
 
 ACCELERATORS = Path(__file__).parent / "benchmarks" / "accelerators.json"
 
@@ -35,13 +35,19 @@ Matrices = tuple[kk.GramStore, kk.GramStore]
 def matrices(kernel: StorableKernel, train: Dataset, test: Dataset, folder: Path) -> Matrices:
     """Both matrices in stores; only what is missing is computed, with a bar.
 
-    ``rate.json`` in the folder has the pairs and seconds of every run that computed some and was
-    not interrupted.
+    What that takes is said before, from a few pairs that are timed. ``rate.json`` in the folder has
+    the pairs and seconds of every run that computed some and was not interrupted.
     """
+    parts = {"train": (train, None), "test": (test, train)}
+    estimates = {
+        name: kk.estimate_gram(kernel, *images, store=folder / name)
+        for name, images in parts.items()
+    }
+    for name, estimate in estimates.items():
+        print(f"{folder / name}: {estimate}", file=sys.stderr, flush=True)
     found = []
-    for name, images in {"train": (train, None), "test": (test, train)}.items():
-        missing = kk.estimate_gram(kernel, *images, store=folder / name).pairs
-        print(f"{folder / name}: {missing:,} pairs", file=sys.stderr)
+    for name, images in parts.items():
+        missing = estimates[name].pairs
         start = time.perf_counter()
         found.append(kk.compute_gram(kernel, *images, store=folder / name, progress=True))
         if missing:
@@ -141,7 +147,7 @@ def predicted_costs(plan: kk.KernelPlan, n_train: int, n_test: int) -> dict[str,
     pairs = n_train * (n_train + 1) // 2 + n_train * n_test
     rates = {}
     if plan.seconds is not None:
-        rates["this machine, predicted by the plan"] = 1 / plan.seconds
+        rates[HERE] = 1 / plan.seconds
     for platform in json.loads(ACCELERATORS.read_text())["platforms"].values():
         bounds = [
             (lanes["operations_a_pair"], lanes["estimate_not_measured"]["ms_a_pair"])
@@ -160,6 +166,18 @@ def predicted_costs(plan: kk.KernelPlan, n_train: int, n_test: int) -> dict[str,
             for name, rate in rates.items()
         },
     }
+
+
+def announce(costs: dict[str, dict[str, Any]], times: int = 1) -> None:
+    """Say before the work what each pass takes, and all of them ``times`` times."""
+    total: float | None = 0.0
+    for name, cost in costs.items():
+        found = cost["devices"].get(HERE)
+        seconds = None if found is None else 3600 * found["hours"]
+        foretell(seconds, f"{name}, {cost['pairs']:,} pairs, by the plan")
+        total = None if seconds is None or total is None else total + seconds
+    if len(costs) * times > 1:
+        foretell(None if total is None else times * total, f"{times * len(costs)} passes in all")
 
 
 def axes_of(x: str, y: str) -> tuple[Figure, Axes]:

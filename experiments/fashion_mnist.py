@@ -3,24 +3,25 @@
 Images of 14×14 pixels, five convolutions, both kernels; the three readouts come from one pass. The
 last column of the table in ``docs/results.md`` is for the finite network of the same architecture.
 
-    python experiments/fashion_mnist.py            # 600 images: about 9 idle minutes
-    python experiments/fashion_mnist.py --full     # all images of 28×28 pixels: for a cluster
-    python experiments/fashion_mnist.py --quick    # 7×7 pixels, to see it work; records nothing
+    python experiments/fashion_mnist.py                  # 600 images: about 9 idle minutes
+    python experiments/fashion_mnist.py --size medium    # 6,000 of 28×28: for an accelerator
+    python experiments/fashion_mnist.py --size full      # all images of 28×28: for a cluster
+    python experiments/fashion_mnist.py --size quick     # 7×7, to see it work; records nothing
 
-An interrupted run goes on from the stores in ``runs/fashion-mnist-*``. Needs Fashion-MNIST in the
-folder ``KERNAS_DATA``. The ridge is chosen on validation images, for each kernel by itself.
+``--n``: training images, those that validate among them. An interrupted run goes on from the stores
+in ``runs/fashion-mnist-*``. Needs Fashion-MNIST in the folder ``KERNAS_DATA``. The ridge is chosen
+on validation images, for each kernel by itself.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import tyro
 from benchmarks.measuring import environment, report
 from comparing import (
-    RUNS,
+    announce,
     axes_of,
     chosen,
     error_bars,
@@ -29,10 +30,10 @@ from comparing import (
     predicted_costs,
     saved,
 )
+from running import RUNS, Options, Size, command, divided
 
 import kernas.kernels as kk
 
-RESULT = Path(__file__).with_suffix(".json")
 CONVENTION = kk.CONVENTIONS["kernas"]
 DEPTH = 5
 
@@ -50,8 +51,12 @@ class Setting:
 
 
 FULL = Setting(28, 4, 55_000, 5_000, 10_000)
-SMALL = Setting(14, 2, 500, 100, 500)
-QUICK = Setting(7, 1, 40, 20, 40)
+SETTINGS: dict[Size, Setting] = {
+    "quick": Setting(7, 1, 40, 20, 40),
+    "small": Setting(14, 2, 500, 100, 500),
+    "medium": Setting(28, 4, 5_000, 1_000, 2_000),
+    "full": FULL,
+}
 
 
 def table_of(setting: Setting, flip: bool) -> kk.KernelTable[str]:
@@ -90,14 +95,19 @@ def run(setting: Setting, folder: Path) -> dict[str, Any]:
         "depth": DEPTH,
         "rows": rows,
         "pairs_a_second": {name: measured_rate(folder / name) for name in ("plain", "flip")},
-        "full_setting": {
-            name: predicted_costs(
-                table_of(FULL, flip).plan((FULL.side, FULL.side, 1)),
-                FULL.n_fit + FULL.n_validation,
-                FULL.n_test,
-            )
-            for name, flip in (("plain", False), ("flip", True))
-        },
+        "full_setting": costs_of(FULL),
+    }
+
+
+def costs_of(setting: Setting) -> dict[str, Any]:
+    """What both passes of a setting take, by the plan."""
+    return {
+        name: predicted_costs(
+            table_of(setting, flip).plan((setting.side, setting.side, 1)),
+            setting.n_fit + setting.n_validation,
+            setting.n_test,
+        )
+        for name, flip in (("plain", False), ("flip", True))
     }
 
 
@@ -118,19 +128,19 @@ def draw(result: dict[str, Any], path: Path) -> None:
     saved(figure, axes, path)
 
 
-def main(full: bool = False, quick: bool = False) -> None:
-    """Run, print one JSON line, keep it and the figure.
-
-    Args:
-        full: all images, at their own size.
-        quick: small images, few of them; records nothing.
-    """
-    setting = FULL if full else QUICK if quick else SMALL
+def main(options: Options) -> None:
+    """Run, print one JSON line, keep it and the figure."""
+    setting = SETTINGS[options.size]
+    if options.n is not None:
+        n_fit, n_validation = divided(options.n, setting.n_fit, setting.n_validation)
+        setting = replace(setting, n_fit=n_fit, n_validation=n_validation)
+    announce(costs_of(setting))
     result = run(setting, RUNS / f"fashion-mnist-{setting.side}-{setting.n_fit}")
-    report(result | environment(), None if quick else RESULT)
-    if not quick:
-        draw(result, RESULT.with_suffix(".png"))
+    path = options.record(__file__)
+    report(result | options.asked() | environment(), path)
+    if path is not None:
+        draw(result, path.with_suffix(".png"))
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    command(Options, main)

@@ -7,12 +7,18 @@ the root mean square over draws falls as ``width ** -0.5``. The slope of its log
 width is fitted by least squares; the interval is the central 95% of a bootstrap that draws anew,
 within every width, from the draws.
 
-    python experiments/finite_width_rate.py            # a few minutes on 2 cores
-    python experiments/finite_width_rate.py --quick    # narrow, few draws; writes nothing
+    python experiments/finite_width_rate.py                  # a few minutes on 2 cores
+    python experiments/finite_width_rate.py --size medium    # twice as wide, more draws
+    python experiments/finite_width_rate.py --size full      # four times as wide
+    python experiments/finite_width_rate.py --size quick     # narrow, few draws; writes nothing
+
+What makes this large is the networks' width and the number of draws, which the size decides;
+``--n`` is the number of images.
 """
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 from typing import Any, Literal
@@ -20,10 +26,10 @@ from typing import Any, Literal
 import flax
 import jax
 import numpy as np
-import tyro
 from benchmarks.measuring import environment, report
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, ScalarFormatter
+from running import Options, Size, command, foretell
 from tqdm import tqdm
 
 import kernas.kernels as kk
@@ -31,13 +37,15 @@ import kernas.kernels as kk
 IMAGES, IMAGE_SIZE, SEED = 6, 8, 0
 DRAWS = {64: 96, 128: 96, 256: 64, 512: 32, 1024: 24}
 """Draws by width, the channels of every layer but the last."""
-QUICK_DRAWS = {16: 4, 32: 4, 64: 4}
+SETTINGS: dict[Size, dict[int, int]] = {
+    "quick": {16: 4, 32: 4, 64: 4},
+    "small": DRAWS,
+    "medium": {64: 384, 128: 384, 256: 256, 512: 128, 1024: 96, 2048: 48},
+    "full": {64: 384, 128: 384, 256: 256, 512: 256, 1024: 192, 2048: 96, 4096: 48},
+}
 RESAMPLES = 10_000
 HE = 2**0.5
 COLORS = ("#2a6f97", "#c8553d", "#6a994e")
-
-RESULT = Path(__file__).with_suffix(".json")
-FIGURE = Path(__file__).with_suffix(".png")
 
 
 def chain() -> kk.Architecture:
@@ -158,13 +166,13 @@ def figure(result: dict[str, Any]) -> Figure:
     return drawn
 
 
-def measure(draws: dict[int, int]) -> dict[str, Any]:
-    """Distances and slopes of all networks."""
+def measure(draws: dict[int, int], n: int) -> dict[str, Any]:
+    """Distances and slopes of all networks, of ``n`` images."""
     start = time.perf_counter()
-    train, _ = kk.load("digits", n_train=10, n_test=10, image_size=IMAGE_SIZE, seed=SEED)
-    x = train.x[:IMAGES]
+    train, _ = kk.load("digits", n_train=max(n, 10), n_test=10, image_size=IMAGE_SIZE, seed=SEED)
+    x = train.x[:n]
     result: dict[str, Any] = {
-        "images": {"dataset": "digits", "n": IMAGES, "size": IMAGE_SIZE},
+        "images": {"dataset": "digits", "n": n, "size": IMAGE_SIZE},
         "seed": SEED,
         "networks": {},
     }
@@ -192,17 +200,23 @@ def measure(draws: dict[int, int]) -> dict[str, Any]:
     }
 
 
-def main(quick: bool = False) -> None:
-    """Measure, print one JSON line, keep it with its figure.
+def work(draws: dict[int, int], n: int) -> float:
+    """Of all draws, up to a factor: the weights of wide networks, times pairs of images."""
+    return n**2 * sum(count * width**2 for width, count in draws.items())
 
-    Args:
-        quick: narrow networks and few draws, to see it work; writes nothing.
-    """
-    result = measure(QUICK_DRAWS if quick else DRAWS)
-    report(result, None if quick else RESULT)
-    if not quick:
-        figure(result).savefig(FIGURE, dpi=130)
+
+def main(options: Options) -> None:
+    """Measure, print one JSON line, keep it with its figure."""
+    draws, n = SETTINGS[options.size], options.n or IMAGES
+    recorded = json.loads(Path(__file__).with_suffix(".json").read_text(encoding="utf-8"))
+    share = work(draws, n) / work(DRAWS, IMAGES)
+    foretell(recorded["seconds"] * share, "by the recorded seconds, as weights and pairs of images")
+    result = measure(draws, n)
+    path = options.record(__file__)
+    report(result | options.asked(), path)
+    if path is not None:
+        figure(result).savefig(path.with_suffix(".png"), dpi=130)
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    command(Options, main)

@@ -3,11 +3,13 @@
 Each study runs the command ``kernas rank`` several times and writes what it reports beside this
 script: for every score the agreement with the trained accuracy, with its 95% interval.
 
-    python experiments/rank_cifar10.py forms          # both forms of Normalize
-    python experiments/rank_cifar10.py sizes          # images of 8×8 and of 16×16 pixels
-    python experiments/rank_cifar10.py sizes --quick  # 6 cells, to see it work; writes nothing
+    python experiments/rank_cifar10.py forms                # both forms of Normalize
+    python experiments/rank_cifar10.py sizes                # images of 8×8 and of 16×16 pixels
+    python experiments/rank_cifar10.py sizes --size medium  # 1,000 cells: for an accelerator
+    python experiments/rank_cifar10.py sizes --size full    # 5,000, published depth: for several
+    python experiments/rank_cifar10.py sizes --size quick   # 6 cells, to see it work
 
-An interrupted study is resumed from the folders ``runs/rank-cifar10-*``. Needs
+``--n``: cells. An interrupted study is resumed from the folders ``runs/rank-cifar10-*``. Needs
 ``cifar10_10k_2k.npz`` and ``nasbench201.npz`` in the folder ``KERNAS_DATA``.
 """
 
@@ -16,12 +18,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import tyro
 from benchmarks.measuring import report
+from running import RUNS, Options, command, foretell
 
 from kernas.kernels import METRICS as DIRECTIONS
 from kernas.kernels import ScoreValue
@@ -84,20 +87,46 @@ STUDIES = {
 }
 
 
-def command(study: Study, differing: tuple[str, ...], sample: int, output: str) -> list[str]:
+@dataclass(frozen=True)
+class Setting:
+    """Cells that are ranked, cells in each of their stages, and images of the regression."""
+
+    sample: int
+    cells: int = 1
+    n_train: int = 100
+
+
+def setting_of(study: Study, options: Options) -> Setting:
+    """The setting of a size, or with another number of cells."""
+    setting = {
+        "quick": Setting(6),
+        "small": Setting(study.sample),
+        "medium": Setting(1_000),
+        "full": Setting(5_000, cells=5, n_train=1_000),
+    }[options.size]
+    return setting if options.n is None else replace(setting, sample=options.n)
+
+
+def rank_command(study: Study, name: str, setting: Setting, device: str) -> list[str]:
     """The command line of a run."""
+    # Runs of other settings do not share a folder: it would refuse them.
+    plain = (setting.cells, setting.n_train) == (1, 100)
+    more = "" if plain else f"-{setting.cells}-{setting.n_train}"
+    output = RUNS / f"rank-cifar10-{name}-{setting.sample}{more}"
     return [
         *(sys.executable, "-m", "kernas", "rank"),
         *("--dataset", "cifar10", "--truth", "nasbench201"),
-        *("--sample", str(sample), "--seed", "0", "--cells", "1", *differing),
-        *("--n-train", "100", "--n-validation", str(study.n_validation), "--ridge", RIDGE),
-        *("--score", study.scores, "--output", output, "--resume", "--json"),
+        *("--sample", str(setting.sample), "--seed", "0", "--cells", str(setting.cells)),
+        *(*study.runs[name], "--n-train", str(setting.n_train)),
+        *("--n-validation", str(study.n_validation), "--ridge", RIDGE),
+        *("--score", study.scores, "--output", output.as_posix(), "--resume", "--json"),
+        *(() if device == "auto" else ("--device", device)),
     ]
 
 
-def run(study: Study, name: str, sample: int) -> dict[str, Any]:
+def run(study: Study, name: str, setting: Setting, device: str) -> dict[str, Any]:
     """Rank as one run of a study says: the summary that the command prints."""
-    arguments = command(study, study.runs[name], sample, f"runs/rank-cifar10-{name}-{sample}")
+    arguments = rank_command(study, name, setting, device)
     done = subprocess.run(arguments, stdout=subprocess.PIPE, text=True, check=True)
     return {"command": "kernas " + " ".join(arguments[3:]), **json.loads(done.stdout)}
 
@@ -142,22 +171,39 @@ def draw(summary: dict[str, Any], path: Path) -> None:
     figure.savefig(path, dpi=110, metadata={"Software": "kernas"})
 
 
-def main(study: tyro.conf.Positional[Literal["forms", "sizes"]], quick: bool = False) -> None:
-    """Run a study, print one JSON line, keep it and the figure.
+@dataclass(frozen=True, kw_only=True)
+class Ranking201(Options):
+    """How well exact kernels rank NAS-Bench-201 cells on CIFAR-10."""
 
-    Args:
-        study: which one.
-        quick: 6 cells, to see it work; writes nothing.
-    """
-    chosen = STUDIES[study]
-    sample = 6 if quick else chosen.sample
-    summaries = {name: run(chosen, name, sample) for name in chosen.runs}
+    study: tyro.conf.Positional[Literal["forms", "sizes"]]
+    """Which runs are compared."""
+
+
+def predicted_seconds(recorded: dict[str, Any], setting: Setting) -> float:
+    """What the runs take by the recorded ones: as the cells, their depth and pairs of images."""
+    pairs = (setting.n_train / 100) ** 2
+    a_cell = sum(run["median_seconds_per_candidate"] for run in recorded.values())
+    return a_cell * setting.sample * setting.cells * pairs
+
+
+def main(options: Ranking201) -> None:
+    """Run a study, print one JSON line, keep it and the figure."""
+    study = STUDIES[options.study]
+    script = Path(__file__).with_name(f"rank_cifar10_{options.study}.py")
+    setting = setting_of(study, options)
+    recorded = json.loads(script.with_suffix(".json").read_text(encoding="utf-8"))
+    foretell(
+        predicted_seconds(recorded, setting),
+        f"{setting.sample:,} cells in {len(study.runs)} runs, by the recorded seconds a cell on "
+        f"{next(iter(recorded.values()))['device']['kind']}",
+    )
+    summaries = {name: run(study, name, setting, options.device) for name in study.runs}
     result = {name: kept(summary) for name, summary in summaries.items()}
-    path = Path(__file__).with_name(f"rank_cifar10_{study}.json")
-    report(result, None if quick else path)
-    if not quick:
-        draw(summaries[chosen.drawn], path.with_suffix(".png"))
+    path = options.record(str(script))
+    report(result, path)
+    if path is not None:
+        draw(summaries[study.drawn], path.with_suffix(".png"))
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    command(Ranking201, main)

@@ -65,18 +65,24 @@ def enhanced_kernels() -> Iterable[str]:
     sides = " and ".join(f"{side}×{side}" for side in result["setting"]["sides"].values())
     shape = next(row["image_shape"] for row in result["rows"] if row["patches"])
     patches = "×".join(map(str, shape))
+    windows = f"""Windows `c` are pixels of these images: `c = 4γ` as published, up to the first
+        that holds the whole image, which is a global pool and stands for all larger ones (at
+        {shape[0]} pixels `c = {max(table1.windows_of(shape[0]))}`)."""
+    if "steps" in result["setting"]:  # recorded before the windows were those of the paper
+        windows = f"""Windows `c` are pixels of these images, in the recorded run
+        {result["setting"]["steps"]} equal steps from 0 to the side, rounded, and not the published
+        `c = 4γ`, which the script takes now and the next record will have."""
     yield "## Enhanced convolutional kernels (Li et al. 2019, table 1)"
     yield paragraph(
         f"""`python experiments/table1.py`, at a small setting: CIFAR-10 and Fashion-MNIST at
-        {sides} pixels, patch features {patches}. Windows `c` are pixels of these images, where the
-        published ones are pixels of 32×32 and 28×28. The published accuracies are those of the best
-        `(L, c)` on the test images with all 50,000 or 60,000 training images; ours were chosen
-        without them. So the two columns compare methods of counting and not engines; what can be
-        compared is the order of the rows."""
+        {sides} pixels, patch features {patches}. {windows}
+        The published accuracies are those of the best `(L, c)` on the test images with all 50,000
+        or 60,000 training images; ours were chosen without them. So the two columns compare
+        methods of counting and not engines; what can be compared is the order of the rows."""
     )
     yield table1.as_text(result)
     yield "![Validation accuracy by window and depth](../experiments/table1.png)"
-    yield "The setting as published (`--full`), by the plan:"
+    yield "The setting as published (`--size full`), by the plan:"
     yield costs_table(result["full_setting"])
 
 
@@ -101,7 +107,7 @@ def few_images() -> Iterable[str]:
     yield "![Accuracy by number of training images](../experiments/small_data.png)"
     yield paragraph(
         f"""{result["pairs_a_second"]:.0f} pairs a second were measured. Each of the {full["draws"]}
-        draws of the setting as published (`--full`), by the plan:"""
+        draws of the setting as published (`--size full`), by the plan:"""
     )
     yield costs_table({"a draw": full["each_draw"]})
 
@@ -133,7 +139,7 @@ def depths() -> Iterable[str]:
     yield "![Accuracy by depth](../experiments/arora2019.png)"
     yield paragraph(
         f"""All depths and readouts come from one pass, {result["pairs_a_second"]:.0f} pairs a
-        second. The setting as published (`--full`), by the plan:"""
+        second. The setting as published (`--size full`), by the plan:"""
     )
     yield costs_table({"all depths": result["full_setting"]})
 
@@ -167,7 +173,7 @@ def readouts() -> Iterable[str]:
     yield paragraph(
         f"""The last column waits for training of finite networks. {rates["plain"]:,.0f} pairs a
         second were measured, {rates["flip"]:,.0f} with mirror images. All images of 28×28 pixels
-        (`--full`), by the plan:"""
+        (`--size full`), by the plan:"""
     )
     yield costs_table(result["full_setting"])
 
@@ -176,7 +182,8 @@ HEAD = """# Published accuracies, ours beside them
 
 Every table is written from a result that a script in `experiments/` recorded
 (`python experiments/results.py`). All settings here are small ones, minutes on two processor cores;
-each script has the setting as published behind `--full`, and says what it costs.
+each script has larger ones behind `--size medium` (one accelerator) and `--size full` (as
+published), takes `--n` and `--device`, and says what it will take before it begins.
 
 Predicted hours: on this machine, from the short measurement that `plan` makes of it; on
 accelerators at best, by the operations and bytes of the program compiled for them, never run there

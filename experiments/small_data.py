@@ -4,27 +4,28 @@ Arora et al. 2020 (Harnessing the power of infinitely wide deep nets on small-da
 trained it on balanced subsets of CIFAR-10 and published the accuracies below, means over draws of
 the subset. Here each draw is nested: its smaller subsets are the beginning of its larger ones.
 
-    python experiments/small_data.py            # n = 10, 20, 40, three draws: about 20 idle minutes
-    python experiments/small_data.py --full     # all n, 20 draws, all test images: for a cluster
-    python experiments/small_data.py --quick    # 8×8 pixels, to see it work; records nothing
+    python experiments/small_data.py                  # n = 10, 20, 40: about 20 idle minutes
+    python experiments/small_data.py --size medium    # to n = 160, ten draws: for an accelerator
+    python experiments/small_data.py --size full      # all n, 20 draws, all test images
+    python experiments/small_data.py --size quick     # 8×8 pixels, to see it work; records nothing
 
-An interrupted run goes on from the stores in ``runs/small-data-*``. Needs CIFAR-10 in the folder
+``--n``: the published numbers of training images up to this one. An interrupted run goes on from
+the stores in ``runs/small-data-*``. Needs CIFAR-10 in the folder
 ``KERNAS_DATA``. The interval of a mean over draws is ``± sqrt(a² + b²)``: ``a`` is Student's over
 the draws, ``b`` the binomial error of the test images, which all draws share.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tyro
 from benchmarks.measuring import environment, report
 from comparing import (
     LEVEL,
-    RUNS,
+    announce,
     axes_of,
     error_bars,
     matrices,
@@ -33,11 +34,12 @@ from comparing import (
     predictions,
     saved,
 )
+from running import RUNS, Options, Size, command
 from scipy.stats import norm, t
 
 import kernas.kernels as kk
+from kernas.errors import ConfigurationError
 
-RESULT = Path(__file__).with_suffix(".json")
 PUBLISHED = {
     10: 15.33,
     20: 18.79,
@@ -64,8 +66,12 @@ class Setting:
 
 
 FULL = Setting(32, tuple(PUBLISHED), 20, 10_000)
-SMALL = Setting(32, (10, 20, 40), 3, 1_000)
-QUICK = Setting(8, (10, 20), 2, 100)
+SETTINGS: dict[Size, Setting] = {
+    "quick": Setting(8, (10, 20), 2, 100),
+    "small": Setting(32, (10, 20, 40), 3, 1_000),
+    "medium": Setting(32, (10, 20, 40, 80, 160), 10, 2_000),
+    "full": FULL,
+}
 
 
 KERNEL = kk.NeuralKernel(CONVENTION.network(DEPTH, kk.GlobalAvgPool(), channels=3), get="ntk")
@@ -130,24 +136,36 @@ def draw_figure(result: dict[str, Any], path: Path) -> None:
     saved(figure, axes, path)
 
 
-def main(full: bool = False, quick: bool = False) -> None:
-    """Run, print one JSON line, keep it and the figure.
+def setting_of(size: Size, n: int | None) -> Setting:
+    """The setting of a size, or with the published numbers of images up to another.
 
-    Args:
-        full: as published.
-        quick: small images, few of them; records nothing.
+    Raises:
+        ConfigurationError: none is as small.
     """
-    setting = FULL if full else QUICK if quick else SMALL
-    folder = RUNS / f"small-data-{setting.side}-{max(setting.sizes)}-{setting.n_test}"
-    result = run(setting, folder)
-    plan = KERNEL.plan((32, 32, 3))
-    full_draws = predicted_costs(plan, max(FULL.sizes), FULL.n_test)
+    setting = SETTINGS[size]
+    if n is None:
+        return setting
+    sizes = tuple(number for number in PUBLISHED if number <= n)
+    if not sizes:
+        raise ConfigurationError(f"--n {n}: expected {min(PUBLISHED)} or more")
+    return replace(setting, sizes=sizes)
+
+
+def main(options: Options) -> None:
+    """Run, print one JSON line, keep it and the figure."""
+    setting = setting_of(options.size, options.n)
+    largest = max(setting.sizes)
+    plan = KERNEL.plan((setting.side, setting.side, 3))
+    announce({"a draw": predicted_costs(plan, largest, setting.n_test)}, times=setting.draws)
+    result = run(setting, RUNS / f"small-data-{setting.side}-{largest}-{setting.n_test}")
+    full_draws = predicted_costs(KERNEL.plan((32, 32, 3)), max(FULL.sizes), FULL.n_test)
     result["full_setting"] = {"draws": FULL.draws, "each_draw": full_draws}
-    result |= environment()
-    report(result, None if quick else RESULT)
-    if not quick:
-        draw_figure(result, RESULT.with_suffix(".png"))
+    result |= options.asked() | environment()
+    path = options.record(__file__)
+    report(result, path)
+    if path is not None:
+        draw_figure(result, path.with_suffix(".png"))
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    command(Options, main)

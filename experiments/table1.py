@@ -1,17 +1,20 @@
 """Table 1 of Li et al. 2019 (Enhanced convolutional neural tangent kernels), ours beside it.
 
 For each data set, preprocessing and flip one pass over the pairs of images gives both kernels of
-all depths ``L`` and windows ``c`` of the local average pool. ``L``, ``c`` and the ridge are chosen
-on validation images; the test images are met once, by what was chosen. The published numbers are
-those of the best ``(L, c)`` on the test images.
+all depths ``L`` and windows ``c = 4 γ`` of the local average pool, in pixels of the images at hand.
+``L``, ``c`` and the ridge are chosen on validation images; the test images are met once, by what
+was chosen. The published numbers are those of the best ``(L, c)`` on the test images.
 
-    python experiments/table1.py             # 200 small images: about 25 idle minutes
-    python experiments/table1.py --full      # all images, as published: for a cluster
-    python experiments/table1.py --costs     # what the full setting takes; computes nothing
-    python experiments/table1.py --quick     # to see it work; records nothing
+    python experiments/table1.py                  # 200 small images: about 25 idle minutes
+    python experiments/table1.py --n 60           # fewer of them: five minutes
+    python experiments/table1.py --size medium    # 2,000 images of full size: for an accelerator
+    python experiments/table1.py --size full      # all images, as published: for a cluster
+    python experiments/table1.py --size full --costs    # what that takes; computes nothing
+    python experiments/table1.py --size quick     # to see it work; records nothing
 
-An interrupted run goes on from the stores in ``runs/table1-*``, and ends with the same numbers.
-Needs CIFAR-10 and Fashion-MNIST in the folder ``KERNAS_DATA``.
+``--n``: training images, those that validate among them. An interrupted run goes on from the stores
+in ``runs/table1-*``, and ends with the same numbers. Needs CIFAR-10 and Fashion-MNIST in the folder
+``KERNAS_DATA``.
 """
 
 from __future__ import annotations
@@ -22,10 +25,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import tyro
 from benchmarks.measuring import environment, report
 from comparing import (
-    RUNS,
+    announce,
     chosen,
     matrices,
     measured_rate,
@@ -34,15 +36,18 @@ from comparing import (
 )
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from running import RUNS, Options, Size, command, divided
 
 import kernas.kernels as kk
 from kernas.kernels.data import Dataset
 
-RESULT = Path(__file__).with_suffix(".json")
 DEPTHS = (5, 8, 11, 14)
 CONVENTION = kk.CONVENTIONS["li2019"]
 PATCH = 6
 """Pixels of a patch's side."""
+
+WINDOWS = tuple(4 * gamma for gamma in range(9))
+"""``c = 4 γ`` of the published ablation, in pixels at every side."""
 
 KERNELS = {"ntk": "CNTK", "nngp": "CNN-GP"}
 
@@ -87,7 +92,6 @@ class Setting:
             of the stored images and pooled.
         n_fit: training images of a data set that are regressed on before the choice.
         n_filters, pool: of the patch features.
-        steps: windows of the local average pool from 0 to the side of the image.
     """
 
     sides: dict[str, int]
@@ -95,7 +99,6 @@ class Setting:
     n_validation: int
     n_test: int
     depths: tuple[int, ...] = DEPTHS
-    steps: int = 8
     n_filters: int = 2048
     pool: int = 1
     seed: int = 0
@@ -111,7 +114,28 @@ def by_dataset(cifar10: int, fashion_mnist: int) -> dict[str, int]:
 
 FULL = Setting(by_dataset(32, 28), by_dataset(45_000, 55_000), 5_000, 10_000)
 SMALL = Setting(by_dataset(16, 14), by_dataset(140, 140), 60, 200, n_filters=256, pool=2)
-QUICK = Setting(by_dataset(8, 7), by_dataset(40, 40), 20, 40, (3, 4), steps=2, n_filters=16, pool=4)
+MEDIUM = Setting(by_dataset(32, 28), by_dataset(1_400, 1_400), 600, 1_000)
+QUICK = Setting(by_dataset(8, 7), by_dataset(40, 40), 20, 40, (3, 4), n_filters=16, pool=4)
+SETTINGS: dict[Size, Setting] = {"quick": QUICK, "small": SMALL, "medium": MEDIUM, "full": FULL}
+
+
+def setting_of(size: Size, n: int | None) -> Setting:
+    """The setting of a size, or with another number of training images."""
+    setting = SETTINGS[size]
+    if n is None:
+        return setting
+    n_fit, n_validation = divided(n, setting.n_fit["cifar10"], setting.n_validation)
+    return replace(setting, n_fit=by_dataset(n_fit, n_fit), n_validation=n_validation)
+
+
+def windows_of(side: int) -> tuple[int, ...]:
+    """The windows ``c`` for images of a side, up to the first that sees all of them.
+
+    From ``c = side - 1`` on every window holds the whole image, and the kernel is that of a global
+    average pool times ``(side / (2c + 1))⁴``, which a relative ridge does not see. So the first
+    such ``c`` stands for all that are larger.
+    """
+    return tuple(c for before, c in zip((-1, *WINDOWS), WINDOWS, strict=False) if before < side - 1)
 
 
 def images(setting: Setting, dataset: str, patches: bool) -> tuple[Dataset, Dataset]:
@@ -139,12 +163,10 @@ def table_of(
     setting: Setting, shape: tuple[int, ...], flip: bool
 ) -> kk.KernelTable[tuple[int, int]]:
     """All depths and windows for images of a shape."""
-    side = shape[0]
-    windows = sorted({round(step * side / setting.steps) for step in range(setting.steps + 1)})
     networks = {
         (depth, c): CONVENTION.network(depth, kk.LocalAvgPool(c), channels=shape[-1])
         for depth in setting.depths
-        for c in windows
+        for c in windows_of(shape[0])
     }
     return kk.KernelTable(networks, augment=kk.Flip() if flip else ())
 
@@ -174,6 +196,7 @@ def run(setting: Setting, folder: Path) -> dict[str, Any]:
                     "patches": patches,
                     "flip": flip,
                     "image_shape": train.input_shape,
+                    "windows": windows_of(train.input_shape[0]),
                     "n": len(train),
                     "depth": depth,
                     "window": window,
@@ -185,17 +208,19 @@ def run(setting: Setting, folder: Path) -> dict[str, Any]:
     return {"setting": asdict(setting), "convention": CONVENTION.record(), "rows": rows}
 
 
-def full_costs() -> dict[str, Any]:
-    """What each pass of the full setting takes, by the plan."""
+def costs_of(setting: Setting) -> dict[str, Any]:
+    """What each pass of a setting takes, by the plan."""
     found = {}
     for dataset, patches, flip in PASSES:
-        side, channels = FULL.sides[dataset], 3 if dataset == "cifar10" else 1
-        if patches:
-            side, channels = side - PATCH + 1, 2 * FULL.n_filters
+        side, channels = setting.sides[dataset], 3 if dataset == "cifar10" else 1
+        if patches:  # of the stored images
+            side = (FULL.sides[dataset] - PATCH + 1) // setting.pool
+            channels = 2 * setting.n_filters
         shape = (side, side, channels)
-        plan = table_of(FULL, shape, flip).plan(shape)
+        plan = table_of(setting, shape, flip).plan(shape)
         name = f"{dataset}, {'patches' if patches else 'pixels'}, {'flip' if flip else 'plain'}"
-        found[name] = predicted_costs(plan, FULL.n_fit[dataset] + FULL.n_validation, FULL.n_test)
+        n_train = setting.n_fit[dataset] + setting.n_validation
+        found[name] = predicted_costs(plan, n_train, setting.n_test)
     return found
 
 
@@ -252,26 +277,29 @@ def draw(result: dict[str, Any], path: Path) -> None:
     saved(figure, panels[0], path)
 
 
-def main(full: bool = False, costs: bool = False, quick: bool = False) -> None:
-    """Run, print the table on stderr and one JSON line, keep it and the figure.
+@dataclass(frozen=True, kw_only=True)
+class Table1(Options):
+    """Table 1 of Li et al. 2019, ours beside it."""
 
-    Args:
-        full: as published.
-        costs: only what the full setting takes.
-        quick: small images, few of them; records nothing.
-    """
-    if costs:
-        print(json.dumps(full_costs(), indent=1))
+    costs: bool = False
+    """Only say what it takes."""
+
+
+def main(options: Table1) -> None:
+    """Run, print the table on stderr and one JSON line, keep it and the figure."""
+    setting = setting_of(options.size, options.n)
+    costs = costs_of(setting)
+    if options.costs:
+        print(json.dumps(costs, indent=1))
         return
-    setting = FULL if full else QUICK if quick else SMALL
-    name = f"table1-{setting.sides['cifar10']}-{setting.n_fit['cifar10']}"
-    result = run(setting, RUNS / name)
+    announce(costs)
+    result = run(setting, RUNS / f"table1-{setting.sides['cifar10']}-{setting.n_fit['cifar10']}")
     print(as_text(result), file=sys.stderr)
-    result = result | {"full_setting": full_costs()} | environment()
-    report(result, None if quick else RESULT)
-    if not quick:
-        draw(result, RESULT.with_suffix(".png"))
+    path = options.record(__file__)
+    report(result | {"full_setting": costs_of(FULL)} | options.asked() | environment(), path)
+    if path is not None:
+        draw(result, path.with_suffix(".png"))
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    command(Table1, main)

@@ -14,7 +14,6 @@ SETTING = table1.Setting(
     n_validation=10,
     n_test=10,
     depths=(3,),
-    steps=2,
     n_filters=8,
     pool=9,
 )
