@@ -190,7 +190,8 @@ accelerators at best, by the operations and bytes of the program compiled for th
 ([`accelerators.json`](../experiments/benchmarks/accelerators.json)).
 
 Which layers are trained, what counts as a layer, labels and ridge are named options
-(`kk.CONVENTIONS`), and stand in every recorded result."""
+(`kk.CONVENTIONS`), and stand in every recorded result; [`formulas.md`](formulas.md) says where
+papers and retellings differ in them."""
 
 
 def text() -> str:

@@ -197,10 +197,11 @@ CONVENTIONS: dict[str, Convention] = {
         first_scale="sum",
         first_reads="image",
         ridge=0.0,
-        source="Wu, Analysis of heuristics for neural architecture search, section 5.3, to the "
-        "letter; it differs from Arora et al. 2019, which it reports, in equation 4: the trace has "
-        "no window there and runs over the whole image; first and last layer are trained, depth is "
-        "the number of convolutions; labels and ridge are not said, and are those of 'arora2019'",
+        source="Wu, Analysis of heuristics for neural architecture search, section 5.3, as "
+        "printed; it differs from Arora et al. 2019, which it reports, in equation 4: the trace "
+        "has no window there and runs over the whole image; the variances of Λ, printed as those of "
+        "both images, which are none, are of each; first and last layer are trained, depth is the "
+        "number of convolutions; labels and ridge are not said, and are those of 'arora2019'",
     ),
 }
-"""Conventions by name."""
+"""Conventions by name; ``docs/formulas.md`` says where printed formulas differ from each."""

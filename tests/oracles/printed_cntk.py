@@ -1,9 +1,10 @@
 """The CNTK recursion as a survey prints it (R. Wu, section 5.3), in float64 NumPy.
 
-Written from the printed lines and nothing else, index by index: tensors over two pixels, loops over
-images' pixels, the expectations of a bivariate normal distribution for ReLU with ``c_σ = 2``. ``D``
-is the window of ``q × q`` pixels around each of two pixels; of the pairs in it the trace takes
-those of equal place, and there are none outside the image.
+Written from the printed lines, index by index: tensors over two pixels, loops over images' pixels,
+the expectations of a bivariate normal distribution for ReLU with ``c_σ = 2``. ``D`` is the window
+of ``q × q`` pixels around each of two pixels; of the pairs in it the trace takes those of equal
+place, and there are none outside the image. In one place they cannot be followed: the variances in
+``Λ`` are printed as ``Σ(x, x')`` too, which is no covariance; they are those of each image here.
 """
 
 from __future__ import annotations
