@@ -312,7 +312,8 @@ def main(options: Options) -> None:
     cells = dict(list(CELLS.items())[1:2]) if options.size == "quick" else CELLS
     draws = SETTINGS[options.size]
     foretell(
-        predicted_seconds(draws, n) * len(cells) / len(CELLS), "by the recorded seconds a draw"
+        predicted_seconds(draws, n) * len(cells) / len(CELLS),
+        "by the recorded seconds a draw, compiling apart",
     )
     train, _ = kk.load("cifar10", n_train=max(n, 10), image_size=IMAGE_SIZE, seed=SEED)
     x = train.x[:n]

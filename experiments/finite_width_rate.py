@@ -210,7 +210,10 @@ def main(options: Options) -> None:
     draws, n = SETTINGS[options.size], options.n or IMAGES
     recorded = json.loads(Path(__file__).with_suffix(".json").read_text(encoding="utf-8"))
     share = work(draws, n) / work(DRAWS, IMAGES)
-    foretell(recorded["seconds"] * share, "by the recorded seconds, as weights and pairs of images")
+    foretell(
+        recorded["seconds"] * share,
+        "by the recorded seconds, as weights and pairs; compiling apart",
+    )
     result = measure(draws, n)
     path = options.record(__file__)
     report(result | options.asked(), path)

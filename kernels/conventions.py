@@ -199,9 +199,9 @@ CONVENTIONS: dict[str, Convention] = {
         ridge=0.0,
         source="Wu, Analysis of heuristics for neural architecture search, section 5.3, as "
         "printed; it differs from Arora et al. 2019, which it reports, in equation 4: the trace "
-        "has no window there and runs over the whole image; the variances of Λ, printed as those of "
-        "both images, which are none, are of each; first and last layer are trained, depth is the "
-        "number of convolutions; labels and ridge are not said, and are those of 'arora2019'",
+        "has no window there and runs over the whole image; the variances in Λ, printed as Σ(x, x')"
+        " too, are those of each image; first and last layer are trained, depth is the number of "
+        "convolutions; labels and ridge are not said, and are those of 'arora2019'",
     ),
 }
 """Conventions by name; ``docs/formulas.md`` says where printed formulas differ from each."""
