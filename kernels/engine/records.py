@@ -263,13 +263,28 @@ def prepare(
     return Images(pixels, records)
 
 
-def _check_series(program: Program, records: dict[int, Array]) -> None:
+def _check_series(program: Program, records: Mapping[int, Array]) -> None:
     """Refuse nonlinearities whose series does not converge at the images' variances."""
     for op in program.ops:
         if not isinstance(op, DualOp) or has_closed_form(op.left_activation, op.right_activation):
             continue
-        largest = max(float(jnp.max(records[value])) for value in op.records if value in records)
-        check_accuracy(op.left_activation, op.right_activation, largest)
+        found = [largest_of_images(records[value]) for value in op.records if value in records]
+        largest = np.concatenate(found)
+        used = largest[largest > 0]
+        # Variances that are no numbers are refused with the layer that made them so.
+        if len(used) and np.isfinite(used).all():
+            smallest, largest = float(used.min()), float(used.max())
+            check_accuracy(op.left_activation, op.right_activation, smallest, largest)
+
+
+def largest_of_images(record: Array | np.ndarray) -> np.ndarray:
+    """The largest variance of each image, ``[n]``; NaN where one is NaN."""
+    return np.asarray(_largest(record))
+
+
+@compiled
+def _largest(record: Array) -> Array:
+    return jnp.max(record, axis=tuple(range(record.ndim - 1)))
 
 
 def _record(program: Program, alone: Block, met: Block, *, binding: bool) -> None:

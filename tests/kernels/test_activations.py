@@ -207,7 +207,8 @@ def test_kinks_are_refused_before_anything_is_computed() -> None:
     kk.register_elementwise("test_kink", lambda x: jnp.maximum(x, 0))
     kk.register_elementwise("test_late_kink", lambda x: jnp.clip(x, -1, 1))
     kk.register_elementwise("test_soft_kink", jax.nn.elu)
-    for kink in ("test_kink", "test_late_kink", "test_soft_kink"):
+    kk.register_elementwise("test_double_zero_with_kink", lambda x: x * jnp.abs(x))
+    for kink in ("test_kink", "test_late_kink", "test_soft_kink", "test_double_zero_with_kink"):
         network = kk.serial(kk.Dense(), kk.Elementwise(kink), kk.Dense())
         with pytest.raises(ArchitectureError, match=r"node 2 .*has a kink.*LeakyRelu, Abs or Sign"):
             NeuralKernel(network)(np.eye(2))
@@ -221,6 +222,50 @@ def test_variances_for_which_the_series_fails_are_refused() -> None:
     network = kk.serial(kk.Dense(W_std=8.0), branches, kk.Dense())
     with pytest.raises(ArchitectureError, match="arctan"):
         NeuralKernel(network)(np.ones((2, 3)))
+
+
+def _log_cosh(x: jax.Array) -> jax.Array:
+    return jnp.logaddexp(x, -x) - jnp.log(2.0)
+
+
+def _log_cosh_moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """``E[φ(u) φ(v)]`` and ``E[φ'(u) φ'(v)]`` of log cosh, by the trapezoidal rule in the plane.
+
+    ``x`` holds the images, whose products over their number of features are the covariances.
+    """
+    z = np.arange(-10, 10.05, 0.1)
+    density = 0.1 * np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi)
+    weights = np.outer(density, density)
+    K, T = np.zeros((2, len(x), len(x)))
+    for i, j in np.ndindex(K.shape):
+        a, b, k = (x[p] @ x[q] / x.shape[1] for p, q in ((i, i), (j, j), (i, j)))
+        u = np.sqrt(a) * z[:, None]
+        v = k / np.sqrt(a) * z[:, None] + np.sqrt(max(b - k**2 / a, 0)) * z[None, :]
+        K[i, j] = np.sum(weights * np.log(np.cosh(u)) * np.log(np.cosh(v)))
+        T[i, j] = np.sum(weights * np.tanh(u) * np.tanh(v))
+    return K, T
+
+
+@pytest.mark.parametrize("scale", [1.0, [1e-2], [[1.0], [1e-2], [1e-3]]], ids=str)
+def test_double_zeros_are_judged_by_their_size_at_the_variances_in_use(scale) -> None:
+    kk.register_elementwise("log_cosh", _log_cosh)
+    network = kk.serial(kk.Dense(), kk.Elementwise("log_cosh"), kk.Dense())
+    x = np.random.default_rng(3).standard_normal((3, 4)) * np.asarray(scale)
+    with jax.enable_x64(True):
+        ours = NeuralKernel(network, get=("nngp", "ntk"))(x)
+    K, T = _log_cosh_moments(x)
+    sizes = np.sqrt(np.outer(np.diag(K), np.diag(K)))
+    np.testing.assert_array_less(np.abs(ours.nngp - K), 1e-9 * sizes)
+    np.testing.assert_allclose(ours.ntk - ours.nngp, T * (x @ x.T / 4), rtol=1e-7, atol=1e-30)
+
+
+def test_digits_that_a_function_loses_at_the_variances_in_use_are_refused() -> None:
+    kk.register_elementwise("log_cosh", _log_cosh)
+    network = kk.serial(kk.Dense(), kk.Elementwise("log_cosh"), kk.Dense())
+    x = np.eye(3, 4)
+    with pytest.raises(ArchitectureError, match=r"log_cosh.* variances from .*; raise W_std"):
+        NeuralKernel(network)(1e-6 * x)
+    NeuralKernel(network)(np.concatenate([x, 0 * x]))  # of a black image nothing is lost
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,9 @@ TOLERANCE = 1e-6
 KINK = 1e-4
 """Error at unit variance from which a function, or its derivative, is taken to have a kink."""
 
+SMALLEST = 2.0**-40
+"""Variances below are judged as this one."""
+
 
 def quadrature_error(
     left: Activation,
@@ -42,6 +45,8 @@ def quadrature_error(
 
     Returns:
         The largest error over five variances for each side; 0 where the kernel is in closed form.
+        A function with a double zero, such as ``log cosh``, is small at small variances, where the
+        digits that its own formula loses count.
 
     >>> from kernas.kernels import Elementwise, Relu, quadrature_error
     >>> quadrature_error(Relu())
@@ -57,7 +62,7 @@ def quadrature_error(
         )
     if has_closed_form(left, right):
         return 0.0
-    return _error(left, right, low, high)
+    return _error(left, right, low, low, high)
 
 
 @partial(jax.jit, static_argnums=(0, 1))
@@ -69,10 +74,17 @@ def _series(
 
 
 @lru_cache(maxsize=1024)
-def _error(left: Activation, right: Activation, low: float, high: float) -> float:
+def _error(left: Activation, right: Activation, least: float, low: float, high: float) -> float:
+    """The largest error at variances from ``least`` to ``high``.
+
+    Relative to the size of the nonlinearities at the same variances, but never to a smaller one
+    than they have from ``low`` to ``high``: what is smaller is added to what is not.
+    """
     steps = np.linspace(0, 1, 1 if low == high else 5)
+    used = low + (high - low) * steps**2
+    below = np.linspace(least, low, 3)[:-1] if least < low else np.zeros(0)
     # At variance 0 the value of φ' at a kink matters to the sums, and to no kernel.
-    grid = np.maximum(low + (high - low) * steps**2, 1e-12)
+    grid = np.maximum(np.concatenate([used, below]), 1e-12)
     with jax.enable_x64(True):
         z, weights = _panels()
         x = jnp.sqrt(jnp.asarray(grid))[:, None] * z
@@ -85,7 +97,7 @@ def _error(left: Activation, right: Activation, low: float, high: float) -> floa
             first, second = np.asarray(values(left)(x)), np.asarray(values(right)(x))
             exact = (first * weights) @ second.T
             norms = [np.sqrt((f**2) @ weights) for f in (first, second)]
-            size = np.outer(*norms)
+            size = np.outer(*(np.maximum(norm, norm[: len(used)].min()) for norm in norms))
             error = np.abs(np.asarray(part) - exact) / np.where(size > 0, size, 1)
             errors.append(float(np.where(np.isfinite(error), error, np.inf).max()))
     return max(errors)
@@ -119,26 +131,39 @@ def check_smooth(activation: Activation, name: str) -> None:
         )
 
 
-def check_accuracy(left: Activation, right: Activation, largest: float) -> None:
+def check_accuracy(left: Activation, right: Activation, smallest: float, largest: float) -> None:
     """Refuse a series that is not exact enough at the variances at hand.
+
+    Pixels of smaller variances than ``smallest`` are judged as well, by what they add to an image
+    of that one.
 
     Args:
         left: φ.
         right: ψ.
-        largest: variance of the images at hand; rounded up to a power of √2.
+        smallest: of the largest variances of the images at hand; rounded down to a power of 4.
+        largest: of their variances; rounded up to a power of √2.
 
     Raises:
         ArchitectureError: the error is above ``TOLERANCE``.
     """
     if has_closed_form(left, right):
         return
-    high = 2.0 ** (math.ceil(2 * math.log2(max(largest, 2.0**-20))) / 2)
-    error = quadrature_error(left, right, (0.0, high))
-    if error > TOLERANCE:
-        pair = f"{left}" if left == right else f"{left} beside {right}"
+    high = 2.0 ** (math.ceil(2 * math.log2(max(largest, SMALLEST))) / 2)
+    low = min(high, 4.0 ** math.floor(math.log2(max(smallest, SMALLEST)) / 2))
+    error = _error(left, right, 0.0, low, high)
+    if error <= TOLERANCE:
+        return
+    pair = f"{left}" if left == right else f"{left} beside {right}"
+    top = max(high, 1.0)
+    if _error(left, right, top, top, top) <= TOLERANCE:
         raise ArchitectureError(
-            f"{pair} at variances up to {largest:.3g}: the kernel's series errs by {error:.1g}, at "
-            f"most {TOLERANCE:g} is allowed; lower W_std or b_std before it, or insert "
-            "Conv(1) or Dense() where different nonlinearities meet, or write a function with "
-            "kinks with LeakyRelu, Abs or Sign"
+            f"{pair} at variances from {smallest:.3g}: the kernel errs by {error:.1g} of its size "
+            f"there, at most {TOLERANCE:g} is allowed; raise W_std before it, standardise the "
+            "images, or write the function so that it keeps its digits near 0"
         )
+    raise ArchitectureError(
+        f"{pair} at variances up to {largest:.3g}: the kernel's series errs by {error:.1g}, at "
+        f"most {TOLERANCE:g} is allowed; lower W_std or b_std before it, or insert "
+        "Conv(1) or Dense() where different nonlinearities meet, or write a function with "
+        "kinks with LeakyRelu, Abs or Sign"
+    )
