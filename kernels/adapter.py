@@ -16,6 +16,7 @@ from .interface import (
     KernelFunction,
     Kernels,
     check_equal_shapes,
+    check_finite,
     checked_get,
     checked_images,
     names_of,
@@ -69,6 +70,7 @@ class AdaptedKernel:
         Raises:
             DataError: the images have NaN or differ in shape, or the function returned matrices of
                 another shape.
+            KernelRangeError: the function returned numbers that are not finite.
         """
         get = self.get if get is None else checked_get(get)
         names = names_of(get)
@@ -86,4 +88,5 @@ class AdaptedKernel:
                     f"kernel_fn returned {name} of shape {matrix.shape}: expected "
                     f"{(len(left), len(right))}; end the network with Flatten or GlobalAvgPool"
                 )
+        check_finite(matrices)
         return wanted(get, matrices.get("nngp"), matrices.get("ntk"))

@@ -6,7 +6,7 @@ from typing import Any, Literal, NamedTuple, Protocol, cast, runtime_checkable
 
 import numpy as np
 
-from kernas.errors import ConfigurationError, DataError
+from kernas.errors import ConfigurationError, DataError, KernelRangeError
 
 Get = Literal["nngp", "ntk"]
 
@@ -94,6 +94,35 @@ def check_equal_shapes(first: tuple[int, ...], second: tuple[int, ...]) -> None:
     """
     if first != second:
         raise DataError(f"x1 has images of {first} and x2 of {second}: expected equal shapes")
+
+
+def check_finite(kernels: Any) -> None:
+    """Refuse kernels of which nothing is known but their numbers, if some are not finite.
+
+    Args:
+        kernels: a matrix, or several by name, such as :class:`Kernels`; ``None`` for no matrix.
+
+    Raises:
+        KernelRangeError: the message names the pair of images, and what helps.
+    """
+    if isinstance(kernels, Kernels):
+        kernels = kernels._asdict()
+    for name, matrix in (kernels if isinstance(kernels, dict) else {"kernel": kernels}).items():
+        bad = first_not_finite(matrix)
+        if bad is not None:
+            wider = "" if matrix.dtype == np.float64 else ", or compute in float64"
+            raise KernelRangeError(
+                f"the {name} of x1[{bad[0]}] and x2[{bad[1]}] is {matrix[bad]}: expected finite "
+                f"numbers; standardise the images{wider}"
+            )
+
+
+def first_not_finite(matrix: np.ndarray | None) -> tuple[int, int] | None:
+    """The row and the column of a number that is not finite, if there is one."""
+    if matrix is None or np.isfinite(matrix).all():
+        return None
+    row, column = np.argwhere(~np.isfinite(matrix))[0]
+    return int(row), int(column)
 
 
 def wanted(

@@ -50,6 +50,7 @@ from .engine import (
     share,
     tile_shape,
 )
+from .finite_values import RangeCheck
 from .interface import (
     Get,
     Kernels,
@@ -325,6 +326,7 @@ class NeuralKernel:
                 ``bind_bytes``; the message says what fits.
             DataError: the images have NaN or the wrong number of axes.
             ArchitectureError: the network does not fit the images.
+            KernelRangeError: as for a call.
         """
         if not isinstance(n_reference, int) or n_reference < 1:
             raise ConfigurationError(
@@ -343,6 +345,7 @@ class NeuralKernel:
                 max_bytes=bind_bytes,
                 with_tangent=tangent,
             )
+            self._range(program, tangent).bound(program, reference, statistics)
         return replace(self, _bound=_Bound(statistics, reference, seed))
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
@@ -398,19 +401,22 @@ class NeuralKernel:
             get: the kernels that will be asked for; the kernel's own choice if ``None``.
 
         Raises:
-            UnboundKernelError, DataError, ArchitectureError: as for a call.
+            UnboundKernelError, DataError, ArchitectureError, KernelRangeError: as for a call.
         """
         x = checked_images(x, "x")
         tangent = "ntk" in names_of(self.get if get is None else checked_get(get))
         program = self._program(x.shape[1:])
-        views = views_of(x, self._augmented(x.shape[1:]).views)
+        views = tuple(views_of(x, self._augmented(x.shape[1:]).views))
         if self.backend == "neural-tangents":
-            return PreparedImages(tuple(views), program, None, tangent)
+            return PreparedImages(views, program, None, tangent)
         statistics = self._statistics(program, tangent)
         tile = self._tiles(program, statistics, tangent)
         recorded = tuple(
             prepare(program, view, statistics, tile=tile, with_tangent=tangent) for view in views
         )
+        check = self._range(program, tangent)
+        for view, images in zip(views, recorded, strict=True):
+            check.images(program, view, images, statistics)
         return PreparedImages(recorded, program, statistics, tangent)
 
     @overload
@@ -445,6 +451,8 @@ class NeuralKernel:
                 kernel.
             ArchitectureError: the network does not fit the images, or the backend cannot
                 express it.
+            KernelRangeError: the kernel overflows, or is zero where the network is not; the
+                message names the layer, and what helps.
         """
         (matrix,) = self._matrices([(x1, x2)], get)
         return matrix
@@ -464,7 +472,7 @@ class NeuralKernel:
             computing a pair twice.
 
         Raises:
-            UnboundKernelError, DataError, ArchitectureError: as for a call.
+            UnboundKernelError, DataError, ArchitectureError, KernelRangeError: as for a call.
         """
         train = x_train if isinstance(x_train, PreparedImages) else self.prepare(x_train, get)
         gram, cross = self._matrices([(train, None), (x_test, train)], get)
@@ -502,6 +510,9 @@ class NeuralKernel:
                 with_tangent=tangent,
             )
             matrices = [matrix for (matrix,) in found]
+        check = self._range(program, tangent)
+        for request, matrix in zip(asked, matrices, strict=True):
+            check.matrices(request, [matrix], statistics)
         return [wanted(get, K, T) for K, T in matrices]
 
     def _neural_tangents(
@@ -558,6 +569,10 @@ class NeuralKernel:
         if self.backend == "neural-tangents":
             neural_tangents.check_expressible(architecture, image_shape)
         return program
+
+    def _range(self, program: Program, tangent: bool) -> RangeCheck:
+        network = self._augmented(program.image_shape).architecture
+        return RangeCheck({None: network}, program.image_shape, tangent)
 
     def _neural_tangents_side(self, program: Program, tangent: bool) -> int:
         architecture = self._augmented(program.image_shape).architecture

@@ -33,6 +33,7 @@ from .engine import (
     resolved,
     tile_shape,
 )
+from .finite_values import RangeCheck
 from .interface import (
     Get,
     Kernels,
@@ -138,15 +139,18 @@ class KernelTable(Generic[Key]):
         Raises:
             DataError: the images have NaN or the wrong number of axes.
             ArchitectureError: a network does not fit the images.
+            KernelRangeError: as for a call.
         """
         x = checked_images(x, "x")
         shape = x.shape[1:]
         program, tile = self._program(shape), self._tiles(shape)
-        views = tuple(
-            prepare(program, view, None, tile=tile, with_tangent=self._tangent)
-            for view in views_of(x, self._augmented(shape)[0].views)
+        views = tuple(views_of(x, self._augmented(shape)[0].views))
+        recorded = tuple(
+            prepare(program, view, None, tile=tile, with_tangent=self._tangent) for view in views
         )
-        return PreparedImages(views, program, None, self._tangent)
+        for view, images in zip(views, recorded, strict=True):
+            self._range(shape).images(program, view, images, None)
+        return PreparedImages(recorded, program, None, self._tangent)
 
     def __call__(self, x1: Inputs, x2: Inputs | None = None) -> dict[Key, Kernels]:
         """The kernels of all pairs.
@@ -162,6 +166,8 @@ class KernelTable(Generic[Key]):
             DataError: the images have NaN, their shapes differ, or they were prepared by another
                 kernel.
             ArchitectureError: a network does not fit the images.
+            KernelRangeError: a kernel overflows, or is zero where its network is not; the message
+                names the network and its layer.
         """
         left, right = (
             x if x is None or isinstance(x, PreparedImages) else self.prepare(x) for x in (x1, x2)
@@ -178,6 +184,7 @@ class KernelTable(Generic[Key]):
         (matrices,) = grams(
             program, requests, None, tile=self._tiles(shape), with_tangent=self._tangent
         )
+        self._range(shape).matrices(requests[0], matrices, None)
         kernels = (cast(Kernels, wanted(self.get, K, T)) for K, T in matrices)
         return dict(zip(self.networks, kernels, strict=True))
 
@@ -250,6 +257,10 @@ class KernelTable(Generic[Key]):
 
     def _program(self, shape: tuple[int, ...]) -> Program:
         return _lower(tuple(one.architecture for one in self._augmented(shape)), shape)
+
+    def _range(self, shape: tuple[int, ...]) -> RangeCheck:
+        networks = (one.architecture for one in self._augmented(shape))
+        return RangeCheck(dict(zip(self.networks, networks, strict=True)), shape, self._tangent)
 
     def _blocking(self, shape: tuple[int, ...]) -> Blocking:
         return resolved(self._program(shape), self.blocking, with_tangent=self._tangent)

@@ -34,7 +34,7 @@ def finite_number(
     above: float = -math.inf,
     at_most: float = math.inf,
 ) -> float:
-    """``value`` as a finite float.
+    """``value`` as a float whose square, which is what kernels read, is finite.
 
     Raises:
         ArchitectureError: it is none, is less than ``at_least``, not more than ``above``, or more
@@ -44,10 +44,12 @@ def finite_number(
         number = float(value)
     except (TypeError, ValueError, OverflowError):
         number = math.nan
-    if not (math.isfinite(number) and at_least <= number <= at_most and number > above):
+    square = number * number
+    if not (math.isfinite(square) and at_least <= number <= at_most and number > above):
         bounds = f" >= {at_least:g}" if at_least > -math.inf else ""
         bounds += f" > {above:g}" if above > -math.inf else ""
         bounds += f" <= {at_most:g}" if number > at_most else ""
+        bounds += ", with a finite square" if number <= at_most and math.isinf(square) else ""
         raise ArchitectureError(f"{name}={value!r}: expected a finite number{bounds}")
     return number
 

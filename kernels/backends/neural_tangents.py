@@ -187,6 +187,7 @@ def _compiled(
     return jax.jit(pair_kernel(architecture, image_shape, tangent=tangent))
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def gram(
     architecture: Architecture,
     x1: np.ndarray,

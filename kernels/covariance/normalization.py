@@ -14,11 +14,15 @@ from jax import Array
 
 
 def inverse_variance(second_moment: Array, squared_mean: Array) -> Array:
-    """``1 / (v − m)``, and 0 where the channel does not vary beyond rounding."""
+    """``1 / (v − m)``, and 0 where the channel does not vary beyond rounding.
+
+    NaN where ``v`` overflowed, so that it is seen in what is normalised.
+    """
     variance = second_moment - squared_mean
     threshold = 64 * jnp.finfo(second_moment.dtype).eps * second_moment
     varies = variance > threshold
-    return jnp.where(varies, 1 / jnp.where(varies, variance, 1), 0)
+    otherwise = jnp.where(jnp.isfinite(second_moment), 0, jnp.nan)
+    return jnp.where(varies, 1 / jnp.where(varies, variance, 1), otherwise)
 
 
 def center_moment(

@@ -7,6 +7,11 @@ from .calibration import blocking_of as blocking_of
 from .calibration import resolved as resolved
 from .costs import KernelPlan as KernelPlan
 from .costs import kernel_plan as kernel_plan
+from .diagnosis import Fault as Fault
+from .diagnosis import fault_in_float64 as fault_in_float64
+from .diagnosis import first_fault as first_fault
+from .diagnosis import suspects as suspects
+from .diagnosis import tiny as tiny
 from .evaluation import bind as bind
 from .evaluation import grams as grams
 from .evaluation import prepare as prepare

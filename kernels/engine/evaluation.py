@@ -13,7 +13,11 @@ from .blocks import balanced
 from .records import Images, Matrix, Request, Statistics
 from .tiles import TileShape
 
+OVERFLOWING = np.errstate(over="ignore", invalid="ignore")
+"""Overflow is seen in results, and needs no warnings of NumPy's on the way."""
 
+
+@OVERFLOWING
 def bind(
     program: Program,
     reference: np.ndarray,
@@ -57,6 +61,7 @@ def tile_shape(
     )
 
 
+@OVERFLOWING
 def prepare(
     program: Program,
     x: np.ndarray,
@@ -76,6 +81,7 @@ def prepare(
     return records.prepare(program, x, statistics, chunk=chunk, with_tangent=with_tangent)
 
 
+@OVERFLOWING
 def grams(
     program: Program,
     requests: Sequence[Request[Images]],

@@ -8,10 +8,11 @@ programs would crash in the compiler.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, wraps
 from typing import Any
 
 import jax
+import numpy as np
 
 MOST = 2048
 """After so many compilations the engine drops the programs it has."""
@@ -48,8 +49,17 @@ _kept = _Kept()
 
 
 def compiled(function: Callable[..., Any], **options: Any) -> Any:
-    """``jax.jit`` of a function whose programs ``make_room`` may drop."""
-    jitted = jax.jit(function, **options)
+    """``jax.jit`` of a function whose programs ``make_room`` may drop.
+
+    Constants that overflow make no warnings of NumPy's: what they do is seen in results.
+    """
+
+    @wraps(function)
+    def quiet(*args: Any, **kwargs: Any) -> Any:
+        with np.errstate(over="ignore"):
+            return function(*args, **kwargs)
+
+    jitted = jax.jit(quiet, **options)
     _kept.functions.append(jitted)
     return jitted
 

@@ -145,6 +145,8 @@ class Statistics:
         return Statistics, (self.reference, constants, self.with_tangent)
 
 
+Watch = Callable[[int, Any], None]
+
 NO_CONSTANTS = Constants({}, {})
 """Of a program without ``Normalize``."""
 
@@ -216,7 +218,7 @@ def bind(
     side = Side(jnp.asarray(pixels), records)
     alone = Block(side, side, True, constants, with_tangent)
     met = Block(side, side, False, constants, with_tangent)
-    _record(program, alone, met, binding=True)
+    record(program, alone, met, binding=True)
     _check_series(program, records)
     return Statistics(Images(pixels, records), constants, with_tangent)
 
@@ -253,7 +255,7 @@ def prepare(
             reference = statistics.reference.side
         alone = Block(side, side, True, constants, with_tangent)
         met = Block(reference, side, False, constants, with_tangent)
-        _record(program, alone, met, binding=False)
+        record(program, alone, met, binding=False)
         parts.append(records)
     records = {
         i: jnp.concatenate([part[i] for part in parts], axis=-1)[..., : len(pixels)]
@@ -287,7 +289,9 @@ def _largest(record: Array) -> Array:
     return jnp.max(record, axis=tuple(range(record.ndim - 1)))
 
 
-def _record(program: Program, alone: Block, met: Block, *, binding: bool) -> None:
+def record(
+    program: Program, alone: Block, met: Block, *, binding: bool, watch: Watch | None = None
+) -> None:
     """Fill in the records of ``alone``'s images.
 
     Of images of many channels, the variances of their own pixels are recorded as well, under the
@@ -298,6 +302,7 @@ def _record(program: Program, alone: Block, met: Block, *, binding: bool) -> Non
         alone: every image with itself.
         met: every reference image, left, with every image.
         binding: the images are the reference images, whose statistics are recorded as well.
+        watch: called with the number and the value of each instruction, in their order.
     """
     constants = alone.constants
     records = alone.left.records
@@ -333,6 +338,9 @@ def _record(program: Program, alone: Block, met: Block, *, binding: bool) -> Non
                     if op.mean is not None:
                         mean = covariance(constants.grand_means[op.mean])
                     constants.scales[index] = inverse_variance(second, mean)
+        if watch is not None:
+            recorded = records.get(index, constants.scales.get(index))
+            watch(index, recorded if isinstance(step, RecordStep) else values[index])
         for value in last_reads:
             del values[value]
 

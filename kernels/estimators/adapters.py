@@ -9,7 +9,7 @@ from sklearn.gaussian_process.kernels import Kernel
 
 from kernas.errors import ConfigurationError, DataError
 
-from ..interface import Get, KernelFunction
+from ..interface import Get, KernelFunction, check_finite
 from .base import check_one_kernel, diagonal
 from .parameters import ReplacedKernel
 
@@ -70,6 +70,7 @@ class SklearnKernel(ReplacedKernel, Kernel):
         """The matrix of all pairs of rows; with ``eval_gradient`` and a gradient of no parts."""
         rows, columns = self._images(X), None if Y is None else self._images(Y)
         matrix = np.asarray(self.kernel(rows, columns, get=self.get), np.float64)
+        check_finite(matrix)
         if not eval_gradient:
             return matrix
         return matrix, np.empty((*matrix.shape, 0))

@@ -18,7 +18,7 @@ from kernas.errors import ConfigurationError, DataError
 
 from ..architecture import Architecture, Dense, Flatten, Relu, serial
 from ..data.checks import check_fitted_shape, check_images
-from ..interface import Get, KernelFunction, Kernels
+from ..interface import Get, KernelFunction, Kernels, check_finite
 from ..kernel import NeuralKernel
 from ..regression import RIDGES, Weights, choose_ridge, conjugate_gradients, decompose, factorise
 from ..regression.checks import check_ridge
@@ -43,7 +43,9 @@ DIAGONAL = 16
 def diagonal(kernel: KernelFunction, x: np.ndarray, get: Get | None) -> np.ndarray:
     """The kernel of each image with itself, ``(n,)``, from small matrices."""
     parts = [x[start : start + DIAGONAL] for start in range(0, len(x), DIAGONAL)]
-    return np.concatenate([np.diag(kernel(part, get=get)) for part in parts])
+    found = np.concatenate([np.diag(kernel(part, get=get)) for part in parts])
+    check_finite(found[:, None])
+    return found
 
 
 def check_one_kernel(kernel: Any, get: Get | None) -> None:
@@ -376,11 +378,17 @@ class KernelEstimator(ReplacedKernel, BaseEstimator):
     # --- predicting ------------------------------------------------------------------------------
 
     def _cross(self, x: Any) -> Any:
-        """The kernel of other images with the training images, and the images."""
+        """The kernel of other images with the training images, and the images.
+
+        Raises:
+            KernelRangeError: the kernel overflows.
+        """
         check_is_fitted(self, "dual_coef_")
         images = self._images(x)
         with self.precision():
-            return self.kernel_(images, self._train, get=self._names()), images
+            kernels = self.kernel_(images, self._train, get=self._names())
+        check_finite(kernels)
+        return kernels, images
 
     def _matrix(self, kernels: Any) -> np.ndarray:
         """The matrix that the regression is made with."""

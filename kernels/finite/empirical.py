@@ -21,6 +21,7 @@ from ..interface import (
     Kernels,
     check_bytes,
     check_equal_shapes,
+    check_finite,
     checked_get,
     checked_images,
     names_of,
@@ -135,6 +136,7 @@ class EmpiricalKernel:
             DataError: the images have NaN or differ in shape.
             ConfigurationError: ``apply`` returns no array ``(n, outputs)``, or ``block_bytes`` do
                 not hold the gradient of one image.
+            KernelRangeError: the function or its gradient is not finite.
         """
         get = self.get if get is None else checked_get(get)
         names = names_of(get)
@@ -146,6 +148,7 @@ class EmpiricalKernel:
         sizes = self._sizes(left)
         ntk = self._ntk(left, right, outputs, sizes) if "ntk" in names else None
         nngp = self._nngp(left, right, sizes) if "nngp" in names else None
+        check_finite(Kernels(nngp, ntk))
         return wanted(get, nngp, ntk)
 
     def _outputs(self, x: np.ndarray) -> int:

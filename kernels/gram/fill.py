@@ -55,7 +55,7 @@ def compute_gram(
         ConfigurationError: ``tile_side`` is not positive, or not even one pair fits into the
             kernel's ``tile_bytes``.
         UnboundKernelError, ArchitectureError, DataError: as for a call of the kernel.
-        DegenerateKernelError: the kernel of a pair is NaN.
+        KernelRangeError: as for a call; tiles that were finished before are kept.
     """
     request = requested(kernel, x1, x2, store, tile_side)
     try:

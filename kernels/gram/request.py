@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,12 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from kernas.errors import ConfigurationError, GramStoreError
+from kernas.errors import ConfigurationError, GramStoreError, KernelRangeError
 
 from ..engine import Blocking
 from ..interface import check_equal_shapes
 from ..kernel import NeuralKernel, PreparedImages
-from ..regression import DegenerateKernelError
 from ..table import KernelTable
 from .identity import Identity, Source, StorableKernel, identity_of, images_of
 from .store import GramStore, check_identity, open_store, stored_identity
@@ -27,6 +27,19 @@ KEPT_BLOCKS = 2
 """Blocks of prepared images that are kept whatever they take: the two that meet in a tile."""
 
 
+@contextlib.contextmanager
+def located(images: str) -> Iterator[None]:
+    """Say in the message of a kernel that is out of range which images its numbers count."""
+    try:
+        yield
+    except KernelRangeError as error:
+        raise KernelRangeError(f"{images}: {error}") from None
+
+
+def _named(name: str, part: slice) -> str:
+    return f"{name}[{part.start}:{part.stop}]"
+
+
 class PreparedBlocks:
     """Images in blocks, prepared when a tile needs them; the last ones are kept.
 
@@ -34,10 +47,11 @@ class PreparedBlocks:
         kernel: what prepares them.
         x: the images.
         side: of a block.
+        name: of the images in messages.
     """
 
-    def __init__(self, kernel: StorableKernel, x: np.ndarray, side: int) -> None:
-        self._kernel, self._x, self._side = kernel, x, side
+    def __init__(self, kernel: StorableKernel, x: np.ndarray, side: int, name: str = "x") -> None:
+        self._kernel, self._x, self._side, self._name = kernel, x, side, name
         self._kept: OrderedDict[int, PreparedImages] = OrderedDict()
 
     def __getitem__(self, index: int) -> PreparedImages:
@@ -45,8 +59,9 @@ class PreparedBlocks:
         if index in kept:
             kept.move_to_end(index)
         else:
-            start = index * self._side
-            kept[index] = self._kernel.prepare(self._x[start : start + self._side])
+            part = slice(start := index * self._side, min(start + self._side, len(self._x)))
+            with located(_named(self._name, part)):
+                kept[index] = self._kernel.prepare(self._x[part])
             while len(kept) > KEPT_BLOCKS and self._bytes() > self._kernel.tile_bytes:
                 kept.popitem(last=False)
         return kept[index]
@@ -77,32 +92,25 @@ class GramRequest:
     @cached_property
     def rows(self) -> PreparedBlocks:
         """The images of the rows."""
-        return PreparedBlocks(self.kernel, self.x1, self.identity["tile_side"])
+        return PreparedBlocks(self.kernel, self.x1, self.identity["tile_side"], "x1")
 
     @cached_property
     def columns(self) -> PreparedBlocks:
         """The images of the columns."""
         if self.x2 is None:
             return self.rows
-        return PreparedBlocks(self.kernel, self.x2, self.identity["tile_side"])
+        return PreparedBlocks(self.kernel, self.x2, self.identity["tile_side"], "x2")
 
     def computed(self, tile: Tile) -> dict[str, np.ndarray]:
         """A tile of all kernels.
 
         Raises:
-            DegenerateKernelError: a kernel is NaN, which stores keep for what is missing.
+            KernelRangeError: a kernel is out of range; the message says in which images.
         """
-        columns = None if tile.mirrored else self.columns[tile.column]
-        found = self.kernel.named(self.rows[tile.row], columns)
-        for name, block in found.items():
-            if np.isnan(block).any():
-                i, j = np.argwhere(np.isnan(block))[0]
-                raise DegenerateKernelError(
-                    f"the {name} of x1[{tile.rows.start + i}] and "
-                    f"{'x1' if self.x2 is None else 'x2'}[{tile.columns.start + j}] is NaN: "
-                    "expected a number; compute in float64, or standardise the images"
-                )
-        return found
+        rows, columns = self.rows[tile.row], None if tile.mirrored else self.columns[tile.column]
+        other = "x1" if self.x2 is None else "x2"
+        with located(f"x1 = {_named('x1', tile.rows)}, x2 = {_named(other, tile.columns)}"):
+            return self.kernel.named(rows, columns)
 
     def opened(self) -> GramStore:
         """The store, made if it does not exist.

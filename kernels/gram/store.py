@@ -2,7 +2,7 @@
 
 A chunk is written beside its name and moved onto it, which zarr's ``LocalStore`` does, and ends
 with a checksum, which zarr tests whenever it is read. What is not computed yet is NaN, and no
-kernel that is stored is: so a tile is there if it can be read and has no NaN, whatever happened to
+kernel that is stored is: so a tile is there if it can be read and is finite, whatever happened to
 the process that wrote it, and also where the matrix has grown since.
 """
 
@@ -41,14 +41,15 @@ class TileFault:
         kernel: ``"nngp"`` or ``"ntk"``.
         row, column: of the tile, counted in tiles.
         file: where it is, or ought to be.
-        state: whether it was not computed yet, or its bytes are not those that were written.
+        state: whether it was not computed yet, or its bytes are not those that were written, or
+            they are no finite numbers, as of a kernel that overflowed.
     """
 
     kernel: str
     row: int
     column: int
     file: Path
-    state: Literal["missing", "corrupted"]
+    state: Literal["missing", "corrupted", "not finite"]
 
     def __str__(self) -> str:
         return f"tile ({self.row}, {self.column}) of {self.kernel} is {self.state}: {self.file}"
@@ -176,11 +177,14 @@ class GramStore:
         return Kernels(found.get("nngp"), found.get("ntk"))
 
     def verify(self) -> list[TileFault]:
-        """The tiles that are missing or corrupted; reads every tile. Empty for a whole store."""
+        """The tiles that are missing, corrupted or not finite; reads every tile.
+
+        Empty for a whole store.
+        """
         return self.faults(self.grid())
 
     def faults(self, tiles: Iterable[Tile]) -> list[TileFault]:
-        """Those of some tiles, by row and column, that are missing or corrupted."""
+        """Those of some tiles, by row and column, that :meth:`verify` would list."""
         return [
             block
             for tile in sorted(tiles, key=lambda tile: (tile.row, tile.column))
@@ -231,8 +235,10 @@ class GramStore:
             block = _decoded(np.fromfile(file, np.uint8), self.dtype, self.identity["tile_side"])
             if block is None:
                 state = "corrupted"
-            elif not np.isnan(block := block[: tile.shape[0], : tile.shape[1]]).any():
+            elif np.isfinite(block := block[: tile.shape[0], : tile.shape[1]]).all():
                 return block
+            elif not np.isnan(block).any():
+                state = "not finite"
         return TileFault(name, tile.row, tile.column, file, state)
 
     def _file(self, name: str, tile: Tile) -> Path:

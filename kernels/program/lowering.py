@@ -151,6 +151,30 @@ def correlated_terms(
     return dict(sorted(found.items()))
 
 
+def nodes_of_instructions(
+    architecture: Architecture, image_shape: tuple[int, ...]
+) -> tuple[int, ...]:
+    """The node that each instruction of :func:`lower`'s program is of, for messages.
+
+    A second moment of two nodes is of the later one, products of images are of the input. What has
+    no node of its own, such as the mean over a window, is of the first node that reads it.
+    """
+    lowering = _Lowering(architecture, architecture.shapes(image_shape))
+    lowering.output()
+    of: dict[int, int] = {}
+    for nodes, value in lowering._moments.items():  # those that others are made of come first
+        if value is not None:
+            of.setdefault(value, lowering.parts[max(nodes)].node)
+    of.update({i: 0 for i, op in enumerate(lowering.ops) if isinstance(op, ImageOp)})
+    own = set(of)
+    for index in range(len(lowering.ops) - 1, -1, -1):
+        node = of.setdefault(index, architecture.output)
+        op = lowering.ops[index]
+        for read in {*op.reads, *op.records} - own:
+            of[read] = min(node, of.get(read, node))
+    return tuple(of[index] for index in range(len(lowering.ops)))
+
+
 @dataclass
 class _Lowering:
     architecture: Architecture

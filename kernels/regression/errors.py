@@ -1,10 +1,7 @@
 """What can be wrong with a Gram matrix that is otherwise well formed."""
 
+from kernas.errors import DegenerateKernelError as DegenerateKernelError
 from kernas.errors import KernasError
-
-
-class DegenerateKernelError(KernasError, ArithmeticError):
-    """The kernel is zero, constant or not finite: it says nothing about the images."""
 
 
 class NotPositiveDefiniteError(KernasError, ArithmeticError):

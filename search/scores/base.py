@@ -98,10 +98,11 @@ def begin_scores(architecture: Architecture, scores: Sequence[Score]) -> Callabl
     for score in scores:
         groups.setdefault(score.source, []).append(score)
     begun = [source.begin(architecture, members) for source, members in groups.items()]
-    return lambda: _joined([finish() for finish in begun])
+    return lambda: joined(finish() for finish in begun)
 
 
-def _joined(evaluations: Iterable[Evaluation]) -> Evaluation:
+def joined(evaluations: Iterable[Evaluation]) -> Evaluation:
+    """Evaluations of different scores of one architecture as one; nothing in it is not finite."""
     values: dict[str, ScoreValue] = {}
     degenerate: dict[str, str] = {}
     settings: dict[str, Any] = {}

@@ -10,12 +10,12 @@ from typing import Any, Literal, cast
 
 import numpy as np
 
-from kernas.errors import ConfigurationError, DataError
+from kernas.errors import ConfigurationError, DataError, KernelRangeError
 from kernas.kernels import Architecture, Blocking, Kernels, NeuralKernel, share_compilation
 from kernas.kernels.data import Dataset
 from kernas.kernels.regression import METRICS, DegenerateKernelError, ScoreValue, score_gram
 
-from .base import Evaluation, Score
+from .base import Evaluation, Score, joined
 
 KernelName = Literal["nngp", "ntk"]
 KERNELS: tuple[KernelName, ...] = ("nngp", "ntk")
@@ -106,21 +106,26 @@ class KernelSource:
     ) -> Callable[[], Evaluation]:
         """The Gram matrices of an architecture; what is returned computes the scores from them.
 
-        NNGP and NTK come from one pass over the images; images outside ``fit`` are met only when a
-        score needs them.
+        NNGP and NTK come from one pass over the images, unless one of them is out of range; images
+        outside ``fit`` are met only when a score needs them.
         """
         asked = {score.get for score in scores}
         gets: tuple[KernelName, ...] = tuple(get for get in KERNELS if get in asked)
         kernel = NeuralKernel(architecture, get=gets, blocking=self.blocking)
         if self.tile_bytes is not None:
             kernel = replace(kernel, tile_bytes=self.tile_bytes)
-        if kernel.needs_bind:
-            kernel = kernel.bind(self.fit.x, n_reference=self.n_reference, seed=self.reference_seed)
-        needs_validation = any(METRICS[score.metric].needs_validation for score in scores)
         settings = kernel.settings(self.fit.x.shape[1:])
+        needs_validation = any(METRICS[score.metric].needs_validation for score in scores)
         try:
+            if kernel.needs_bind:
+                kernel = kernel.bind(self.fit.x, self.n_reference, self.reference_seed)
+                settings = kernel.settings(self.fit.x.shape[1:])
             gram, cross = self._matrices(kernel, gets, needs_validation)
-        except DegenerateKernelError as error:  # a store keeps no NaN
+        except KernelRangeError as error:
+            if len(gets) > 1:
+                apart = [[score for score in scores if score.get == get] for get in gets]
+                begun = [self.begin(architecture, some) for some in apart]
+                return lambda: joined(finish() for finish in begun)
             reasons = dict.fromkeys((score.name for score in scores), str(error))
             return partial(Evaluation, {}, reasons, settings)
         return partial(self._evaluated, gram, cross, scores, settings)

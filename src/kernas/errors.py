@@ -20,6 +20,14 @@ class ConfigurationError(KernasError, ValueError):
     """An option has a value that cannot be used."""
 
 
+class DegenerateKernelError(KernasError, ArithmeticError):
+    """The kernel is zero, constant or not finite: it says nothing about the images."""
+
+
+class KernelRangeError(DegenerateKernelError, ValueError):
+    """A kernel overflows its floating-point numbers, or underflows to zero where it is not zero."""
+
+
 class DownloadError(KernasError, RuntimeError):
     """No mirror gave a published file."""
 

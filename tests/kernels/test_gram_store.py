@@ -17,10 +17,11 @@ from kernas.errors import (
     ConfigurationError,
     DataError,
     GramStoreError,
+    KernelRangeError,
     UnboundKernelError,
 )
 from kernas.kernels.gram.request import GramRequest, PreparedBlocks
-from kernas.kernels.regression import DegenerateKernelError, conjugate_gradients, factorise
+from kernas.kernels.regression import conjugate_gradients, factorise
 from kernas.locks import exclusive
 
 NETWORK = kk.serial(kk.Dense(W_std=1.5, b_std=0.1), kk.Relu(), kk.Dense())
@@ -417,10 +418,12 @@ def test_bad_input_is_refused_before_anything_is_written(kernel, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_kernel_that_is_nan_is_refused_and_named(kernel, tmp_path):
+def test_a_kernel_that_overflows_is_refused_and_named(kernel, tmp_path):
     x = images(8).astype(np.float32)
     x[7] = 1e30
-    with pytest.raises(DegenerateKernelError, match=r"the nngp of x1\[7\] and x1\[7\] is NaN"):
+    with pytest.raises(
+        KernelRangeError, match=r"x1\[6:8\]: image 1: the nngp overflows .* node 0 \(Input\); stand"
+    ):
         kk.compute_gram(kernel, x, store=tmp_path, tile_side=SIDE)
     assert kk.GramStore(tmp_path).verify()[0].row == 1
 

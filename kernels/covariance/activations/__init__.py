@@ -22,4 +22,5 @@ from .accuracy import quadrature_error as quadrature_error
 from .families import Dual as Dual
 from .families import formula_of as formula_of
 from .families import has_closed_form as has_closed_form
+from .families import largest_variance as largest_variance
 from .families import stein_slopes as stein_slopes

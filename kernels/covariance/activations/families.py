@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from ...architecture.activations import (
@@ -53,6 +55,17 @@ FAMILIES: tuple[tuple[tuple[type[Activation], ...], Formula, Slope], ...] = (
 def has_closed_form(left: Activation, right: Activation) -> bool:
     """Whether the dual of two nonlinearities is a formula, and no series."""
     return formula_of(left, right) is not series_dual
+
+
+MULTIPLYING = (Erf, Gelu, Gaussian)
+"""Nonlinearities whose formulas multiply the variances of both sides by each other."""
+
+
+def largest_variance(left: Activation, right: Activation, dtype: np.dtype) -> float:
+    """Variances from here on overflow in the dual of two nonlinearities, whatever it is itself."""
+    largest = float(np.finfo(dtype).max)
+    multiplies = isinstance(left, MULTIPLYING) and isinstance(right, MULTIPLYING)
+    return math.sqrt(largest) / 8 if multiplies else largest
 
 
 def formula_of(left: Activation, right: Activation) -> Formula:
