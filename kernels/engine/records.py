@@ -281,6 +281,8 @@ def _check_series(program: Program, records: Mapping[int, Array]) -> None:
 
 def largest_of_images(record: Array | np.ndarray) -> np.ndarray:
     """The largest variance of each image, ``[n]``; NaN where one is NaN."""
+    if isinstance(record, np.ndarray):
+        return record.max(axis=tuple(range(record.ndim - 1)))
     return np.asarray(_largest(record))
 
 

@@ -69,8 +69,9 @@ class SklearnKernel(ReplacedKernel, Kernel):
     def __call__(self, X: Any, Y: Any = None, eval_gradient: bool = False) -> Any:
         """The matrix of all pairs of rows; with ``eval_gradient`` and a gradient of no parts."""
         rows, columns = self._images(X), None if Y is None else self._images(Y)
-        matrix = np.asarray(self.kernel(rows, columns, get=self.get), np.float64)
-        check_finite(matrix)
+        found = self.kernel(rows, columns, get=self.get)
+        check_finite(found)
+        matrix = np.asarray(found, np.float64)
         if not eval_gradient:
             return matrix
         return matrix, np.empty((*matrix.shape, 0))

@@ -119,6 +119,7 @@ class EmpiricalKernel:
         """Never: what it needs of other images is inside ``apply``."""
         return False
 
+    @np.errstate(over="ignore", invalid="ignore")
     def __call__(
         self, x1: Any, x2: Any = None, get: Get | tuple[Get, ...] | None = None
     ) -> np.ndarray | Kernels:

@@ -75,8 +75,8 @@ def test_the_layer_is_the_one_of_a_plain_loop(depth, W_std, b_std, scale, helps)
 
 
 def test_the_tangent_kernel_may_overflow_alone():
-    network = chain(12, kk.Dense(W_std=1e4), kk.Erf())
-    nodes = erf_kernels(12, X[0], 1e4)
+    network = chain(5, kk.Dense(W_std=1e8), kk.Erf())
+    nodes = erf_kernels(5, X[0], 1e8)
     node = next(i for i, (_, T) in enumerate(nodes) if T > BIG)
     message = (
         rf"the ntk overflows float32 at node {node} \({type(network.nodes[node].layer).__name__} "
@@ -163,7 +163,10 @@ def test_what_is_zero_in_the_network_stays_zero():
     assert linear(basis[:2] * 1e-15, basis[:1] * 1e-15)[0, 0] == pytest.approx(1e-30 / 6)
 
 
-@pytest.mark.parametrize("way", ["whole", "planes", "stream"])
+SLOW_WAYS = [pytest.param(way, marks=pytest.mark.slow) for way in ("whole", "planes")]
+
+
+@pytest.mark.parametrize("way", [*SLOW_WAYS, "stream"])
 def test_tiles_of_every_kind_are_looked_at(way):
     body = kk.Conv(3), kk.Relu(), kk.AvgPool(2), kk.Conv(3), kk.Relu(), kk.GlobalAvgPool()
     network = kk.serial(*body, kk.Dense(W_std=1e19), kk.Dense(W_std=10.0))
@@ -229,7 +232,7 @@ def test_kernels_of_other_libraries_are_looked_at():
         lambda: machine.predict(row),
     ):
         with pytest.raises(
-            KernelRangeError, match=r"the nngp of x1\[0\] and x2\[0\] is -?inf: .*float64"
+            KernelRangeError, match=r"the nngp of x1\[0\] and x2\[\d\] is -?inf: .*float64"
         ):
             call()
     own = SimpleKernel()

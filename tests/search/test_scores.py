@@ -201,4 +201,23 @@ def test_a_kernel_without_a_number_is_degenerate_and_not_kept(parts, tmp_path):
     evaluation = ks.evaluate_scores(NETWORK, [score])
     (reason,) = evaluation.degenerate.values()
     assert evaluation.values == {}
-    assert "NaN" in reason or "not finite" in reason
+    assert "x1[0:20]: image 0: the nngp overflows float32 at node 0 (Input); standard" in reason
+
+
+def test_kernels_out_of_range_are_judged_apart_and_their_rows_say_why(parts):
+    fit, validation = parts
+    grows = [kk.Dense(W_std=1e8), kk.Erf()] * 5
+    network = kk.serial(kk.Flatten(), *grows, kk.Dense())
+    scores = [ks.KernelScore(fit, validation, get=get) for get in ("nngp", "ntk")]
+    evaluation = ks.evaluate_scores(network, scores)
+    assert set(evaluation.values) == {"nngp:validation_accuracy"}
+    assert evaluation.settings["dtype"] == "float32"
+    alone = ks.evaluate_scores(network, scores[:1])
+    assert evaluation.values == alone.values
+    assert "the ntk overflows float32 at node" in evaluation.degenerate["ntk:validation_accuracy"]
+
+    unbound = kk.serial(kk.Flatten(), kk.Dense(W_std=1e20), kk.Normalize(), kk.Relu(), kk.Dense())
+    evaluation = ks.evaluate_scores(unbound, scores)
+    assert not evaluation.values
+    for reason in evaluation.degenerate.values():
+        assert "the reference images: the nngp overflows float32 at node 2 (Dense" in reason
