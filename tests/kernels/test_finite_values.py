@@ -15,7 +15,11 @@ from sklearn.svm import SVC
 
 import kernas.kernels as kk
 from kernas.errors import ArchitectureError, GramStoreError, KernelRangeError
+from kernas.kernels.architecture.activations import Activation
+from kernas.kernels.architecture.layers import Input
 from kernas.kernels.engine import Blocking
+from kernas.kernels.program import lower, nodes_of_instructions
+from kernas.kernels.program.ops import DualOp, ImageOp, TapOp, WeightOp
 
 X = np.random.default_rng(0).standard_normal((4, 6)).astype(np.float32)
 IMAGES = np.random.default_rng(1).standard_normal((3, 5, 5, 2)).astype(np.float32)
@@ -280,3 +284,25 @@ def test_stores_hold_finite_numbers_only(tmp_path):
 def test_weights_have_finite_squares():
     with pytest.raises(ArchitectureError, match=r"W_std=1e\+200: .*, with a finite square"):
         kk.Dense(W_std=1e200)
+
+
+def test_every_instruction_is_of_the_node_whose_layer_it_computes():
+    branches = kk.parallel(
+        kk.serial(kk.Conv(3), kk.Normalize(), kk.Relu()), kk.serial(kk.Conv(1), kk.LayerNorm())
+    )
+    network = kk.serial(kk.Conv(3), kk.Relu(), branches, kk.Conv(3), kk.Erf(), kk.GlobalAvgPool())
+    network = kk.serial(network, kk.Dense())
+    nodes = nodes_of_instructions(network, (5, 5, 2))
+    program = lower(network, (5, 5, 2))
+    assert len(nodes) == len(program.ops)
+    layers = {WeightOp: (kk.Conv, kk.Dense), TapOp: kk.Conv, ImageOp: Input, DualOp: Activation}
+    seen = set()
+    for op, node in zip(program.ops, nodes, strict=True):
+        expected = layers.get(type(op))
+        if expected is not None:
+            seen.add(type(op))
+            assert isinstance(network.nodes[node].layer, expected), (op, network.describe(node))
+    assert seen == set(layers)
+    weights = [n for op, n in zip(program.ops, nodes, strict=True) if isinstance(op, WeightOp)]
+    found = [i for i, n in enumerate(network.nodes) if isinstance(n.layer, kk.Conv | kk.Dense)]
+    assert sorted(weights) == found

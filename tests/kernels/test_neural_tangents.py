@@ -22,6 +22,7 @@ from kernas.errors import (
     ConfigurationError,
     DataError,
     KernasError,
+    KernelRangeError,
     MissingDependencyError,
 )
 from kernas.kernels import NeuralKernel
@@ -437,6 +438,7 @@ def test_bad_arguments_are_refused_in_one_line(network, x):
         (lambda: small(x), ConfigurationError, r"needs \d+ bytes in neural-tangents"),
         (lambda: kernel(x * np.nan), DataError, r"x\[0\] has NaN"),
         (lambda: kernel(x, x[:, :2]), DataError, "expected equal shapes"),
+        (lambda: kernel(x * 1e30), KernelRangeError, r"overflows float32 at node 0 \(Input\); st"),
         (
             lambda: NeuralKernel(kk.serial(W, RELU), backend="neural-tangents")(x),
             ArchitectureError,
