@@ -2,16 +2,37 @@
 
 from __future__ import annotations
 
+import struct
+import warnings
+import zlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from kernas.arrays import MAX_INFLATION, memory_bytes
 from kernas.errors import DataError
+from kernas.files import open_regular, user_path
 
 from .source import Source
 
+if TYPE_CHECKING:
+    from PIL import Image
+
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+"""The formats of Pillow that are read: those of pixels, none that runs other programs."""
+
 CHANNELS = {"L": 1, "RGB": 3}
 """The modes of Pillow that are read, each with its channels of 8 bits."""
+
+UNSUSPECTED_BYTES = 1 << 26
+"""Of the pixels of an image, whatever the size of its file: one colour takes no space."""
+
+DAMAGE = (
+    *(OSError, SyntaxError, ValueError, EOFError, RuntimeError, OverflowError, MemoryError),
+    *(LookupError, TypeError, AttributeError, ZeroDivisionError, struct.error, zlib.error),
+)
+"""What Pillow raises for files that are damaged."""
 
 
 def read_image_folder(folder: Path) -> Source:
@@ -19,7 +40,7 @@ def read_image_folder(folder: Path) -> Source:
 
     The classes are numbered in the order of their names. All images have one size and one mode,
     grey (``L``) or colour (``RGB``), and are in memory at once. What is hidden (``.name``) and
-    files beside the classes' folders are passed over.
+    files beside the classes' folders are passed over, and so is the orientation in EXIF data.
 
     Raises:
         DataError: the folder has another form, a file is no image, or one differs from the others
@@ -58,6 +79,7 @@ def _list_images(folder: Path, classes: tuple[str, ...]) -> tuple[list[Path], np
     paths: list[Path] = []
     labels: list[int] = []
     for place in found:
+        user_path(place, "folder")
         if place.name not in classes:
             raise DataError(
                 f"{place} is a class that training lacks: expected {', '.join(classes)}; add it to "
@@ -78,6 +100,12 @@ def _read_images(paths: list[Path]) -> np.ndarray:
         DataError: an image cannot be read, or differs from the first.
     """
     first_form, first = _read_image(paths[0])
+    memory = memory_bytes()
+    if len(paths) * first.nbytes > memory:
+        raise DataError(
+            f"{len(paths):,} images such as {paths[0]} take {len(paths) * first.nbytes:,} bytes: "
+            f"expected fewer than the {memory:,} of memory here; make them smaller"
+        )
     images = np.empty((len(paths), *first.shape), np.uint8)
     for i, path in enumerate(paths):
         form, pixels = _read_image(path)
@@ -96,20 +124,46 @@ def _read_image(path: Path) -> tuple[str, np.ndarray]:
     if path.is_dir():
         raise DataError(f"{path} is a folder inside a class: expected images; move it away")
     try:
-        with Image.open(path) as image:
+        # Warnings are of metadata, such as EXIF that is damaged, which are not read.
+        with (
+            warnings.catch_warnings(action="ignore"),
+            open_regular(path) as file,
+            Image.open(file, formats=FORMATS) as image,
+        ):
             mode = image.mode
+            _check_header(image, path, path.stat().st_size)
             pixels = np.asarray(image)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except DataError:
+        raise
+    except (*DAMAGE, Image.DecompressionBombError) as error:
+        reason = str(error) or type(error).__name__
         raise DataError(
-            f"{path} cannot be read as an image ({error}); remove it, or write it again"
+            f"{path} cannot be read as an image ({reason}); remove it, or write it again"
         ) from None
-    if mode not in CHANNELS:
-        raise DataError(
-            f"{path} is an image of mode {mode}: expected {' or '.join(CHANNELS)}; convert it, for "
-            "instance with Pillow's image.convert('RGB').save(path)"
-        )
     height, width = pixels.shape[:2]
     return f"{height}×{width} in mode {mode}", pixels.reshape(height, width, CHANNELS[mode])
+
+
+def _check_header(image: Image.Image, path: Path, size: int) -> None:
+    """Refuse an image by its header, before memory is taken for its pixels.
+
+    Raises:
+        DataError: another mode, several images in one, or more pixels than the file can hold.
+    """
+    if image.mode not in CHANNELS:
+        raise DataError(
+            f"{path} is an image of mode {image.mode}: expected {' or '.join(CHANNELS)}; convert "
+            "it, for instance with Pillow's image.convert('RGB').save(path)"
+        )
+    # The second image of an MPO, as telephones write it, is another view of the first.
+    if image.format != "MPO" and getattr(image, "is_animated", False):
+        raise DataError(f"{path} has several images: expected one; save the one that is meant")
+    nbytes = image.width * image.height * CHANNELS[image.mode]
+    if nbytes > max(UNSUSPECTED_BYTES, MAX_INFLATION * size):
+        raise DataError(
+            f"{path} claims {image.width}×{image.height} pixels in {size:,} bytes, so it is "
+            "damaged or made to fill the memory; remove it, or make it smaller"
+        )
 
 
 def _visible(folder: Path) -> list[Path]:

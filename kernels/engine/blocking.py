@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import jax
-import platformdirs
+
+from kernas.files import system_cache
 
 from .workers import local_workers
 
@@ -106,8 +107,9 @@ def measured_blocking(side: int, with_tangent: bool, dtype: str, measure: Measur
         "side": side,
     }
     name = "-".join(str(value) for value in key.values()).replace(" ", "_").replace("/", "_")
-    path = platformdirs.user_cache_path("kernas") / "blocking" / f"{name}.json"
-    known = _read(path)
+    cache = system_cache()
+    path = None if cache is None else cache / "blocking" / f"{name}.json"
+    known = None if path is None else _read(path)
     if known is None or known.get("key") != key:
         tried = lanes_tried(device.platform)
         times = measure(side, tried)
@@ -115,7 +117,8 @@ def measured_blocking(side: int, with_tangent: bool, dtype: str, measure: Measur
         fastest = next(n for n in tried if times[n] <= NEARLY * min(times.values()))
         chosen = Blocking("planes", fastest, round(times[fastest], 3))
         known = {"key": key, "nanoseconds": times, "blocking": asdict(chosen)}
-        _write(path, known)
+        if path is not None:
+            _write(path, known)
     return Blocking(**known["blocking"])
 
 
@@ -124,7 +127,7 @@ def _read(path: Path) -> dict[str, Any] | None:
     try:
         found = json.loads(path.read_text())
         Blocking(**found["blocking"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None  # it is measured again
     return found
 

@@ -41,6 +41,7 @@ def _fetch(options: FetchOptions) -> int:
 
 def _verify(options: VerifyOptions) -> int:
     from kernas.kernels.data import DATASETS, data_folders, verify
+    from kernas.kernels.data.folders import told
     from kernas.kernels.data.known import check_name
 
     for name in options.names:
@@ -51,7 +52,7 @@ def _verify(options: VerifyOptions) -> int:
     else:
         for result in results:
             print(f"{result.name:<{max(map(len, DATASETS))}}  {_line(result)}")
-        print(f"looked in {' and '.join(str(folder) for folder in data_folders())}")
+        print(f"looked in {told(data_folders())}")
     bad = ("damaged", "absent") if options.names else ("damaged",)
     return int(any(result.status in bad for result in results))
 

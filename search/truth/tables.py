@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import math
-import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from numbers import Real
 from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
 
+from kernas.arrays import ArrayArchive, open_npz
 from kernas.errors import DataError
+from kernas.files import user_path
 from kernas.kernels.data import data_folders
 
 NAME_KEY = "arch_str"
 MISSING = -1e8
 """What published columns hold where an accuracy is missing; NaN means the same."""
+
+WAY_OUT = f"expected an .npz of plain arrays with {NAME_KEY!r} and columns of numbers"
 
 KNOWN = {"nasbench201": "nasbench201.npz"}
 
@@ -32,6 +35,9 @@ class Truth(Mapping[str, float]):
         measured: the mapping, larger is better.
         source: name of the file.
         column: name of the column.
+
+    Raises:
+        DataError: a value is infinite or no number.
     """
 
     measured: Mapping[str, float] = field(repr=False)
@@ -39,11 +45,15 @@ class Truth(Mapping[str, float]):
     column: str = "truth"
 
     def __post_init__(self) -> None:
-        kept = {
-            name: float(value)
-            for name, value in self.measured.items()
-            if math.isfinite(value) and value != MISSING
-        }
+        kept: dict[str, float] = {}
+        for name, value in self.measured.items():
+            if not isinstance(value, Real) or math.isinf(value):
+                raise DataError(
+                    f"{name!r} has the value {value!r}: expected a finite number, or NaN where it "
+                    "was not measured"
+                )
+            if not math.isnan(value) and value != MISSING:
+                kept[name] = float(value)
         object.__setattr__(self, "measured", MappingProxyType(kept))
 
     def __getitem__(self, name: str) -> float:
@@ -93,41 +103,29 @@ def load_truth(path_or_name: str | Path, column: str = "test_cifar10") -> Truth:
             is no such table.
     """
     path = _find(path_or_name)
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as table:
-            if isinstance(table, np.lib.npyio.NpzFile):
-                return _read_column(table, path, column)
-            reason = "one array without a name"
-    except DataError:
-        raise
-    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        reason = str(error)
-    raise DataError(
-        f"cannot read {path} as a table ({reason}); expected an .npz of plain arrays with "
-        f"{NAME_KEY!r} and columns of numbers"
-    )
+    with open_npz(path, way_out=WAY_OUT) as table:
+        return _read_column(table, path, column)
 
 
-def _read_column(table: np.lib.npyio.NpzFile, path: Path, column: str) -> Truth:
-    if NAME_KEY not in table.files:
+def _read_column(table: ArrayArchive, path: Path, column: str) -> Truth:
+    if NAME_KEY not in table.names:
         raise DataError(
-            f"{path} has no array {NAME_KEY!r} (it has {', '.join(table.files)}); expected the "
-            "architectures' names there"
+            f"{path} has no array {NAME_KEY!r} (it has {', '.join(table.names) or 'none'}); "
+            "expected the architectures' names there"
         )
-    names = table[NAME_KEY]
-    values = table[column] if column in table.files else None
-    if values is None or values.shape != names.shape or values.dtype.kind not in "fiu":
-        columns = [
-            key
-            for key in table.files
-            if key != NAME_KEY
-            and table[key].shape == names.shape
-            and table[key].dtype.kind in "fiu"
-        ]
+    names = table.read(NAME_KEY)
+    if names.ndim != 1 or names.dtype.kind not in "SU":
+        raise DataError(
+            f"{NAME_KEY!r} of {path} has shape {names.shape} and dtype {names.dtype}: expected a "
+            "vector of strings, the architectures' names"
+        )
+    if column not in table.names or not _is_column(table, column, names):
+        columns = [key for key in table.names if _is_column(table, key, names)]
         raise DataError(
             f"{path} has no column {column!r}; expected one of {', '.join(columns) or 'none'}"
         )
-    texts = [name.decode() if isinstance(name, bytes) else str(name) for name in names.tolist()]
+    values = table.read(column)
+    texts = [_text(name, path) for name in names.tolist()]
     known = dict(zip(texts, values.tolist(), strict=True))
     if len(known) < len(texts):
         twice = next(text for text, count in Counter(texts).items() if count > 1)
@@ -135,16 +133,43 @@ def _read_column(table: np.lib.npyio.NpzFile, path: Path, column: str) -> Truth:
             f"{path} has {twice!r} in several rows; expected one of each architecture, for "
             "instance the mean over its trainings"
         )
-    return Truth(known, path.name, column)
+    try:
+        return Truth(known, path.name, column)
+    except DataError as error:
+        raise DataError(f"{column!r} of {path}: {error}") from None
+
+
+def _is_column(table: ArrayArchive, key: str, names: np.ndarray) -> bool:
+    """Whether an array has one number for each name."""
+    try:
+        header = table.header(key)
+    except DataError:  # another array of Python objects, or a damaged one, is no column
+        return False
+    return header.shape == names.shape and header.dtype.kind in "fiu"
+
+
+def _text(name: str | bytes, path: Path) -> str:
+    if isinstance(name, str):
+        return name
+    try:
+        return name.decode()
+    except UnicodeDecodeError:
+        raise DataError(
+            f"{NAME_KEY!r} of {path} has the name {name!r}: expected strings, or bytes in UTF-8"
+        ) from None
 
 
 def _find(path_or_name: str | Path) -> Path:
     """The first existing file among the places where the table may be."""
-    given = Path(path_or_name).expanduser()
+    given = user_path(path_or_name, "truth")
     filename = KNOWN.get(str(path_or_name), given)
     places = [given, *(folder / filename for folder in data_folders())]
     for place in places:
-        if place.is_file():
+        try:
+            there = place.is_file()
+        except OSError as error:
+            raise DataError(f"truth {place} cannot be read ({error.strerror}); {WAY_OUT}") from None
+        if there:
             return place
     raise DataError(
         f"truth {str(path_or_name)!r}: no file at {', '.join(str(place) for place in places)}; "

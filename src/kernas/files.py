@@ -11,31 +11,81 @@ from typing import BinaryIO
 from .errors import ConfigurationError
 
 
-def user_path(path: str | os.PathLike[str]) -> Path:
+def user_path(path: str | os.PathLike[str], what: str = "path") -> Path:
     """A path that a user wrote, with ``~`` and ``~name`` as the home folders that they stand for.
 
+    Args:
+        path: as it was given.
+        what: the option or variable that it was given with, for the message.
+
     Raises:
-        ConfigurationError: there is no such home, or no path can be written so.
+        ConfigurationError: there is no such home, or the text is none that records, which are in
+            UTF-8, and the file system both can hold.
     """
     text = os.fspath(path)
-    if "\0" in text:
-        raise ConfigurationError(f"path {text!r} has a zero character: expected a path without")
+    if "\0" in text or not _in_utf8(text):
+        raise ConfigurationError(
+            f"{what} {text!r} is not in UTF-8, or has a zero character: rename the file or folder"
+        )
     try:
         return Path(text).expanduser()
     except RuntimeError:
         raise ConfigurationError(
-            f"path {text!r}: the home folder of {text.split('/')[0]} is not known here; write the "
-            "path in full"
+            f"{what} {text!r}: the home folder of {Path(text).parts[0]} is not known here; write "
+            "the path in full"
         ) from None
 
 
-def cache_home() -> Path | None:
-    """``$XDG_CACHE_HOME``, by default ``~/.cache``; ``None`` where neither is known."""
+def home_cache() -> Path | None:
+    """``$XDG_CACHE_HOME/kernas``, by default ``~/.cache/kernas``; ``None`` without a known home."""
     root = os.environ.get("XDG_CACHE_HOME")
     try:
-        return Path(root) if root else Path.home() / ".cache"
+        return (Path(root) if root else Path.home() / ".cache") / "kernas"
     except RuntimeError:
         return None
+
+
+def system_cache() -> Path | None:
+    """The cache folder where the system has those of programs; ``None`` without a known home."""
+    import platformdirs
+
+    try:
+        folder = platformdirs.user_cache_path("kernas")
+    except RuntimeError:  # so it is in new versions of platformdirs where the home is not known
+        return None
+    # In old ones the ~ stays, and would be a folder in the current one.
+    return folder if folder.is_absolute() else None
+
+
+def read_text(path: Path, most: int = 1 << 28) -> str:
+    """The text of a file in UTF-8, with or without a byte-order mark.
+
+    Args:
+        path: of a regular file.
+        most: bytes that are read.
+
+    Raises:
+        OSError: it cannot be read, or is larger.
+        UnicodeDecodeError: it is not in UTF-8.
+    """
+    return read_bytes(path, most).decode("utf-8-sig")
+
+
+def read_bytes(path: Path, most: int) -> bytes:
+    """The bytes of a file.
+
+    Args:
+        path: of a regular file.
+        most: bytes that it may have.
+
+    Raises:
+        OSError: it cannot be read, or is larger.
+    """
+    with open_regular(path) as file:
+        content = file.read(most + 1) if path.stat().st_size <= most else None
+    if content is None or len(content) > most:
+        raise OSError(f"it has more than {most:,} bytes")
+    return content
 
 
 def open_regular(path: Path) -> BinaryIO:
@@ -47,6 +97,14 @@ def open_regular(path: Path) -> BinaryIO:
     if not stat.S_ISREG(path.stat().st_mode):
         raise OSError("not a regular file")
     return path.open("rb")
+
+
+def _in_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def write_whole(path: Path, data: bytes) -> Path:

@@ -60,24 +60,31 @@ def test_an_architecture_in_several_rows_is_refused(tmp_path):
         ks.load_truth(path, column="accuracy")
 
 
-@pytest.mark.parametrize("content", [b"", b"not a table", b"PK\x03\x04broken"])
-def test_a_file_that_is_no_table_is_refused(tmp_path, content):
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        (b"", r"is not an \.npz file"),
+        (b"not a table", r"is not an \.npz file"),
+        (b"PK\x03\x04broken", r"cannot be read \(File is not a zip file\)"),
+    ],
+)
+def test_a_file_that_is_no_table_is_refused(tmp_path, content, fault):
     path = tmp_path / "broken.npz"
     path.write_bytes(content)
-    with pytest.raises(DataError, match=r"cannot read .*broken.npz"):
+    with pytest.raises(DataError, match=rf"broken\.npz {fault}; expected an \.npz of plain arrays"):
         ks.load_truth(path)
 
 
 def test_a_bare_array_is_refused(tmp_path):
     np.save(tmp_path / "bare.npy", np.zeros(3))
-    with pytest.raises(DataError, match=r"cannot read .*bare.npy"):
+    with pytest.raises(DataError, match=r"bare\.npy is not an \.npz file; expected an"):
         ks.load_truth(tmp_path / "bare.npy")
 
 
 def test_object_arrays_are_refused(tmp_path):
     path = tmp_path / "objects.npz"
     np.savez(path, arch_str=np.array(["a", None], dtype=object), accuracy=np.zeros(2))
-    with pytest.raises(DataError, match=r"cannot read .*objects.npz"):
+    with pytest.raises(DataError, match=r"'arch_str' of .*objects\.npz holds Python objects"):
         ks.load_truth(path, column="accuracy")
 
 
