@@ -81,11 +81,13 @@ def read_bytes(path: Path, most: int) -> bytes:
     Raises:
         OSError: it cannot be read, or is larger.
     """
-    with open_regular(path) as file:
-        content = file.read(most + 1) if path.stat().st_size <= most else None
-    if content is None or len(content) > most:
-        raise OSError(f"it has more than {most:,} bytes")
-    return content
+    size = path.stat().st_size
+    if size <= most:
+        with open_regular(path) as file:
+            content = file.read(size + 1)
+        if len(content) <= size:
+            return content
+    raise OSError(f"it has more than {min(size, most):,} bytes")
 
 
 def open_regular(path: Path) -> BinaryIO:
