@@ -90,7 +90,7 @@ def _images(
             raise ConfigurationError(
                 f"--images {options.images} with --dataset or --n: expected images, or a data set"
             )
-        x, labels = read_images(options.images, image_size=size), None
+        what, x, labels = options.images, read_images(options.images, image_size=size), None
     else:
         name = notes["dataset"] if options.dataset is None else location(options.dataset)
         n_seen = notes["n"] if name == notes["dataset"] else None
@@ -102,14 +102,15 @@ def _images(
                 f"{', '.join(notes['classes'])}; give images alone with --images"
             )
         numbers = np.array([notes["classes"].index(name) for name in test.classes])
-        x, labels = test.x, numbers[test.y]
+        what, x, labels = test.name, test.x, numbers[test.y]
+    if x.shape[1:] != tuple(shape):
+        raise DataError(
+            f"{what} has images of {x.shape[1:]}: expected {shape}, those that the model was "
+            "fitted to; give images of that shape"
+        )
     fitted = notes["standardization"]
     if fitted is not None:
         arrays = {name: np.asarray(values) for name, values in fitted.items()}
-        if x.shape[-1] != len(arrays["mean"]):
-            raise DataError(
-                f"images of {x.shape[1:]}: expected {shape}, those that the model was fitted to"
-            )
         x = Standardization(**arrays).apply(x)
     return np.asarray(x, np.float32), labels
 

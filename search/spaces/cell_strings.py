@@ -14,7 +14,7 @@ EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
 
 EXAMPLE = "|nor_conv_3x3~0|+|skip_connect~0|none~1|+|none~0|none~1|avg_pool_3x3~2|"
 
-_EDGE = re.compile(r"(?P<operation>[^|~+]+)~(?P<source>\d+)")
+_EDGE = re.compile(r"(?P<operation>[^|~+]+)~(?P<source>[0-9]{1,9})")
 
 
 def parse_node(cell: str, target: int, group: str) -> list[str]:

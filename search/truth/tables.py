@@ -162,16 +162,21 @@ def _text(name: str | bytes, path: Path) -> str:
 def _find(path_or_name: str | Path) -> Path:
     """The first existing file among the places where the table may be."""
     given = user_path(path_or_name, "truth")
+    if _is_there(given):
+        return given
     filename = KNOWN.get(str(path_or_name), given)
     places = [given, *(folder / filename for folder in data_folders())]
-    for place in places:
-        try:
-            there = place.is_file()
-        except OSError as error:
-            raise DataError(f"truth {place} cannot be read ({error.strerror}); {WAY_OUT}") from None
-        if there:
+    for place in places[1:]:
+        if _is_there(place):
             return place
     raise DataError(
         f"truth {str(path_or_name)!r}: no file at {', '.join(str(place) for place in places)}; "
         "set KERNAS_DATA to the folder that holds it, or give the path of an .npz table"
     )
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError as error:
+        raise DataError(f"truth {path} cannot be read ({error.strerror}); {WAY_OUT}") from None

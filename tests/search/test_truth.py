@@ -115,3 +115,43 @@ def test_the_published_table(data_folder):
     assert len(truth) == 15_625
     assert max(truth.values()) == pytest.approx(94.37, abs=0.005)
     assert set(truth) == set(ks.NasBench201().enumerate())
+
+
+@pytest.mark.parametrize(
+    ("names", "fault"),
+    [
+        (np.arange(3), "has shape .3,. and dtype int64: expected a vector of strings"),
+        (np.array([["a", "b", "c"]]), "has shape .1, 3. and dtype <U1: expected a vector"),
+        (np.array("a"), "has shape .. and dtype <U1: expected a vector"),
+        (np.array([b"a", b"\xff", b"c"]), r"has the name b'\\xff': expected strings"),
+    ],
+)
+def test_names_that_are_no_texts(names, fault, tmp_path):
+    path = tmp_path / "table.npz"
+    np.savez(path, arch_str=names, accuracy=np.zeros(3))
+    with pytest.raises(DataError, match=f"'arch_str' of .*table.npz {fault}"):
+        ks.load_truth(path, column="accuracy")
+
+
+def test_an_infinite_accuracy_is_not_missing(tmp_path):
+    path = tmp_path / "table.npz"
+    np.savez(path, arch_str=["a", "b"], accuracy=np.array([90.0, np.inf]))
+    with pytest.raises(DataError, match=r"'accuracy' of .*table.npz: 'b' has the value inf"):
+        ks.load_truth(path, column="accuracy")
+    with pytest.raises(DataError, match=r"'a' has the value '90': expected a finite number"):
+        ks.Truth({"a": "90"})  # pyright: ignore[reportArgumentType]
+
+
+def test_other_arrays_may_be_anything(tmp_path):
+    """Only what is read is judged; the columns that are listed are those that could be."""
+    path = tmp_path / "table.npz"
+    arrays = {"arch_str": ["a"], "accuracy": [1.0], "notes": np.array([None], dtype=object)}
+    np.savez(path, allow_pickle=True, **arrays)
+    assert dict(ks.load_truth(path, column="accuracy")) == {"a": 1.0}
+    with pytest.raises(DataError, match=r"expected one of accuracy$"):
+        ks.load_truth(path, column="notes")
+
+
+def test_a_table_by_its_path_needs_no_folder_of_data(table, monkeypatch):
+    monkeypatch.setenv("KERNAS_DATA", "~nosuchuser/data")
+    assert len(ks.load_truth(table, column="accuracy")) == 2
