@@ -83,6 +83,7 @@ def _images(
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Images made as the model's were, and their labels as its classes, if they have some."""
     from kernas.kernels.data import Standardization, load_unseen, location, read_images
+    from kernas.kernels.data.checks import check_images
 
     size = (shape[0], shape[1]) if len(shape) == 3 else None
     if options.images is not None:
@@ -111,7 +112,7 @@ def _images(
     fitted = notes["standardization"]
     if fitted is not None:
         arrays = {name: np.asarray(values) for name, values in fitted.items()}
-        x = Standardization(**arrays).apply(x)
+        x = check_images(Standardization(**arrays).apply(x), f"{what}, standardised,")
     return np.asarray(x, np.float32), labels
 
 

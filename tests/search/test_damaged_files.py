@@ -58,6 +58,9 @@ def check_command(
         code = run(arguments(path, i))
         said = capsys.readouterr().err
         codes[code] = codes.get(code, 0) + 1
+        if code and "overflow" in said:  # of the kernel, for images that are what they are
+            assert len(said.splitlines()) == 1, (i, said)
+            continue
         assert code in (0, 2), (i, code, said)
         if code == 2:
             assert said.startswith("kernas: "), (i, said)
