@@ -38,13 +38,15 @@ DAMAGE = (
 def read_image_folder(folder: Path) -> Source:
     """Images in ``folder/CLASS/…``, or in ``folder/train/CLASS/…`` and ``folder/test/CLASS/…``.
 
-    The classes are numbered in the order of their names. All images have one size and one mode,
+    The classes are numbered in the order of their names. Images are BMP, GIF, JPEG, PNG, PPM, TIFF
+    or WebP, whatever their names, one in a file. All have one size and one mode,
     grey (``L``) or colour (``RGB``), and are in memory at once. What is hidden (``.name``) and
     files beside the classes' folders are passed over, and so is the orientation in EXIF data.
 
     Raises:
         DataError: the folder has another form, a file is no image, or one differs from the others
-            in size or mode; the message names it.
+            in size or mode, or claims more pixels than its bytes can hold; the message names it.
+        ConfigurationError: the name of a class is not in UTF-8.
     """
     parts = {path.name: path for path in _folders(folder)}
     if not {"train", "test"} <= set(parts) or not _folders(parts["train"]):

@@ -99,8 +99,9 @@ def load_truth(path_or_name: str | Path, column: str = "test_cifar10") -> Truth:
         The measured values by architecture name.
 
     Raises:
-        DataError: there is no such file or column (the message lists what there is), or the file
-            is no such table.
+        DataError: there is no such file or column (the message lists what there is), the file is
+            no such table, a name stands in it twice, or a value is infinite.
+        ConfigurationError: the path is in the home of an unknown user.
     """
     path = _find(path_or_name)
     with open_npz(path, way_out=WAY_OUT) as table:
