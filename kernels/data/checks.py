@@ -14,7 +14,7 @@ def check_labels(labels: ArrayLike, what: str) -> np.ndarray:
     """Class labels as an int64 vector.
 
     Raises:
-        DataError: not a vector, or not of an integer dtype.
+        DataError: not a vector, not of an integer dtype, or beyond int64.
     """
     y = np.asarray(labels)
     if y.ndim != 1:
@@ -24,6 +24,8 @@ def check_labels(labels: ArrayLike, what: str) -> np.ndarray:
             f"{what} have dtype {y.dtype}: expected integers; number the classes, for instance "
             "with numpy.unique(y, return_inverse=True)[1]"
         )
+    if y.dtype == np.uint64 and y.size and y.max() > np.iinfo(np.int64).max:
+        raise DataError(f"{what} go up to {y.max()}: expected integers that int64 holds")
     return y.astype(np.int64)
 
 

@@ -7,13 +7,15 @@ red, green and blue, row by row: https://www.cs.toronto.edu/~kriz/cifar.html.
 from __future__ import annotations
 
 import tarfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from kernas.errors import DataError
+from kernas.files import read_bytes
 from kernas.published import PublishedFile
 
 from .identity import check_archive, fetch_again
@@ -21,6 +23,7 @@ from .source import Source
 
 SIDE = 32
 PIXEL_BYTES = 3 * SIDE * SIDE
+MAX_NAMES_BYTES = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,11 @@ class CifarLayout:
     label_bytes: int = 1
     label: int = 0
 
+    @property
+    def record_bytes(self) -> int:
+        """Bytes of one image with its labels."""
+        return self.label_bytes + PIXEL_BYTES
+
     def is_in(self, folder: Path) -> bool:
         """Whether any of the files is there."""
         return any((folder / file).exists() for file, _ in (*self.train, *self.test))
@@ -62,7 +70,9 @@ def read_cifar_folder(path: Path, name: str, layout: CifarLayout) -> Source:
             raise DataError(
                 f"no file {path / file}: expected it beside the others; unpack the archive again"
             )
-        return (path / file).read_bytes()
+        size = (path / file).stat().st_size
+        _check_size(file, size, path, name, layout)
+        return read_bytes(path / file, size)
 
     return _read(member, path, name, layout)
 
@@ -74,19 +84,68 @@ def read_cifar_archive(path: Path, name: str, layout: CifarLayout, file: Publish
         DataError: the archive is not the published one.
     """
     check_archive(path, file, name)
+    try:
+        found = _members(path, name, layout)
+    except DataError:
+        raise
+    except (OSError, tarfile.TarError, EOFError, ValueError, zlib.error) as error:
+        raise DataError(f"{path} cannot be read ({error}); {fetch_again(name)}") from None
+
+    def member(file: str) -> bytes:
+        if file not in found:
+            raise DataError(f"{path} has no file {file}; {fetch_again(name)}")
+        return found[file]
+
+    return _read(member, path, name, layout)
+
+
+def _members(path: Path, name: str, layout: CifarLayout) -> dict[str, bytes]:
+    """The wanted files of an archive, whatever folder they are in there."""
+    wanted = {*dict(layout.train), *dict(layout.test), layout.names}
+    found: dict[str, bytes] = {}
     with tarfile.open(path) as archive:
-        wanted = {*dict(layout.train), *dict(layout.test), layout.names}
-        found: dict[str, bytes] = {}
         # In the order of the archive: going back would decompress it again.
         for entry in archive:
+            file = PurePosixPath(entry.name).name
+            if file not in wanted or not entry.isreg():
+                continue
+            _check_size(file, entry.size, path, name, layout)
             stream = archive.extractfile(entry)
-            if stream is not None and Path(entry.name).name in wanted:
-                found[Path(entry.name).name] = stream.read()
-    return _read(found.__getitem__, path, name, layout)
+            if file in found or stream is None:
+                raise DataError(f"{path} has {file} twice; {fetch_again(name)}")
+            found[file] = stream.read()
+    return found
+
+
+def _check_size(file: str, size: int, path: Path, name: str, layout: CifarLayout) -> None:
+    """Refuse a file of another size before it is read.
+
+    Raises:
+        DataError: the message has both sizes.
+    """
+    if file == layout.names:
+        if size > MAX_NAMES_BYTES:
+            raise DataError(
+                f"{file} of {path} has {size:,} bytes: expected at most {MAX_NAMES_BYTES:,}, the "
+                f"names of {layout.n_classes} classes; {fetch_again(name)}"
+            )
+        return
+    n_records, record = {**dict(layout.train), **dict(layout.test)}[file], layout.record_bytes
+    if size != n_records * record:
+        raise DataError(
+            f"{file} of {path} has {size:,} bytes: expected {n_records * record:,}, "
+            f"{n_records:,} records of {record}; {fetch_again(name)}"
+        )
 
 
 def _read(member: Callable[[str], bytes], path: Path, name: str, layout: CifarLayout) -> Source:
-    names = tuple(line for line in member(layout.names).decode().splitlines() if line.strip())
+    try:
+        text = member(layout.names).decode()
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{layout.names} of {path} is no text ({error}); {fetch_again(name)}"
+        ) from None
+    names = tuple(line for line in text.splitlines() if line.strip())
     if len(names) != layout.n_classes:
         raise DataError(
             f"{layout.names} of {path} has {len(names)} class names: expected {layout.n_classes}; "
@@ -106,13 +165,7 @@ def _decode(
     content: bytes, n_records: int, what: str, name: str, layout: CifarLayout
 ) -> tuple[np.ndarray, np.ndarray]:
     """Images ``(n, 32, 32, 3)`` in uint8 and labels ``(n,)`` of one file."""
-    record = layout.label_bytes + PIXEL_BYTES
-    if len(content) != n_records * record:
-        raise DataError(
-            f"{what} has {len(content):,} bytes: expected {n_records * record:,}, {n_records:,} "
-            f"records of {record}; {fetch_again(name)}"
-        )
-    records = np.frombuffer(content, np.uint8).reshape(n_records, record)
+    records = np.frombuffer(content, np.uint8).reshape(n_records, layout.record_bytes)
     y = records[:, layout.label].astype(np.int64)
     if y.max() >= layout.n_classes:
         first = int(np.argmax(y >= layout.n_classes))

@@ -7,9 +7,10 @@ import tempfile
 from pathlib import Path
 
 from kernas.errors import ConfigurationError, DataError, DownloadError
+from kernas.files import user_path
 from kernas.published import PUBLISHED, PublishedFile
 
-from .folders import data_folders
+from .folders import first_data_folder
 from .known import check_name
 
 
@@ -32,7 +33,8 @@ def fetch(
         The paths of the files.
 
     Raises:
-        ConfigurationError: an unknown name, or a data set without published files to download.
+        ConfigurationError: an unknown name, a data set without published files to download, or no
+            folder to put them.
         DataError: the folder cannot be written.
         DownloadError: no mirror gave the right bytes; the message has the reason of each.
     """
@@ -40,7 +42,8 @@ def fetch(
     published = PUBLISHED[name]
     if not published.files:
         raise ConfigurationError(f"nothing to fetch for {name!r}: {published.unpublished}")
-    target = Path(folder or data_folders()[0]).expanduser() / published.folder
+    place = user_path(folder, "folder") if folder else first_data_folder()
+    target = place / published.folder
     try:
         target.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=target):

@@ -16,12 +16,15 @@ from pathlib import Path
 import numpy as np
 
 from kernas.errors import DataError
+from kernas.files import open_regular
 from kernas.published import PublishedFile
 
 from .identity import check_content, fetch_again
 from .source import Source
 
 UNSIGNED_BYTES = 0x0800
+SLACK = 1024
+"""Bytes that are read beyond those expected, to say how many there are."""
 
 
 @dataclass(frozen=True)
@@ -72,10 +75,10 @@ def _read_idx(folder: Path, file: PublishedFile, shape: tuple[int, ...], name: s
             f"no file {folder / file.name}: expected it beside the others; run `kernas data fetch "
             f"{name}`"
         )
-    content = path.read_bytes()
-    if path.name == file.name:
-        content = _decompress(content, path, file, name)
     head = struct.pack(f">{1 + len(shape)}I", UNSIGNED_BYTES + len(shape), *shape)
+    size = len(head) + math.prod(shape)
+    compressed = path.name == file.name
+    content = _content(path, size + SLACK, compressed, file, name)
     if content[:4] != head[:4]:
         raise DataError(
             f"{path} begins with the magic number 0x{content[:4].hex()}: expected "
@@ -86,21 +89,26 @@ def _read_idx(folder: Path, file: PublishedFile, shape: tuple[int, ...], name: s
         raise DataError(
             f"{path} has an array of shape {found}: expected {shape}; {fetch_again(name)}"
         )
-    size = len(head) + math.prod(shape)
     if len(content) != size:
+        more = "more than " if len(content) == size + SLACK else ""
         raise DataError(
-            f"the content of {path} has {len(content):,} bytes: expected {size:,}; "
+            f"the content of {path} has {more}{len(content):,} bytes: expected {size:,}; "
             f"{fetch_again(name)}"
         )
     check_content(content, path, file, name)
     return np.frombuffer(content, np.uint8, offset=len(head)).reshape(shape)
 
 
-def _decompress(content: bytes, path: Path, file: PublishedFile, name: str) -> bytes:
-    try:
-        return gzip.decompress(content)
-    except (EOFError, OSError, zlib.error) as error:
-        raise DataError(
-            f"{path} cannot be decompressed ({error}): it has {len(content):,} bytes, published "
-            f"were {file.size:,}; {fetch_again(name)}"
-        ) from None
+def _content(path: Path, most: int, compressed: bool, file: PublishedFile, name: str) -> bytes:
+    """The first ``most`` bytes of a file, decompressed."""
+    with open_regular(path) as stored:
+        if not compressed:
+            return stored.read(most)
+        try:
+            with gzip.open(stored) as stream:
+                return stream.read(most)
+        except (EOFError, OSError, zlib.error) as error:
+            raise DataError(
+                f"{path} cannot be decompressed ({error}): it has {path.stat().st_size:,} bytes, "
+                f"published were {file.size:,}; {fetch_again(name)}"
+            ) from None

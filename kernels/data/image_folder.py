@@ -2,21 +2,42 @@
 
 from __future__ import annotations
 
+import math
+import struct
+import warnings
+import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from kernas.arrays import MAX_INFLATION, memory_bytes
 from kernas.errors import ConfigurationError, DataError
+from kernas.files import open_regular, user_path
 
 from .preprocessing import Resize, resized, target_size, to_float
 from .source import Source
 
+if TYPE_CHECKING:
+    from PIL import Image
+
 T = TypeVar("T")
+
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+"""The formats of Pillow that are read: those of pixels, none that runs other programs."""
 
 CHANNELS = {"L": 1, "RGB": 3}
 """The modes of Pillow that are read, each with its channels of 8 bits."""
+
+UNSUSPECTED_BYTES = 1 << 26
+"""Of the pixels of an image, whatever the size of its file: one colour takes no space."""
+
+DAMAGE = (
+    *(OSError, SyntaxError, ValueError, EOFError, RuntimeError, OverflowError, MemoryError),
+    *(LookupError, TypeError, AttributeError, ZeroDivisionError, struct.error, zlib.error),
+)
+"""What Pillow raises for files that are damaged."""
 
 
 def read_image_folder(
@@ -25,9 +46,10 @@ def read_image_folder(
     """Images in ``folder/CLASS/…``, or in ``folder/train/CLASS/…`` and ``folder/test/CLASS/…``.
 
     The test part may be called ``val``, as in ImageNet. The classes are numbered in the order of
-    their names. All images have one mode, grey (``L``) or colour (``RGB``), and one size, or are
-    brought to one as they are read; they are in memory at once. What is hidden (``.name``) and
-    files beside the classes' folders are passed over.
+    their names. Images are BMP, GIF, JPEG, PNG, PPM, TIFF or WebP, whatever their names, one in a
+    file. All have one mode, grey (``L``) or colour (``RGB``), and one size, or are brought to one
+    as they are read; they are in memory at once. What is hidden (``.name``) and files beside the
+    classes' folders are passed over, and so is the orientation in EXIF data.
 
     Args:
         folder: of the images.
@@ -37,7 +59,9 @@ def read_image_folder(
     Raises:
         ConfigurationError: an image is smaller than ``size``; the message names it.
         DataError: the folder has another form, a file is no image, or one differs from the others
-            in mode, or without ``size`` in size; the message names it.
+            in mode, or without ``size`` in size, or claims more pixels than its bytes can hold; the
+            message names it.
+        ConfigurationError: the name of a class is not in UTF-8.
     """
     parts = {path.name: path for path in _folders(folder)}
     second = "test" if "test" in parts else "val"
@@ -76,6 +100,7 @@ def _list_images(folder: Path, classes: tuple[str, ...]) -> tuple[list[Path], np
     paths: list[Path] = []
     labels: list[int] = []
     for place in found:
+        user_path(place, "folder")
         if place.name not in classes:
             raise DataError(
                 f"{place} is a class that training lacks: expected {', '.join(classes)}; add it to "
@@ -103,7 +128,14 @@ def _read_images(
     how = resize or "crop" if size is not None and _differ(paths, size, resize or "crop") else None
     first_form, first = _read_image(paths[0])
     kept = first.shape if how is None or size is None else (*size, first.shape[-1])
-    images = np.empty((len(paths), *kept), np.uint8 if how is None else np.float32)
+    dtype = np.dtype(np.uint8 if how is None else np.float32)
+    needed, memory = len(paths) * math.prod(kept) * dtype.itemsize, memory_bytes()
+    if needed > memory:
+        raise DataError(
+            f"{len(paths):,} images such as {paths[0]} take {needed:,} bytes: expected fewer than "
+            f"the {memory:,} of memory here; make them smaller"
+        )
+    images = np.empty((len(paths), *kept), dtype)
     for i, path in enumerate(paths):
         form, pixels = _read_image(path)
         if pixels.shape[-1] != first.shape[-1] or (how is None and form != first_form):
@@ -136,31 +168,57 @@ def _differ(paths: list[Path], size: tuple[int, int], resize: Resize) -> bool:
     return True
 
 
-def _opened(path: Path, read: Callable[[Any], T]) -> T:
+def _opened(path: Path, read: Callable[[Image.Image], T]) -> T:
     """What is read from an image that Pillow opens."""
     from PIL import Image
 
     if path.is_dir():
         raise DataError(f"{path} is a folder inside a class: expected images; move it away")
     try:
-        with Image.open(path) as image:
+        # Warnings are of metadata, such as EXIF that is damaged, which are not read.
+        with (
+            warnings.catch_warnings(action="ignore"),
+            open_regular(path) as file,
+            Image.open(file, formats=FORMATS) as image,
+        ):
+            _check_header(image, path, path.stat().st_size)
             return read(image)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except DataError:
+        raise
+    except (*DAMAGE, Image.DecompressionBombError) as error:
+        reason = str(error) or type(error).__name__
         raise DataError(
-            f"{path} cannot be read as an image ({error}); remove it, or write it again"
+            f"{path} cannot be read as an image ({reason}); remove it, or write it again"
         ) from None
 
 
 def _read_image(path: Path) -> tuple[str, np.ndarray]:
     """What size and mode the image has, in words, and its pixels."""
     mode, pixels = _opened(path, lambda image: (image.mode, np.asarray(image)))
-    if mode not in CHANNELS:
-        raise DataError(
-            f"{path} is an image of mode {mode}: expected {' or '.join(CHANNELS)}; convert it, for "
-            "instance with Pillow's image.convert('RGB').save(path)"
-        )
     height, width = pixels.shape[:2]
     return f"{height}×{width} in mode {mode}", pixels.reshape(height, width, CHANNELS[mode])
+
+
+def _check_header(image: Image.Image, path: Path, size: int) -> None:
+    """Refuse an image by its header, before memory is taken for its pixels.
+
+    Raises:
+        DataError: another mode, several images in one, or more pixels than the file can hold.
+    """
+    if image.mode not in CHANNELS:
+        raise DataError(
+            f"{path} is an image of mode {image.mode}: expected {' or '.join(CHANNELS)}; convert "
+            "it, for instance with Pillow's image.convert('RGB').save(path)"
+        )
+    # The second image of an MPO, as telephones write it, is another view of the first.
+    if image.format != "MPO" and getattr(image, "is_animated", False):
+        raise DataError(f"{path} has several images: expected one; save the one that is meant")
+    nbytes = image.width * image.height * CHANNELS[image.mode]
+    if nbytes > max(UNSUSPECTED_BYTES, MAX_INFLATION * size):
+        raise DataError(
+            f"{path} claims {image.width}×{image.height} pixels in {size:,} bytes, so it is "
+            "damaged or made to fill the memory; remove it, or make it smaller"
+        )
 
 
 def _visible(folder: Path) -> list[Path]:

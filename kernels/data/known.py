@@ -16,10 +16,11 @@ from pathlib import Path
 import numpy as np
 
 from kernas.errors import ConfigurationError, DataError
+from kernas.files import user_path
 from kernas.published import PUBLISHED
 
 from .cifar import CifarLayout, read_cifar_archive, read_cifar_folder
-from .folders import data_folders
+from .folders import data_folders, told
 from .idx import IdxLayout, read_idx_folder
 from .image_folder import read_image_folder
 from .preprocessing import Resize
@@ -71,7 +72,7 @@ def read_source(
     text = os.fspath(name)
     if text in DATASETS:
         return read_known(text)
-    path = Path(text).expanduser()
+    path = user_path(text)
     try:
         if path.is_dir():
             return read_image_folder(path, size, resize)
@@ -88,7 +89,7 @@ def read_source(
 def location(name: str | os.PathLike[str]) -> str:
     """The name of a known data set, or an absolute path: the same however a path is written."""
     text = os.fspath(name)
-    return text if text in DATASETS else str(Path(text).expanduser().resolve())
+    return text if text in DATASETS else str(user_path(text).resolve())
 
 
 def read_known(name: str) -> Source:
@@ -111,10 +112,19 @@ def read_known(name: str) -> Source:
 
 
 def find_known(name: str) -> tuple[Form, Path] | None:
-    """In which form and where a known data set lies, ``None`` if it is nowhere."""
-    for folder in data_folders():
+    """In which form and where a known data set lies, ``None`` if it is nowhere.
+
+    Raises:
+        ConfigurationError: ``KERNAS_DATA`` names no folder.
+        DataError: a folder may not be looked into.
+    """
+    for folder in data_folders() if DATASETS[name].forms else ():
         for form in DATASETS[name].forms:
-            if form.is_there(folder / form.path):
+            try:
+                there = form.is_there(folder / form.path)
+            except OSError as error:
+                raise _unreadable(folder, error) from None
+            if there:
                 return form, folder / form.path
     return None
 
@@ -140,16 +150,18 @@ def _absent(name: str) -> str:
     *others, last = [form.path for form in DATASETS[name].forms]
     needs = f"{', '.join(others)} or {last}" if others else last
     folders = data_folders()
-    looked = " and ".join(str(folder) for folder in folders)
+    put = f", or put it into {folders[-1]}" if folders else ""
     unset = "" if os.environ.get("KERNAS_DATA") else " (KERNAS_DATA is not set)"
     return (
-        f"data set {name!r} needs {needs}, which is not in {looked}{unset}; {way_to(name)}, or "
-        f"set KERNAS_DATA to the folder that holds it, or put it into {folders[-1]}"
+        f"data set {name!r} needs {needs}, which is not in {told(folders)}{unset}; {way_to(name)}, "
+        f"or set KERNAS_DATA to the folder that holds it{put}"
     )
 
 
 def _unreadable(path: Path, error: OSError) -> DataError:
-    return DataError(f"{path} cannot be read ({error}); check it and its permissions")
+    return DataError(
+        f"{path} cannot be read ({error.strerror or error}); check it and its permissions"
+    )
 
 
 def _read_imagenet16(path: Path, name: str) -> Source:

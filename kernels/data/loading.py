@@ -8,7 +8,9 @@ from fractions import Fraction
 
 import numpy as np
 
+from kernas.arrays import read_npy
 from kernas.errors import ConfigurationError, DataError
+from kernas.files import user_path
 
 from .checks import check_images, check_integer
 from .dataset import Dataset
@@ -180,15 +182,7 @@ def read_images(
         DataError: no such file, not an array of images, or one with NaN.
         ConfigurationError: an image size out of range.
     """
-    try:
-        array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(
-            f"{os.fspath(path)} cannot be read ({error}): expected an .npy file of images; write "
-            "it with numpy.save(path, images)"
-        ) from None
-    if not isinstance(array, np.ndarray):
-        raise DataError(f"{os.fspath(path)} holds several arrays: expected an .npy file of images")
+    array = read_npy(user_path(path), way_out="write it with numpy.save(path, images)")
     x = check_images(array, f"the array of {os.fspath(path)}")
     check_resize(resize, image_size)
     how = resize or "stretch"

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
 
+from kernas.arrays import open_npz
 from kernas.errors import DataError
 
 from .checks import check_images, check_labels, check_pair
 from .source import Source
+
+WAY_OUT = "write it again with numpy.savez(path, x=images, y=labels)"
 
 
 def read_digits() -> Source:
@@ -37,19 +38,10 @@ def read_npz(path: Path, name: str) -> Source:
     """
     if not path.is_file():
         raise DataError(f"no file {path}: expected an .npz file with arrays x and y")
-    if not _is_zip(path):
-        raise DataError(
-            f"{path} is not an .npz file, or is cut off; write it again with "
-            "numpy.savez(path, x=images, y=labels)"
-        )
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            keys = set(archive.files)
-            parts = _parts(path, keys)
-            arrays = {key: _array(archive, key, path) for pair in parts for key in pair}
-            names = _array(archive, "class_names", path) if "class_names" in keys else None
-    except (OSError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path} cannot be read ({error}); write or copy it again") from None
+    with open_npz(path, way_out=WAY_OUT) as archive:
+        parts = _parts(path, set(archive.names))
+        arrays = {key: archive.read(key) for pair in parts for key in pair}
+        names = archive.read("class_names") if "class_names" in archive.names else None
     checked: list[np.ndarray] = []
     for x_key, y_key in parts:
         x = check_images(arrays[x_key], f"array {x_key!r} of {path}")
@@ -80,31 +72,6 @@ def _parts(path: Path, keys: set[str]) -> list[tuple[str, str]]:
         f"{path} holds the arrays {', '.join(sorted(keys)) or 'none'}: expected x and y, or "
         "x_train, y_train, x_test and y_test"
     )
-
-
-def _array(archive: np.lib.npyio.NpzFile, key: str, path: Path) -> np.ndarray:
-    try:
-        array = archive[key]
-    except ValueError as error:
-        if "Object arrays" in str(error):
-            raise DataError(
-                f"array {key!r} of {path} holds Python objects, which are never unpickled; save "
-                "numbers, for instance y.astype('int64')"
-            ) from None
-        raise DataError(f"array {key!r} of {path} is damaged ({error}); write it again") from None
-    except (EOFError, zlib.error, RuntimeError) as error:
-        raise DataError(f"array {key!r} of {path} is damaged ({error}); write it again") from None
-    if not isinstance(array, np.ndarray):
-        raise DataError(f"member {key!r} of {path} is not an array; write it with numpy.savez")
-    return array
-
-
-def _is_zip(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            return file.read(2) == b"PK" and zipfile.is_zipfile(path)
-    except OSError as error:
-        raise DataError(f"{path} cannot be read ({error}); check its permissions") from None
 
 
 def _class_names(names: np.ndarray | None, path: Path) -> tuple[str, ...] | None:

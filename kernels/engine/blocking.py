@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 import jax
 
-from kernas.cache import cache_folder
+from kernas.files import system_cache
 
 from .workers import local_workers
 
@@ -107,8 +107,8 @@ def measured_blocking(side: int, with_tangent: bool, dtype: str, measure: Measur
         "side": side,
     }
     name = "-".join(str(value) for value in key.values()).replace(" ", "_").replace("/", "_")
-    folder = cache_folder("blocking")
-    path = None if folder is None else folder / f"{name}.json"
+    cache = system_cache()
+    path = None if cache is None else cache / "blocking" / f"{name}.json"
     known = None if path is None else _read(path)
     if known is None or known.get("key") != key:
         tried = lanes_tried(device.platform)
@@ -127,7 +127,7 @@ def _read(path: Path) -> dict[str, Any] | None:
     try:
         found = json.loads(path.read_text())
         Blocking(**found["blocking"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None  # it is measured again
     return found
 

@@ -221,7 +221,8 @@ class KernelEstimator(ReplacedKernel, BaseEstimator):
         What was fitted before is forgotten: if this fit fails, nothing is fitted.
         """
         vars(self).pop("dual_coef_", None)
-        found = validate_data(self, x, y, allow_nd=True, ensure_min_samples=2, **options)
+        with np.errstate(over="ignore", invalid="ignore"):  # of its sum, a first look for NaN
+            found = validate_data(self, x, y, allow_nd=True, ensure_min_samples=2, **options)
         x, targets = cast(tuple[np.ndarray, Any], found)
         images = check_images(x, "x")
         repeats = check_sample_weight(sample_weight, len(images))
@@ -236,7 +237,8 @@ class KernelEstimator(ReplacedKernel, BaseEstimator):
 
     def _images(self, x: Any) -> np.ndarray:
         """Checked images to predict at."""
-        checked = cast(np.ndarray, validate_data(self, x, allow_nd=True, reset=False))
+        with np.errstate(over="ignore", invalid="ignore"):  # of its sum, a first look for NaN
+            checked = cast(np.ndarray, validate_data(self, x, allow_nd=True, reset=False))
         images = check_images(checked, "x")
         check_fitted_shape(images.shape[1:], self.input_shape, type(self).__name__)
         return images

@@ -43,6 +43,7 @@ def _fetch(options: FetchOptions) -> int:
 
 def _verify(options: VerifyOptions) -> int:
     from kernas.kernels.data import DATASETS, data_folders, verify
+    from kernas.kernels.data.folders import told
     from kernas.kernels.data.known import check_name
 
     for name in options.names:
@@ -53,8 +54,7 @@ def _verify(options: VerifyOptions) -> int:
     else:
         width = max(map(len, DATASETS))
         lines = [f"{result.name:<{width}}  {_line(result)}" for result in results]
-        looked = f"looked in {' and '.join(str(folder) for folder in data_folders())}"
-        say("\n".join([*lines, looked]))
+        say("\n".join([*lines, f"looked in {told(data_folders())}"]))
     bad = ("damaged", "absent") if options.names else ("damaged",)
     return FAILED if any(result.status in bad for result in results) else DONE
 

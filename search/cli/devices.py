@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from types import ModuleType
 
-from kernas.cache import cache_folder
 from kernas.errors import ConfigurationError
+from kernas.files import system_cache
 
 from .options import Device, Dtype
 
@@ -28,9 +28,9 @@ def configure_jax(device: Device, dtype: Dtype, *, compilation_cache: bool) -> N
     if not compilation_cache:
         jax.config.update("jax_enable_compilation_cache", False)
     elif "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-        folder = cache_folder("programs")
-        if folder is not None:
-            jax.config.update("jax_compilation_cache_dir", str(folder))
+        cache = system_cache()
+        if cache is not None:
+            jax.config.update("jax_compilation_cache_dir", str(cache / "programs"))
             # JAX would keep only what takes a second to compile: few of the engine's programs.
             jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
             jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)

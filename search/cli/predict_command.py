@@ -83,6 +83,7 @@ def _images(
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Images made as the model's were, and their labels as its classes, if they have some."""
     from kernas.kernels.data import Standardization, load_unseen, location, read_images
+    from kernas.kernels.data.checks import check_images
 
     size = (shape[0], shape[1]) if len(shape) == 3 else None
     how = notes["info"].get("resize")
@@ -91,6 +92,7 @@ def _images(
             raise ConfigurationError(
                 f"--images {options.images} with --dataset or --n: expected images, or a data set"
             )
+        what = options.images
         x, labels = read_images(options.images, image_size=size, resize=how), None
     else:
         name = notes["dataset"] if options.dataset is None else location(options.dataset)
@@ -105,15 +107,16 @@ def _images(
                 f"{', '.join(notes['classes'])}; give images alone with --images"
             )
         numbers = np.array([notes["classes"].index(name) for name in test.classes])
-        x, labels = test.x, numbers[test.y]
+        what, x, labels = test.name, test.x, numbers[test.y]
+    if x.shape[1:] != tuple(shape):
+        raise DataError(
+            f"{what} has images of {x.shape[1:]}: expected {shape}, those that the model was "
+            "fitted to; give images of that shape"
+        )
     fitted = notes["standardization"]
     if fitted is not None:
         arrays = {name: np.asarray(values) for name, values in fitted.items()}
-        if x.shape[-1] != len(arrays["mean"]):
-            raise DataError(
-                f"images of {x.shape[1:]}: expected {shape}, those that the model was fitted to"
-            )
-        x = Standardization(**arrays).apply(x)
+        x = check_images(Standardization(**arrays).apply(x), f"{what}, standardised,")
     return np.asarray(x, np.float32), labels
 
 

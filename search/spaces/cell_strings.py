@@ -8,12 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from kernas.errors import ArchitectureError
+from kernas.arrays import open_npz
+from kernas.errors import ArchitectureError, DataError
 
 Cell = str | int | Sequence[str] | Sequence[int]
 """What :func:`operations_of` takes for a cell."""
@@ -32,12 +32,17 @@ INDEXED = ("skip_connect", "none", "nor_conv_3x3", "nor_conv_1x1", "avg_pool_3x3
 INDEXED_EDGES = ((0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3))
 """The edges in the order of NASLib's tuples, its ``EDGE_LIST`` with nodes from zero."""
 
-NUMBERS = Path(__file__).with_name("nasbench201_numbers.npy")
-"""Of each cell in the order of the published table its place in the order of ``enumerate``."""
+TABLE = "nasbench201.npz"
+"""The published table, in whose order cells have numbers; it lies in a folder of data."""
+
+NAMES = "arch_str"
+"""The array of the table that holds the cell strings."""
+
+NUMBER_OF_CELLS = len(OPERATIONS) ** len(EDGES)
 
 _NUMBER = re.compile(r"[0-9]{1,9}")
 _INDICES = re.compile(r"[(\[]?\s*([0-9]\s*,\s*){5}[0-9]\s*[)\]]?")
-_EDGE = re.compile(r"(?P<operation>[^|~+]+)~(?P<source>\d+)")
+_EDGE = re.compile(r"(?P<operation>[^|~+]+)~(?P<source>[0-9]{1,9})")
 
 
 def operations_of(cell: Cell) -> tuple[str, ...]:
@@ -132,19 +137,39 @@ def _of_indices(indices: Sequence[Any]) -> tuple[str, ...]:
 
 
 def _of_number(number: int) -> tuple[str, ...]:
-    places = _places()
-    if not 0 <= number < len(places):
+    if not 0 <= number < NUMBER_OF_CELLS:
         raise ArchitectureError(
-            f"cell {number}: expected a number of the published table, 0 to {len(places) - 1}"
+            f"cell {number}: expected a number of the published table, 0 to {NUMBER_OF_CELLS - 1}"
         )
-    place = int(places[number])
-    digits = [place // len(OPERATIONS) ** power % len(OPERATIONS) for power in range(len(EDGES))]
-    return tuple(OPERATIONS[digit] for digit in reversed(digits))
+    return _of_text(_published_cells()[number])
 
 
 @cache
-def _places() -> np.ndarray:
-    return np.load(NUMBERS, allow_pickle=False)
+def _published_cells() -> tuple[str, ...]:
+    """The cells of the published table, in its order.
+
+    Raises:
+        ArchitectureError: the table is in no folder of data.
+        DataError: it cannot be read, or is another one.
+    """
+    from kernas.kernels.data import data_folders
+
+    places = [folder / TABLE for folder in data_folders()]
+    path = next((place for place in places if place.is_file()), None)
+    if path is None:
+        raise ArchitectureError(
+            f"a number is the place of a cell in the published table, but there is no file at "
+            f"{' or '.join(map(str, places))}; set KERNAS_DATA to the folder of {TABLE}, or give "
+            f"the cell itself, {EXAMPLE}"
+        )
+    with open_npz(path) as table:
+        names = table.read(NAMES)
+    if names.shape != (NUMBER_OF_CELLS,):
+        raise DataError(
+            f"{NAMES!r} of {path} has shape {names.shape}: expected the {NUMBER_OF_CELLS:,} cells "
+            "of the published table"
+        )
+    return tuple(np.char.decode(names).tolist() if names.dtype.kind == "S" else names.tolist())
 
 
 def _is_integer(value: Any) -> bool:

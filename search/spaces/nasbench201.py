@@ -112,8 +112,8 @@ class NasBench201:
             cell: a cell string, with the edges of a node in any order; six operations in the order
                 of :data:`EDGES`; a tuple of NASLib's six indices, ``(4, 0, 3, 1, 4, 3)``, whose
                 order of operations and of edges is NASLib's own; or the number of the cell in the
-                published table, 0 to 15,624, which is not its place in :meth:`enumerate`. All
-                methods that take a cell take all of these.
+                published table, 0 to 15,624, which lies in a folder of data and has another order
+                than :meth:`enumerate`. All methods that take a cell take all of these.
 
         Raises:
             ArchitectureError: it is none of these, an operation is unknown, or a node does not

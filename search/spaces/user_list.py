@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from kernas.errors import ArchitectureError, DataError
+from kernas.files import read_text, user_path
 from kernas.kernels import Architecture
 
 from .base import Candidate, Space, repeated_name
@@ -29,35 +30,67 @@ def read_candidates(items: Iterable[Cell | Path], space: Space) -> list[Candidat
         DataError: a file cannot be read, the list is empty, or a name stands in it twice.
         ArchitectureError: a cell string or an architecture is malformed.
     """
-    candidates: list[Candidate] = []
+    items, candidates = list(items), []
     for item in items:
         candidates += _read_item(item, space)
     if not candidates:
-        raise DataError("the list of architectures is empty: give cell strings or files of them")
+        raise DataError(
+            f"the list of architectures{_files(items)} is empty: give cell strings or files of them"
+        )
     name = repeated_name(candidates)
     if name is not None:
-        raise DataError(f"{name!r} stands in the list twice; give every architecture once")
+        raise DataError(
+            f"{name!r} stands in the list{_files(items)} twice; give every architecture once"
+        )
     return candidates
 
 
-def _read_item(item: Cell | Path, space: Space) -> list[Candidate]:
+def _files(items: list[Cell | Path]) -> str:
+    """The files that a list was made of, in words."""
+    files = [str(item) for item in items if not _is_cell(item)]
+    more = f" and {len(files) - 3} more" if len(files) > 3 else ""
+    return f" of {', '.join(files[:3])}{more}" if files else ""
+
+
+def _is_cell(item: Cell | Path) -> bool:
     if not isinstance(item, str | Path):
+        return True
+    cell = isinstance(item, str) and is_cell_text(item)
+    return cell and ("|" in str(item) or not user_path(item, "architectures").exists())
+
+
+def _read_item(item: Cell | Path, space: Space) -> list[Candidate]:
+    if _is_cell(item):
         return [space.candidate(item)]
-    path = Path(item)
-    if isinstance(item, str) and is_cell_text(item) and ("|" in item or not path.exists()):
-        return [space.candidate(item)]
+    path = user_path(str(item), "architectures")
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(
             f"cannot read {str(item)!r} ({error}); give a cell string (with its bars |), a .json "
             "architecture, or a text file with one cell string a line"
         ) from None
+    if path.suffix == ".json":
+        return [_read_json(text, Path(item))]
+    return _read_lines(text, path, space)
+
+
+def _read_json(text: str, path: Path) -> Candidate:
     try:
-        if path.suffix == ".json":
-            architecture = Architecture.from_json(text)
-            return [Candidate(path.as_posix(), partial(Architecture, architecture.nodes))]
-        lines = (line.strip() for line in text.splitlines())
-        return [space.candidate(line) for line in lines if line and not line.startswith("#")]
+        architecture = Architecture.from_json(text)
     except ArchitectureError as error:
         raise ArchitectureError(f"{path}: {error}") from None
+    return Candidate(path.as_posix(), partial(Architecture, architecture.nodes))
+
+
+def _read_lines(text: str, path: Path, space: Space) -> list[Candidate]:
+    candidates: list[Candidate] = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        cell = line.strip()
+        if not cell or cell.startswith("#"):
+            continue
+        try:
+            candidates.append(space.candidate(cell))
+        except ArchitectureError as error:
+            raise ArchitectureError(f"{path}, line {number}: {error}") from None
+    return candidates

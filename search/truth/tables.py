@@ -5,27 +5,29 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from numbers import Real
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
+from kernas.arrays import ArrayArchive, open_npz
 from kernas.errors import ArchitectureError, DataError
+from kernas.files import user_path
 from kernas.kernels.data import data_folders
 
-from ..spaces.cell_strings import is_cell_text, name_of
+from ..spaces.cell_strings import NAMES, TABLE, is_cell_text, name_of
 
-NAME_KEY = "arch_str"
 MISSING = -1e8
 """What published columns hold where an accuracy is missing; NaN means the same."""
 
-KNOWN = {"nasbench201": "nasbench201.npz"}
+WAY_OUT = f"expected an .npz of plain arrays with {NAMES!r} and columns of numbers"
+
+KNOWN = {"nasbench201": TABLE}
 
 _IN_ORDER = re.compile(r"\|\w+~0\|\+\|\w+~0\|\w+~1\|\+\|\w+~0\|\w+~1\|\w+~2\|")
 """A cell string in the published order, recognised without parsing a table of them."""
@@ -44,7 +46,7 @@ class Truth(Mapping[str, float]):
         column: name of the column.
 
     Raises:
-        DataError: two names are those of one cell.
+        DataError: a value is infinite or no number, or two names are those of one cell.
     """
 
     measured: Mapping[str, float] = field(repr=False)
@@ -52,18 +54,23 @@ class Truth(Mapping[str, float]):
     column: str = "truth"
 
     def __post_init__(self) -> None:
-        given = {_own_name(name): name for name in self.measured}
-        if len(given) < len(self.measured):
-            twice = next(n for n in self.measured if given[_own_name(n)] != n)
-            raise DataError(
-                f"{twice!r} and {given[_own_name(twice)]!r} in {self.source} are one cell: "
-                "expected one measured value of each"
-            )
-        kept = {
-            own: float(self.measured[name])
-            for own, name in given.items()
-            if math.isfinite(self.measured[name]) and self.measured[name] != MISSING
-        }
+        kept: dict[str, float] = {}
+        given: dict[Hashable, str] = {}
+        for name, value in self.measured.items():
+            own = _own_name(name)
+            if own in given:
+                raise DataError(
+                    f"{given[own]!r} and {name!r} in {self.source} are one cell: expected one "
+                    "measured value of each"
+                )
+            if not isinstance(value, Real) or math.isinf(value):
+                raise DataError(
+                    f"{name!r} has the value {value!r}: expected a finite number, or NaN where it "
+                    "was not measured"
+                )
+            given[own] = name
+            if not math.isnan(value) and value != MISSING:
+                kept[own] = float(value)
         object.__setattr__(self, "measured", MappingProxyType(kept))
 
     def __getitem__(self, name: Any) -> float:
@@ -126,45 +133,34 @@ def load_truth(path_or_name: str | Path, column: str = "test_cifar10") -> Truth:
         The measured values by architecture name.
 
     Raises:
-        DataError: there is no such file or column (the message lists what there is), or the file
-            is no such table.
+        DataError: there is no such file or column (the message lists what there is), the file is
+            no such table, a name stands in it twice, or a value is infinite.
+        ConfigurationError: the path is in the home of an unknown user.
     """
     path = _find(path_or_name)
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as table:
-            if isinstance(table, np.lib.npyio.NpzFile):
-                return _read_column(table, path, column)
-            reason = "one array without a name"
-    except DataError:
-        raise
-    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        reason = str(error)
-    raise DataError(
-        f"cannot read {path} as a table ({reason}); expected an .npz of plain arrays with "
-        f"{NAME_KEY!r} and columns of numbers"
-    )
+    with open_npz(path, way_out=WAY_OUT) as table:
+        return _read_column(table, path, column)
 
 
-def _read_column(table: np.lib.npyio.NpzFile, path: Path, column: str) -> Truth:
-    if NAME_KEY not in table.files:
+def _read_column(table: ArrayArchive, path: Path, column: str) -> Truth:
+    if NAMES not in table.names:
         raise DataError(
-            f"{path} has no array {NAME_KEY!r} (it has {', '.join(table.files)}); expected the "
-            "architectures' names there"
+            f"{path} has no array {NAMES!r} (it has {', '.join(table.names) or 'none'}); "
+            "expected the architectures' names there"
         )
-    names = table[NAME_KEY]
-    values = table[column] if column in table.files else None
-    if values is None or values.shape != names.shape or values.dtype.kind not in "fiu":
-        columns = [
-            key
-            for key in table.files
-            if key != NAME_KEY
-            and table[key].shape == names.shape
-            and table[key].dtype.kind in "fiu"
-        ]
+    names = table.read(NAMES)
+    if names.ndim != 1 or names.dtype.kind not in "SU":
+        raise DataError(
+            f"{NAMES!r} of {path} has shape {names.shape} and dtype {names.dtype}: expected a "
+            "vector of strings, the architectures' names"
+        )
+    if column not in table.names or not _is_column(table, column, names):
+        columns = [key for key in table.names if _is_column(table, key, names)]
         raise DataError(
             f"{path} has no column {column!r}; expected one of {', '.join(columns) or 'none'}"
         )
-    texts = [name.decode() if isinstance(name, bytes) else str(name) for name in names.tolist()]
+    values = table.read(column)
+    texts = [_text(name, path) for name in names.tolist()]
     known = dict(zip(texts, values.tolist(), strict=True))
     if len(known) < len(texts):
         twice = next(text for text, count in Counter(texts).items() if count > 1)
@@ -172,18 +168,50 @@ def _read_column(table: np.lib.npyio.NpzFile, path: Path, column: str) -> Truth:
             f"{path} has {twice!r} in several rows; expected one of each architecture, for "
             "instance the mean over its trainings"
         )
-    return Truth(known, path.name, column)
+    try:
+        return Truth(known, path.name, column)
+    except DataError as error:
+        raise DataError(f"{column!r} of {path}: {error}") from None
+
+
+def _is_column(table: ArrayArchive, key: str, names: np.ndarray) -> bool:
+    """Whether an array has one number for each name."""
+    try:
+        header = table.header(key)
+    except DataError:  # another array of Python objects, or a damaged one, is no column
+        return False
+    return header.shape == names.shape and header.dtype.kind in "fiu"
+
+
+def _text(name: str | bytes, path: Path) -> str:
+    if isinstance(name, str):
+        return name
+    try:
+        return name.decode()
+    except UnicodeDecodeError:
+        raise DataError(
+            f"{NAMES!r} of {path} has the name {name!r}: expected strings, or bytes in UTF-8"
+        ) from None
 
 
 def _find(path_or_name: str | Path) -> Path:
     """The first existing file among the places where the table may be."""
-    given = Path(path_or_name).expanduser()
+    given = user_path(path_or_name, "truth")
+    if _is_there(given):
+        return given
     filename = KNOWN.get(str(path_or_name), given)
     places = [given, *(folder / filename for folder in data_folders())]
-    for place in places:
-        if place.is_file():
+    for place in places[1:]:
+        if _is_there(place):
             return place
     raise DataError(
         f"truth {str(path_or_name)!r}: no file at {', '.join(str(place) for place in places)}; "
         "set KERNAS_DATA to the folder that holds it, or give the path of an .npz table"
     )
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError as error:
+        raise DataError(f"truth {path} cannot be read ({error.strerror}); {WAY_OUT}") from None

@@ -32,7 +32,7 @@ def test_the_fewest_lanes_that_are_nearly_fastest(
         return {n: 1.05 if n == lanes[1] else 1.0 for n in lanes}
 
     monkeypatch.setattr(blocking.jax, "local_devices", lambda: [device])
-    monkeypatch.setattr(blocking, "cache_folder", lambda name: tmp_path / name)
+    monkeypatch.setattr(blocking, "system_cache", lambda: tmp_path)
     found = measured_blocking(8, True, "float32", measure)
     assert tuple(tried) == lanes_tried(platform)
     assert found.lanes == tried[0]
@@ -50,7 +50,7 @@ def test_another_number_of_workers_measures_for_itself(
         measured.append(side)
         return dict.fromkeys(lanes, 1.0)
 
-    monkeypatch.setattr(blocking, "cache_folder", lambda name: tmp_path / name)
+    monkeypatch.setattr(blocking, "system_cache", lambda: tmp_path)
     for workers in (1, 2, 1):
         monkeypatch.setattr(blocking, "local_workers", lambda n=workers: ("cpu",) * n)
         measured_blocking.__wrapped__(8, True, "float32", measure)

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+from fuzzing import image_files
 from PIL import Image
 
 from kernas.errors import ConfigurationError, DataError
 from kernas.kernels import load
-from kernas.kernels.data import area_resize, load_unseen
+from kernas.kernels.data import area_resize, image_folder, load_unseen
 from kernas.kernels.data.known import read_source
 from kernas.kernels.data.preprocessing import framed_sides, resized
 
@@ -271,3 +272,61 @@ def test_only_one_second_part(tmp_path):
         for name in ("a", "b"):
             write(tmp_path / part / name / "1.png")
     assert "holds the folder 'val' beside train and test" in message(tmp_path)
+
+
+def pets(folder, content):
+    """A folder of images one of which has this content."""
+    write(folder / "a" / "1.png")
+    write(folder / "b" / "1.png")
+    path = folder / "b" / "2.img"
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize("name", ["animated GIF", "animated PNG", "animated TIFF", "animated WEBP"])
+def test_several_images_in_one_file(name, tmp_path):
+    path = pets(tmp_path, image_files.images()[name])
+    text = message(tmp_path)
+    assert f"{path} has several images" in text or f"{path} is an image of mode" in text
+
+
+@pytest.mark.parametrize("side", [20_000, 60_000, 2**31 - 1])
+def test_more_pixels_than_the_file_can_have(side, tmp_path):
+    path = pets(tmp_path, image_files.images()[f"png that claims {side}"])
+    assert str(path) in message(tmp_path)
+
+
+def test_many_pixels_are_refused_before_they_are_decoded(tmp_path, monkeypatch):
+    path = pets(tmp_path, image_files.images()["png that claims 20000"])
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
+    text = message(tmp_path)
+    assert f"{path} claims 20000×20000 pixels in {path.stat().st_size:,} bytes" in text
+
+
+def test_a_folder_beyond_the_memory_of_the_machine(tmp_path, monkeypatch):
+    write(tmp_path / "a" / "1.png")
+    write(tmp_path / "b" / "1.png")
+    monkeypatch.setattr(image_folder, "memory_bytes", lambda: 100)
+    assert "take 180 bytes: expected fewer than the 100 of memory" in message(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["eps", "svg", "TGA RGB", "ICO RGBA"])
+def test_formats_that_are_not_of_pixels_or_rare(name, tmp_path):
+    path = pets(tmp_path, image_files.images()[name])
+    assert f"{path} cannot be read as an image" in message(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["bad exif jpeg", "exif jpeg", "exif png", "lzw tiff", "text png"])
+def test_metadata_is_not_looked_at(name, tmp_path):
+    pets(tmp_path, image_files.images()[name])
+    assert read_source(tmp_path).x.shape == (3, 6, 5, 3)
+
+
+def test_a_class_whose_name_is_not_utf8(tmp_path):
+    write(tmp_path / "a" / "1.png")
+    try:
+        write(tmp_path / "\udcff" / "1.png")
+    except OSError:
+        pytest.skip("the file system has names in UTF-8 only")
+    with pytest.raises(ConfigurationError, match=r"\\udcff' is not in UTF-8"):
+        load(tmp_path)

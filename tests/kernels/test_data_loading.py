@@ -448,3 +448,9 @@ def test_dataset_leaves_the_given_arrays_writable():
 def test_dataset_refuses_labels_without_a_class():
     with pytest.raises(DataError, match=r"lie in 0 … 2: expected class indices 0 … 1"):
         Dataset(np.zeros((3, 2)), np.arange(3), ("a", "b"), "toy")
+
+
+def test_labels_beyond_int64_are_refused(tmp_path):
+    labels = np.array([0, 2**64 - 1] * 20, np.uint64)
+    with pytest.raises(DataError, match="go up to 18446744073709551615: expected integers that"):
+        load(save(tmp_path / "own.npz", **(toy() | {"y": labels})))

@@ -1,21 +1,25 @@
 """Published files: what is read from them, and every way in which one may be wrong."""
 
 import gzip
+import hashlib
 import os
 import re
 import shutil
+import tarfile
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
 from real_data import needs_data
-from small_sets import idx, publish_small, tar
+from small_sets import SMALL10, idx, publish_small, tar
 
 from kernas.errors import DataError
 from kernas.kernels import load
 from kernas.kernels.data import DATASETS, verify
+from kernas.kernels.data.cifar import read_cifar_archive
 from kernas.kernels.data.known import CIFAR10, CIFAR100, read_source
-from kernas.published import PUBLISHED
+from kernas.published import PUBLISHED, PublishedFile
 
 SETS = ["cifar10", "cifar100", "mnist", "fashion_mnist"]
 
@@ -266,6 +270,88 @@ def test_an_archive_that_cannot_be_opened(folder, small, monkeypatch):
     text = message("cifar10")
     assert "cifar-10-binary.tar.gz cannot be read" in text
     assert "Permission denied" in text
+
+
+def test_class_names_that_are_no_text_or_without_end(small, folder):
+    path = small.unpack("cifar10", folder) / "batches.meta.txt"
+    path.write_bytes(b"\xff\xfe")
+    assert "batches.meta.txt of" in message("cifar10")
+    assert "is no text ('utf-8' codec can't decode" in message("cifar10")
+    path.write_bytes(b"cat\n" * 100_000)
+    assert "has 400,000 bytes: expected at most 65,536, the names of 10" in message("cifar10")
+
+
+def test_an_idx_file_that_decompresses_to_very_much(small, folder):
+    path = small.write("mnist", folder) / "train-images-idx3-ubyte.gz"
+    path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()) + bytes(1 << 24)))
+    tracemalloc.start()
+    text = message("mnist")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert f"{path} has more than 32,400 bytes: expected 31,376" in text
+    assert peak < 1 << 20
+
+
+# --- archives whose sum is right and whose entries are not ----------------------------------
+
+
+def archive(folder, members, *entries):
+    """An archive of files and of more entries, ``(fields, content)``; its path and its sum."""
+    blocks = []
+    files = [({"name": file}, content) for file, content in members.items()]
+    for fields, content in [*files, *entries]:
+        entry = tarfile.TarInfo()
+        entry.size = len(content)
+        for name, value in fields.items():
+            setattr(entry, name, value)
+        blocks += [entry.tobuf(tarfile.GNU_FORMAT), content, bytes(-len(content) % 512)]
+    path = folder / "archive.tar"
+    path.write_bytes(b"".join(blocks) + bytes(1024))
+    return path, published(path)
+
+
+def published(path):
+    """A file as if it had been published."""
+    content = path.read_bytes()
+    return PublishedFile(path.name, len(content), hashlib.sha256(content).hexdigest())
+
+
+def test_entries_that_are_no_files_are_passed_over(small, folder):
+    kinds = (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.DIRTYPE, tarfile.FIFOTYPE)
+    links = ("test_batch.bin", "nowhere", "../../x")
+    entries = [
+        ({"name": "test_batch.bin", "type": kind, "linkname": link}, b"")
+        for kind in kinds
+        for link in links
+    ]
+    path, file = archive(folder, small.members["cifar10"], *entries)
+    source = read_cifar_archive(path, "cifar10", SMALL10, file)
+    np.testing.assert_array_equal(source.x, small.arrays["cifar10"][0])
+
+
+@pytest.mark.parametrize(
+    ("fields", "n_bytes", "expected"),
+    [
+        ({"name": "a/test_batch.bin"}, 5, r"test_batch.bin of .* has 5 bytes: expected 61,460"),
+        ({"name": "a/test_batch.bin"}, 61_460, r"archive\.tar has test_batch.bin twice"),
+        ({"name": "batches.meta.txt", "size": 1 << 40}, 0, "expected at most 65,536"),
+    ],
+)
+def test_entries_of_another_size_or_twice(fields, n_bytes, expected, small, folder):
+    path, file = archive(folder, small.members["cifar10"], (fields, bytes(n_bytes)))
+    with pytest.raises(DataError, match=expected) as caught:
+        read_cifar_archive(path, "cifar10", SMALL10, file)
+    assert str(path) in str(caught.value)
+
+
+def test_an_archive_that_lacks_a_file_or_its_end(small, folder):
+    members = {k: v for k, v in small.members["cifar10"].items() if k != "data_batch_2.bin"}
+    path, file = archive(folder, members)
+    with pytest.raises(DataError, match=r"archive\.tar has no file data_batch_2\.bin"):
+        read_cifar_archive(path, "cifar10", SMALL10, file)
+    path.write_bytes(path.read_bytes()[:40_000])
+    with pytest.raises(DataError, match=r"archive\.tar cannot be read \(unexpected end of data\)"):
+        read_cifar_archive(path, "cifar10", SMALL10, published(path))
 
 
 # --- ImageNet-16-120 ------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import pytest
 import kernas.search as ks
 from kernas.errors import ArchitectureError, DataError
 from kernas.kernels.regression import ScoreValue
+from kernas.search.spaces import cell_strings
 
 CELL = "|nor_conv_3x3~0|+|skip_connect~0|avg_pool_3x3~1|+|none~0|nor_conv_1x1~1|skip_connect~2|"
 SPACE = ks.NasBench201(cells_per_stage=1)
@@ -48,6 +49,7 @@ def test_a_cell_is_the_same_however_it_is_given(given):
     assert list(truth) == [NAME]
 
 
+@pytest.mark.usefixtures("data_folder")
 def test_numbers_are_those_of_the_published_table():
     """Beginning and end of the table, and every cell once."""
     assert SPACE.candidate(0).name == (
@@ -59,6 +61,17 @@ def test_numbers_are_those_of_the_published_table():
         "|nor_conv_3x3~0|+|skip_connect~0|nor_conv_3x3~1|+|nor_conv_1x1~0|nor_conv_3x3~1|none~2|"
     )
     assert len({SPACE.parse(number) for number in range(15625)}) == 15625
+
+
+def test_without_the_table_cells_have_no_numbers(monkeypatch, tmp_path):
+    monkeypatch.setenv("KERNAS_DATA", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    cell_strings._published_cells.cache_clear()
+    with pytest.raises(ArchitectureError, match=r"no file at .*nasbench201\.npz.*set KERNAS_DATA"):
+        SPACE.candidate(235)
+    np.savez(tmp_path / "nasbench201.npz", arch_str=np.array([NAME]))
+    with pytest.raises(DataError, match=r"has shape \(1,\): expected the 15,625 cells"):
+        SPACE.candidate(235)
 
 
 def test_numbers_and_measured_values_of_the_table_agree(data_folder):
@@ -100,6 +113,7 @@ def test_what_is_no_cell_is_refused_in_one_line(given, words):
         truth[given]
 
 
+@pytest.mark.usefixtures("data_folder")
 def test_a_file_named_like_a_number_is_read(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert [c.name for c in ks.read_candidates(["235"], SPACE)] == [SPACE.candidate(235).name]

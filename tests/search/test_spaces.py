@@ -302,3 +302,30 @@ def test_bad_user_lists_are_refused(tmp_path, monkeypatch, items, error, words):
     with pytest.raises(error) as caught:
         ks.read_candidates(items, SPACE)
     assert all(word in str(caught.value) for word in words)
+
+
+def test_a_list_from_another_editor(tmp_path):
+    """A byte-order mark, lines that end with a carriage return as well, or with it only."""
+    other = SPACE.format(("none",) * 6)
+    for end in ("\r\n", "\r"):
+        (tmp_path / "cells.txt").write_bytes(f"\ufeff{CELL}{end}{other}{end}".encode())
+        names = [c.name for c in ks.read_candidates([tmp_path / "cells.txt"], SPACE)]
+        assert names == [CELL, other]
+
+
+def test_what_is_wrong_in_a_list_is_told_with_its_line(tmp_path):
+    path = tmp_path / "cells.txt"
+    path.write_text(f"# mine\n{CELL}\n\n{CELL[:-2]}\n")
+    with pytest.raises(ArchitectureError, match=r"cells\.txt, line 4: cell "):
+        ks.read_candidates([path], SPACE)
+    path.write_text(CELL.replace("~0", "~" + "9" * 5000, 1))  # more digits than int() takes
+    with pytest.raises(
+        ArchitectureError, match=r"cells\.txt, line 1: cell .*is not operation~source"
+    ):
+        ks.read_candidates([path], SPACE)
+    path.write_text(f"{CELL}\n{CELL}\n")
+    with pytest.raises(DataError, match=r"stands in the list of .*cells\.txt twice"):
+        ks.read_candidates([path], SPACE)
+    path.write_text("# nothing\n")
+    with pytest.raises(DataError, match=r"architectures of .*cells\.txt and 1 more is empty"):
+        ks.read_candidates([path, path, path, path], SPACE)

@@ -15,7 +15,7 @@ import pytest
 
 import kernas.kernels as kk
 import kernas.search as ks
-from kernas import cache, errors
+from kernas import errors, files
 from kernas.kernels.engine import blocking
 from kernas.search.cli import app, devices, matrix, printing
 from kernas.search.cli.app import run
@@ -210,7 +210,7 @@ def test_a_home_in_a_path_is_found(monkeypatch, tmp_path):
 def test_without_a_home_nothing_is_cached(monkeypatch, tmp_path):
     monkeypatch.setattr("platformdirs.user_cache_path", lambda name: Path("~/.cache") / name)
     monkeypatch.chdir(tmp_path)
-    assert cache.cache_folder("programs") is None
+    assert files.system_cache() is None
 
     def measure(side, lanes):
         return dict.fromkeys(lanes, 1.0)

@@ -60,24 +60,31 @@ def test_an_architecture_in_several_rows_is_refused(tmp_path):
         ks.load_truth(path, column="accuracy")
 
 
-@pytest.mark.parametrize("content", [b"", b"not a table", b"PK\x03\x04broken"])
-def test_a_file_that_is_no_table_is_refused(tmp_path, content):
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        (b"", r"is not an \.npz file"),
+        (b"not a table", r"is not an \.npz file"),
+        (b"PK\x03\x04broken", r"cannot be read \(File is not a zip file\)"),
+    ],
+)
+def test_a_file_that_is_no_table_is_refused(tmp_path, content, fault):
     path = tmp_path / "broken.npz"
     path.write_bytes(content)
-    with pytest.raises(DataError, match=r"cannot read .*broken.npz"):
+    with pytest.raises(DataError, match=rf"broken\.npz {fault}; expected an \.npz of plain arrays"):
         ks.load_truth(path)
 
 
 def test_a_bare_array_is_refused(tmp_path):
     np.save(tmp_path / "bare.npy", np.zeros(3))
-    with pytest.raises(DataError, match=r"cannot read .*bare.npy"):
+    with pytest.raises(DataError, match=r"bare\.npy is not an \.npz file; expected an"):
         ks.load_truth(tmp_path / "bare.npy")
 
 
 def test_object_arrays_are_refused(tmp_path):
     path = tmp_path / "objects.npz"
     np.savez(path, arch_str=np.array(["a", None], dtype=object), accuracy=np.zeros(2))
-    with pytest.raises(DataError, match=r"cannot read .*objects.npz"):
+    with pytest.raises(DataError, match=r"'arch_str' of .*objects\.npz holds Python objects"):
         ks.load_truth(path, column="accuracy")
 
 
@@ -108,3 +115,43 @@ def test_the_published_table(data_folder):
     assert len(truth) == 15_625
     assert max(truth.values()) == pytest.approx(94.37, abs=0.005)
     assert set(truth) == set(ks.NasBench201().enumerate())
+
+
+@pytest.mark.parametrize(
+    ("names", "fault"),
+    [
+        (np.arange(3), "has shape .3,. and dtype int64: expected a vector of strings"),
+        (np.array([["a", "b", "c"]]), "has shape .1, 3. and dtype <U1: expected a vector"),
+        (np.array("a"), "has shape .. and dtype <U1: expected a vector"),
+        (np.array([b"a", b"\xff", b"c"]), r"has the name b'\\xff': expected strings"),
+    ],
+)
+def test_names_that_are_no_texts(names, fault, tmp_path):
+    path = tmp_path / "table.npz"
+    np.savez(path, arch_str=names, accuracy=np.zeros(3))
+    with pytest.raises(DataError, match=f"'arch_str' of .*table.npz {fault}"):
+        ks.load_truth(path, column="accuracy")
+
+
+def test_an_infinite_accuracy_is_not_missing(tmp_path):
+    path = tmp_path / "table.npz"
+    np.savez(path, arch_str=["a", "b"], accuracy=np.array([90.0, np.inf]))
+    with pytest.raises(DataError, match=r"'accuracy' of .*table.npz: 'b' has the value inf"):
+        ks.load_truth(path, column="accuracy")
+    with pytest.raises(DataError, match=r"'a' has the value '90': expected a finite number"):
+        ks.Truth({"a": "90"})  # pyright: ignore[reportArgumentType]
+
+
+def test_other_arrays_may_be_anything(tmp_path):
+    """Only what is read is judged; the columns that are listed are those that could be."""
+    path = tmp_path / "table.npz"
+    arrays = {"arch_str": ["a"], "accuracy": [1.0], "notes": np.array([None], dtype=object)}
+    np.savez(path, allow_pickle=True, **arrays)
+    assert dict(ks.load_truth(path, column="accuracy")) == {"a": 1.0}
+    with pytest.raises(DataError, match=r"expected one of accuracy$"):
+        ks.load_truth(path, column="notes")
+
+
+def test_a_table_by_its_path_needs_no_folder_of_data(table, monkeypatch):
+    monkeypatch.setenv("KERNAS_DATA", "~nosuchuser/data")
+    assert len(ks.load_truth(table, column="accuracy")) == 2
