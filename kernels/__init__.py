@@ -43,6 +43,7 @@ from .architecture import parallel as parallel
 from .architecture import register_elementwise as register_elementwise
 from .architecture import residual as residual
 from .architecture import serial as serial
+from .architecture.foreign_names import answer
 from .augmentation import Flip as Flip
 from .augmentation import Translate as Translate
 from .augmentation import group_order as group_order
@@ -97,4 +98,4 @@ _ROOMS = {
 }
 """Loaded when they are first used: scikit-learn and zarr take a second to import."""
 
-__getattr__, __dir__ = lazy_names(__name__, globals(), _ROOMS)
+__getattr__, __dir__ = lazy_names(__name__, globals(), _ROOMS, answer)

@@ -200,7 +200,7 @@ class Elementwise(Activation):
     name: str
 
     def __post_init__(self) -> None:
-        function_named(self.name)
+        function_named(self.name, layers=(kind.__name__ for kind in ACTIVATIONS))
 
     @property
     def keeps_zero(self) -> bool:

@@ -55,8 +55,10 @@ def skip_beside_pool() -> Architecture:
 
 
 def strided_residual() -> Architecture:
-    branch = serial(Conv(3, 2, AROUND, W_std=HE), Relu(), Conv(3, padding=AROUND, W_std=HE))
-    block = residual(branch, serial(AvgPool(2, 2), Conv(1)))
+    branch = serial(
+        Conv(3, stride=2, padding=AROUND, W_std=HE), Relu(), Conv(3, padding=AROUND, W_std=HE)
+    )
+    block = residual(branch, serial(AvgPool(2, stride=2), Conv(1)))
     return serial(Conv(3, W_std=HE), Relu(), block, Relu(), GlobalAvgPool(), Dense())
 
 
