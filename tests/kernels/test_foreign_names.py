@@ -6,6 +6,7 @@ import copy
 import pickle
 from collections.abc import Callable
 from dataclasses import fields, replace
+from typing import Any
 
 import jax
 import numpy as np
@@ -19,7 +20,10 @@ from kernas.kernels.architecture.layers import LAYERS
 from kernas.kernels.architecture.windows import WindowLayer
 
 WIDTHS = "widths go to infinity, so a layer takes no number of channels or units"
-WINDOWED = [layer for layer in LAYERS.values() if issubclass(layer, WindowLayer)]
+WINDOWED: list[Any] = [layer for layer in LAYERS.values() if issubclass(layer, WindowLayer)]
+
+ANY: Any = kk
+"""The same, of which the type checker does not know how it is called."""
 
 
 def test_windowed_layers_take_only_the_window_by_position() -> None:
@@ -33,7 +37,7 @@ def test_windowed_layers_take_only_the_window_by_position() -> None:
 
 def test_weight_layers_take_no_parameter_by_position_but_a_window() -> None:
     assert kk.Dense.__match_args__ == ()
-    for layer in (kk.Conv, kk.DepthwiseConv):
+    for layer in (ANY.Conv, ANY.DepthwiseConv):
         with pytest.raises(ArchitectureError, match=WIDTHS):
             layer(64, (3, 3))
 
@@ -41,28 +45,28 @@ def test_weight_layers_take_no_parameter_by_position_but_a_window() -> None:
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: kk.Conv(64, (3, 3)), rf"Conv\(64, \(3, 3\)\): {WIDTHS}: write Conv\(\(3, 3\)\);"),
-        (lambda: kk.Conv(64, 3), rf"{WIDTHS}: write Conv\(3\), or Conv\(64, stride=3\) for a str"),
-        (lambda: kk.Conv(3, 64, 3), rf"{WIDTHS}: write Conv\(window\), e.g. Conv\(3\)"),
-        (lambda: kk.Conv(64, window=3), rf"{WIDTHS}: write Conv\(3\)"),
-        (lambda: kk.DepthwiseConv(1, (2, 2)), rf"{WIDTHS}: write DepthwiseConv\(\(2, 2\)\)"),
-        (lambda: kk.Dense(512), rf"Dense\(512\): {WIDTHS}: write Dense\(\), with W_std and b_std"),
-        (lambda: kk.Dense(features=512), WIDTHS),
-        (lambda: kk.Dense(units=3, activation="relu"), rf"{WIDTHS}; a nonlinearity is a layer"),
-        (lambda: kk.Conv(filters=64, kernel_size=3), rf"{WIDTHS}; kernel_size is window here"),
-        (lambda: kk.Conv(3, out_chan=4, filter_shape=3), rf"{WIDTHS}; filter_shape is window"),
-        (lambda: kk.Conv(3, strides=2), r"Conv\(3, strides=2\): strides is stride here$"),
-        (lambda: kk.Conv(3, dilation_rate=2), "dilation_rate is dilation here"),
-        (lambda: kk.Conv(3, use_bias=False), "biases are b_std=... here, 0 for none"),
-        (lambda: kk.AvgPool(2, 2), r"write AvgPool\(2, stride=2\)$"),
-        (lambda: kk.AvgPool((2, 2), (2, 2), "SAME"), r"\(\(2, 2\), stride=\(2, 2\), padding='SAM"),
-        (lambda: kk.MaxPool(pool_size=2), "pool_size is window here"),
-        (lambda: kk.LeakyRelu(negative_slope=0.1), "negative_slope is slope here"),
-        (lambda: kk.LayerNorm(epsilon=0.1), "epsilon is eps here"),
-        (lambda: kk.Relu(0.1), r"Relu\(0.1\): it has no parameters, write Relu\(\)"),
-        (lambda: kk.Conv(3, pading="SAME"), "no parameter pading, perhaps padding is meant"),
-        (lambda: kk.Dense(kernel_size=3), "no parameter kernel_size, Dense has W_std, b_std"),
-        (lambda: kk.LocalAvgPool(1, "circular", 2), r"write LocalAvgPool\(1, 'circular'\)"),
+        (lambda: ANY.Conv(64, (3, 3)), rf"Conv\(64, \(3, 3\)\): {WIDTHS}: write Conv\(\(3, 3\)\);"),
+        (lambda: ANY.Conv(64, 3), rf"{WIDTHS}: write Conv\(3\), or Conv\(64, stride=3\) for a str"),
+        (lambda: ANY.Conv(3, 64, 3), rf"{WIDTHS}: write Conv\(window\), e.g. Conv\(3\)"),
+        (lambda: ANY.Conv(64, window=3), rf"{WIDTHS}: write Conv\(3\)"),
+        (lambda: ANY.DepthwiseConv(1, (2, 2)), rf"{WIDTHS}: write DepthwiseConv\(\(2, 2\)\)"),
+        (lambda: ANY.Dense(512), rf"Dense\(512\): {WIDTHS}: write Dense\(\), with W_std and b_std"),
+        (lambda: ANY.Dense(features=512), WIDTHS),
+        (lambda: ANY.Dense(units=3, activation="relu"), rf"{WIDTHS}; a nonlinearity is a layer"),
+        (lambda: ANY.Conv(filters=64, kernel_size=3), rf"{WIDTHS}; kernel_size is window here"),
+        (lambda: ANY.Conv(3, out_chan=4, filter_shape=3), rf"{WIDTHS}; filter_shape is window"),
+        (lambda: ANY.Conv(3, strides=2), r"Conv\(3, strides=2\): strides is stride here$"),
+        (lambda: ANY.Conv(3, dilation_rate=2), "dilation_rate is dilation here"),
+        (lambda: ANY.Conv(3, use_bias=False), "biases are b_std=... here, 0 for none"),
+        (lambda: ANY.AvgPool(2, 2), r"write AvgPool\(2, stride=2\)$"),
+        (lambda: ANY.AvgPool((2, 2), (2, 2), "SAME"), r"\(\(2, 2\), stride=\(2, 2\), padding='SAM"),
+        (lambda: ANY.MaxPool(pool_size=2), "pool_size is window here"),
+        (lambda: ANY.LeakyRelu(negative_slope=0.1), "negative_slope is slope here"),
+        (lambda: ANY.LayerNorm(epsilon=0.1), "epsilon is eps here"),
+        (lambda: ANY.Relu(0.1), r"Relu\(0.1\): it has no parameters, write Relu\(\)"),
+        (lambda: ANY.Conv(3, pading="SAME"), "no parameter pading, perhaps padding is meant"),
+        (lambda: ANY.Dense(kernel_size=3), "no parameter kernel_size, Dense has W_std, b_std"),
+        (lambda: ANY.LocalAvgPool(1, "circular", 2), r"write LocalAvgPool\(1, 'circular'\)"),
     ],
 )
 def test_calls_of_other_libraries_are_refused(call: Callable[[], object], message: str) -> None:
