@@ -17,6 +17,7 @@ from .architecture import Cos as Cos
 from .architecture import Dense as Dense
 from .architecture import DepthwiseConv as DepthwiseConv
 from .architecture import Elementwise as Elementwise
+from .architecture import Elu as Elu
 from .architecture import Erf as Erf
 from .architecture import Exp as Exp
 from .architecture import Flatten as Flatten
@@ -34,6 +35,7 @@ from .architecture import MaxPool as MaxPool
 from .architecture import Monomial as Monomial
 from .architecture import Normalize as Normalize
 from .architecture import Relu as Relu
+from .architecture import Selu as Selu
 from .architecture import Sign as Sign
 from .architecture import Sin as Sin
 from .architecture import Sinusoid as Sinusoid

@@ -101,6 +101,7 @@ def test_answers_about_parameters_are_parameters_or_sentences() -> None:
         ("swish", 'Elementwise("silu")'),
         ("leaky_relu", "it is LeakyRelu here"),
         ("relu", "it is Relu here"),
+        ("ELU", "it is Elu here"),
         ("gelu", "Gelu()"),
         ("BatchNorm2d", "Normalize()"),
         ("BatchNormalization", "Normalize()"),
