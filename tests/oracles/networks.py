@@ -56,6 +56,7 @@ ACTIVATIONS: tuple[Layer, ...] = (
     Relu(),
     LeakyRelu(),
     LeakyRelu(-0.3),
+    Elu(),
     Elu(0.6),
     Selu(),
     Abs(),
