@@ -17,6 +17,7 @@ from .architecture import Cos as Cos
 from .architecture import Dense as Dense
 from .architecture import DepthwiseConv as DepthwiseConv
 from .architecture import Elementwise as Elementwise
+from .architecture import Elu as Elu
 from .architecture import Erf as Erf
 from .architecture import Exp as Exp
 from .architecture import Flatten as Flatten
@@ -34,6 +35,7 @@ from .architecture import MaxPool as MaxPool
 from .architecture import Monomial as Monomial
 from .architecture import Normalize as Normalize
 from .architecture import Relu as Relu
+from .architecture import Selu as Selu
 from .architecture import Sign as Sign
 from .architecture import Sin as Sin
 from .architecture import Sinusoid as Sinusoid
@@ -43,6 +45,7 @@ from .architecture import parallel as parallel
 from .architecture import register_elementwise as register_elementwise
 from .architecture import residual as residual
 from .architecture import serial as serial
+from .architecture.foreign_names import answer
 from .augmentation import Flip as Flip
 from .augmentation import Translate as Translate
 from .augmentation import group_order as group_order
@@ -97,4 +100,4 @@ _ROOMS = {
 }
 """Loaded when they are first used: scikit-learn and zarr take a second to import."""
 
-__getattr__, __dir__ = lazy_names(__name__, globals(), _ROOMS)
+__getattr__, __dir__ = lazy_names(__name__, globals(), _ROOMS, answer)

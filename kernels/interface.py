@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Literal, NamedTuple, Protocol, cast, runtime_checkable
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from kernas.errors import ConfigurationError, DataError, KernelRangeError
@@ -67,14 +69,12 @@ def checked_images(x: Any, name: str) -> np.ndarray:
     """Images or vectors as an array.
 
     Raises:
-        DataError: they have NaN, no real numbers or the wrong number of axes.
+        DataError: they are no array, or one that JAX traces; they have NaN, no real numbers, masked
+            ones or the wrong number of axes; or they are a kernel of images and no images.
     """
-    array = np.asarray(x)
+    array = _array(x, name)
     if array.ndim not in (2, 4) or 0 in array.shape:
-        raise DataError(
-            f"{name} has shape {array.shape}: expected (n, height, width, channels) or "
-            "(n, features); give grey images an axis of one channel, x[..., None]"
-        )
+        raise DataError(f"{name} has shape {array.shape}: {shape_advice(array.shape)}")
     if array.dtype.kind not in "fiub":
         raise DataError(f"{name} has dtype {array.dtype}: expected real numbers")
     finite = np.isfinite(array).reshape(len(array), -1).all(axis=1)
@@ -83,7 +83,86 @@ def checked_images(x: Any, name: str) -> np.ndarray:
             f"{name}[{int(np.argmin(finite))}] has NaN or infinite pixels: expected finite "
             "numbers; drop or repair the image"
         )
+    if _is_gram(array):
+        raise DataError(
+            f"{name} is a symmetric, positive semi-definite matrix {array.shape}, as a kernel "
+            "returns it: expected images or vectors; kernels are composed as networks, "
+            "serial(first, second), and vectors that are such a matrix can be given as x[:, ::-1]"
+        )
     return array
+
+
+def _array(x: Any, name: str) -> np.ndarray:
+    """What NumPy makes of ``x``, unless it is a kernel, traced, ragged or partly masked."""
+    if isinstance(x, Kernels):
+        raise DataError(
+            f"{name} is what a kernel returned: expected images or vectors; kernels are composed "
+            "as networks, serial(first, second)"
+        )
+    if isinstance(x, np.ma.MaskedArray) and np.ma.is_masked(x):
+        raise DataError(f"{name} has masked pixels: expected all of them; fill them, x.filled(0)")
+    try:
+        np.asarray(jnp.zeros(()))  # within jax.jit everything is traced, whatever x is
+        array = np.asarray(x)
+    except jax.errors.TracerArrayConversionError:
+        raise DataError(
+            f"{name} is traced by JAX: a kernel is computed by programs of its own, which "
+            "jax.grad, jax.jit and jax.vmap cannot enter; call it outside of them, and "
+            "differentiate a finite_network instead"
+        ) from None
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise DataError(
+            f"{name} is no array of one shape ({str(error).partition(chr(10))[0]}): expected "
+            "(n, height, width, channels) or (n, features), as NumPy reads it"
+        ) from None
+    if array.dtype.kind == "O":
+        what = type(x).__name__ if array.ndim == 0 else "an array of objects"
+        raise DataError(
+            f"{name} is {what}: expected an array of real numbers, (n, height, width, channels) or "
+            "(n, features)"
+        )
+    return array
+
+
+def shape_advice(shape: tuple[int, ...]) -> str:
+    """What images are expected to be, and how arrays of another shape become images."""
+    expected = "expected (n, height, width, channels) or (n, features)"
+    if 0 in shape:
+        return f"{expected}, no axis empty"
+    match len(shape):
+        case 1:
+            return f"{expected}; a single vector is x[None], numbers one by one are x[:, None]"
+        case 3:
+            return (
+                f"{expected}; give grey images an axis of one channel, x[..., None], and signals "
+                "(n, length, channels) a height of one pixel, x[:, None], with windows (1, length)"
+            )
+        case 5:
+            return (
+                f"{expected}; volumes are not supported: give Dense layers vectors, "
+                "x.reshape(len(x), -1), or Conv layers the depth among the channels"
+            )
+    return expected
+
+
+def _is_gram(x: np.ndarray) -> bool:
+    """Whether vectors are a kernel of images instead: what ``kernel(kernel(x))`` gives.
+
+    That is a square matrix of floats, symmetric to rounding, not diagonal, not one row repeated, of
+    a positive diagonal, and positive semi-definite in its first 256 rows and columns. Of features
+    only kernels, covariances and the like are, and these can be given in another order of columns,
+    which changes no kernel of vectors.
+    """
+    n = len(x)
+    if x.shape != (n, n) or x.dtype.kind != "f" or n < 2 or not (np.diagonal(x) > 0).all():
+        return False
+    rounding = 64 * float(np.finfo(x.dtype).eps) * float(np.abs(x).max())
+    if np.abs(x[0] - x[:, 0]).max() > rounding or np.abs(x - x.T).max() > rounding:
+        return False
+    if np.count_nonzero(x) == n or (x == x[0]).all():
+        return False
+    eigenvalues = np.linalg.eigvalsh(x[:256, :256].astype(np.float64))
+    return bool(eigenvalues[0] > -1e-5 * eigenvalues[-1])
 
 
 def check_equal_shapes(first: tuple[int, ...], second: tuple[int, ...]) -> None:

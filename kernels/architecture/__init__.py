@@ -4,6 +4,7 @@ from .activations import Abs as Abs
 from .activations import Activation as Activation
 from .activations import Cos as Cos
 from .activations import Elementwise as Elementwise
+from .activations import Elu as Elu
 from .activations import Erf as Erf
 from .activations import Exp as Exp
 from .activations import Gaussian as Gaussian
@@ -12,6 +13,7 @@ from .activations import Hermite as Hermite
 from .activations import LeakyRelu as LeakyRelu
 from .activations import Monomial as Monomial
 from .activations import Relu as Relu
+from .activations import Selu as Selu
 from .activations import Sign as Sign
 from .activations import Sin as Sin
 from .activations import Sinusoid as Sinusoid

@@ -55,6 +55,33 @@ class LeakyRelu(Activation):
 
 
 @dataclass(frozen=True)
+class Elu(Activation):
+    """``x`` for ``x > 0``, ``alpha · (exp(x) − 1)`` otherwise (Clevert et al. 2016).
+
+    Args:
+        alpha: any finite number.
+    """
+
+    alpha: float = 1.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "alpha", finite_number(self.alpha, "alpha"))
+
+
+@dataclass(frozen=True)
+class Selu(Activation):
+    """``SCALE · Elu(ALPHA)``, which keeps mean 0 and variance 1 (Klambauer et al. 2017, eq. 2).
+
+    Attributes:
+        SCALE: λ.
+        ALPHA: α.
+    """
+
+    SCALE: ClassVar[float] = 1.0507009873554804934
+    ALPHA: ClassVar[float] = 1.6732632423543772848
+
+
+@dataclass(frozen=True)
 class Abs(Activation):
     """``|x|``."""
 
@@ -200,7 +227,7 @@ class Elementwise(Activation):
     name: str
 
     def __post_init__(self) -> None:
-        function_named(self.name)
+        function_named(self.name, layers=(kind.__name__ for kind in ACTIVATIONS))
 
     @property
     def keeps_zero(self) -> bool:
@@ -211,6 +238,8 @@ class Elementwise(Activation):
 ACTIVATIONS: tuple[type[Activation], ...] = (
     Relu,
     LeakyRelu,
+    Elu,
+    Selu,
     Abs,
     Sign,
     Erf,

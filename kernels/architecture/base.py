@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from kernas.errors import ArchitectureError
+
+from .foreign_names import refuse_foreign_call
 
 
 @dataclass(frozen=True)
@@ -16,10 +18,19 @@ class Layer:
     Attributes:
         arity: number of inputs of the node, ``None`` for one or more.
         flattens: the output has no pixels left, whatever the input.
+
+    Raises:
+        ArchitectureError: it is called as a layer of another library is, e.g. with channels.
     """
 
     arity: ClassVar[int | None] = 1
     flattens: ClassVar[bool] = False
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        refuse_foreign_call(
+            cls.__name__, args, kwargs, tuple(f.name for f in fields(cls)), cls.__match_args__
+        )
+        return super().__new__(cls)
 
     def parameters(self) -> dict[str, Any]:
         """The layer's fields by name, as JSON values."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from kernas.errors import ArchitectureError
 
+from .foreign_names import no_layer
 from .graph import Architecture
-from .layers import Identity, Input, Layer, Node, Sum
+from .layers import LAYERS, Identity, Input, Layer, Node, Sum
 
 Piece = Layer | Architecture
 
@@ -35,9 +36,7 @@ class GraphBuilder:
             self._nodes.append(Node(part, inputs))
             return len(self._nodes) - 1
         if not isinstance(part, Architecture):
-            raise ArchitectureError(
-                f"cannot add {part!r}: expected a layer such as Conv(3), or an Architecture"
-            )
+            raise ArchitectureError(no_layer(part, LAYERS))
         if len(inputs) != 1:
             raise ArchitectureError(
                 f"an architecture has one input, {len(inputs)} were given; join them with Sum()"

@@ -6,13 +6,15 @@ function enters under a name, and the name stands for it in hashes and files.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
 from kernas.errors import ArchitectureError
+
+from .foreign_names import answer
 
 Function = Callable[[Array], Array]
 
@@ -66,15 +68,21 @@ def register_elementwise(name: str, function: Function) -> None:
     FUNCTIONS[name] = function
 
 
-def function_named(name: str) -> Function:
+def function_named(name: str, layers: Iterable[str] = ()) -> Function:
     """The function that a name stands for.
+
+    Args:
+        name: as in ``Elementwise(name)``.
+        layers: names of nonlinearities that are layers of their own, for the message.
 
     Raises:
         ArchitectureError: no function has this name in this process.
     """
-    if name not in FUNCTIONS:
+    if not isinstance(name, str) or name not in FUNCTIONS:
+        said = answer(name, (*FUNCTIONS, *layers))
+        hint = "" if said is None else f"{said}; "
         raise ArchitectureError(
-            f"name={name!r}: expected one of {', '.join(sorted(FUNCTIONS))}; add your own with "
-            "register_elementwise(name, function)"
+            f"name={name!r}: {hint}expected one of {', '.join(sorted(FUNCTIONS))}; add your own "
+            "with register_elementwise(name, function)"
         )
     return FUNCTIONS[name]

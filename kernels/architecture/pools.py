@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -27,8 +27,8 @@ class AvgPool(WindowLayer):
     The other arguments are those of :class:`WindowLayer`; the padding is ``"VALID"`` by default.
     """
 
-    padding: Padding = "VALID"
-    divisor: Literal["valid", "window"] = "valid"
+    padding: Padding = field(default="VALID", kw_only=True)
+    divisor: Literal["valid", "window"] = field(default="valid", kw_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -47,8 +47,8 @@ class MaxPool(WindowLayer):
     The other arguments are those of :class:`WindowLayer`; the padding is ``"VALID"`` by default.
     """
 
-    padding: Padding = "VALID"
-    as_average: bool = False
+    padding: Padding = field(default="VALID", kw_only=True)
+    as_average: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -57,7 +57,7 @@ class MaxPool(WindowLayer):
     @property
     def average(self) -> AvgPool:
         """The average pool of the same windows."""
-        return AvgPool(self.window, self.stride, self.padding)
+        return AvgPool(self.window, stride=self.stride, padding=self.padding)
 
 
 @dataclass(frozen=True)

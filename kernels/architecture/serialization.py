@@ -7,6 +7,7 @@ from typing import Any
 
 from kernas.errors import ArchitectureError
 
+from .foreign_names import answer
 from .layers import LAYERS, Layer
 
 FORMAT = "kernas.architecture"
@@ -23,10 +24,11 @@ def layer_from_dict(data: dict[str, Any]) -> Layer:
     parameters = {key: _tuples(value) for key, value in data.items() if key != "layer"}
     name = data.get("layer")
     if name not in LAYERS:
-        raise ArchitectureError(f"unknown layer {name!r}: expected one of {', '.join(LAYERS)}")
+        said = answer(name, LAYERS) or f"expected one of {', '.join(LAYERS)}"
+        raise ArchitectureError(f"unknown layer {name!r}: {said}")
     try:
         return LAYERS[name](**parameters)
-    except TypeError as error:
+    except (TypeError, ArchitectureError) as error:
         raise ArchitectureError(f"layer {name} cannot have these parameters: {error}") from None
 
 

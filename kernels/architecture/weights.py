@@ -78,7 +78,7 @@ class ConvLayer(WindowLayer):
     The other arguments are those of :class:`WindowLayer`.
     """
 
-    dilation: int | Pair = 1
+    dilation: int | Pair = field(default=1, kw_only=True)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "dilation", pair(self.dilation, "dilation"))

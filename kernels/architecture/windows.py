@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
 from kernas.errors import ArchitectureError
@@ -24,7 +24,7 @@ LARGEST_MAP = 2**27
 
 @dataclass(frozen=True)
 class WindowLayer(Layer):
-    """A layer that moves a window over an image.
+    """A layer that moves a window over an image. Only the window is given by position.
 
     Args:
         window: height and width, one integer for both.
@@ -40,8 +40,8 @@ class WindowLayer(Layer):
     """
 
     window: int | Pair
-    stride: int | Pair = 1
-    padding: Padding = "SAME"
+    stride: int | Pair = field(default=1, kw_only=True)
+    padding: Padding = field(default="SAME", kw_only=True)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "window", pair(self.window, "window"))

@@ -63,8 +63,8 @@ ACTIVATIONS: dict[type[Activation], Callable[[Any, Any], Any]] = {
 }
 """The layer of ``stax`` for each activation, from the module and from our layer.
 
-Left out: ``Sign``, whose kernel there is off by 6e-5 in float64, and ``Hermite``, which there is
-right for inputs of unit variance only.
+Left out: ``Sign``, whose kernel there is off by 6e-5 in float64, ``Hermite``, which there is right
+for inputs of unit variance only, and ``Elu`` and ``Selu``, which it does not have.
 """
 
 CHANNELS = 1

@@ -40,6 +40,7 @@ from ..architecture import (
 from ..architecture.pools import pooling_matrix
 from ..architecture.windows import WindowLayer, axis_padding, stride_of, window_of
 from ..covariance.activations.functions import function_of
+from ..interface import shape_advice
 
 BATCHNORM_EPSILON = 1e-5
 BATCHNORM_MOMENTUM = 0.9
@@ -109,10 +110,7 @@ class FiniteNetwork(nn.Module):
         dtype = jnp.result_type(float)
         images = jnp.asarray(x, dtype)
         if images.ndim not in (2, 4):
-            raise DataError(
-                f"x has shape {images.shape}: expected (n, height, width, channels) or "
-                "(n, features); give grey images an axis of one channel, x[..., None]"
-            )
+            raise DataError(f"x has shape {images.shape}: {shape_advice(images.shape)}")
         layers = [node.layer for node in self.architecture.nodes]
         normalizations = [layer for layer in layers if isinstance(layer, Normalize)]
         if reference is None:

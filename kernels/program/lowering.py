@@ -298,7 +298,9 @@ class _Lowering:
                 return None
             source = self._emit(ZeroOp(before, before))
         if isinstance(layer, ConvLayer) and (window_of(layer) != (1, 1) or before != shape[0]):
-            window = Conv(layer.window, layer.stride, layer.padding, dilation=layer.dilation)
+            window = Conv(
+                layer.window, stride=layer.stride, padding=layer.padding, dilation=layer.dilation
+            )
             source = self._emit(TapOp(*shape, source, window))
         return self._emit(WeightOp(*shape, source, layer.W_std, layer.b_std, layer.trainable))
 

@@ -109,24 +109,6 @@ def _in_utf8(text: str) -> bool:
     return True
 
 
-def user_path(path: str | os.PathLike[str]) -> Path:
-    """A path that a user wrote, with ``~`` and ``~name`` as the home folders that they stand for.
-
-    Raises:
-        ConfigurationError: there is no such home, or no path can be written so.
-    """
-    text = os.fspath(path)
-    if "\0" in text:
-        raise ConfigurationError(f"path {text!r} has a zero character: expected a path without")
-    try:
-        return Path(text).expanduser()
-    except RuntimeError:
-        raise ConfigurationError(
-            f"path {text!r}: the home folder of {text.split('/')[0]} is not known here; write the "
-            "path in full"
-        ) from None
-
-
 def write_whole(path: Path, data: bytes) -> Path:
     """Put a file in place: written beside its name, on the disk, then moved onto it.
 

@@ -9,7 +9,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from oracles.gaussian_moments import NAMED, dual_moments, mean_slopes, pointwise
+from oracles.gaussian_moments import (
+    NAMED,
+    dual_moments,
+    exponential_linear_moments,
+    mean_slopes,
+    pointwise,
+)
 from scipy.integrate import quad
 
 import kernas.kernels as kk
@@ -23,6 +29,8 @@ from kernas.kernels.covariance.activations.functions import derivative_of, funct
 SAMPLES: tuple[Activation, ...] = (
     kk.Relu(),
     kk.LeakyRelu(0.3),
+    kk.Elu(0.6),
+    kk.Selu(),
     kk.Abs(),
     kk.Sign(),
     kk.Erf(),
@@ -44,6 +52,8 @@ CLOSED_PAIRS = (
     (kk.Relu(), kk.LeakyRelu(0.3)),
     (kk.LeakyRelu(-0.5), kk.Abs()),
     (kk.Sign(), kk.Relu()),
+    (kk.Elu(0.6), kk.Selu()),
+    (kk.LeakyRelu(-0.3), kk.Elu()),
     (kk.Abs(), kk.Sign()),
     (kk.Sin(), kk.Cos()),
     (kk.Cos(), kk.Sinusoid(-1.5, 0.4)),
@@ -58,6 +68,7 @@ SERIES_PAIRS = (
     (kk.Sign(), kk.Elementwise("tanh")),
     (kk.Exp(0.7), kk.Gelu()),
     (kk.Monomial(3), kk.Sin()),
+    (kk.Elu(), kk.Erf()),
 )
 SELF_PAIRS = tuple((layer, layer) for layer in SAMPLES)
 
@@ -118,6 +129,38 @@ def test_duals_keep_the_digits_of_float32(pair: tuple[Activation, Activation]) -
     nngp, tangent = errors(pair, np.float32)
     assert nngp < 1e-5
     assert tangent < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("dtype", "bound"),
+    [pytest.param(np.float64, 1e-11, marks=pytest.mark.slow), (np.float32, 5e-5)],
+)
+def test_exponential_linear_units_neither_overflow_nor_cancel(dtype: type, bound: float) -> None:
+    variances = [(1e-12, 1e-4), (1e-4, 1e-4), (1e-4, 1e4), (2.0, 1e4), (1e3, 30.0), (1e4, 1e4)]
+    cases = [(rho, a, b) for a, b in variances for rho in (-1.0, -0.5, 0.0, 0.99, 0.999999, 1.0)]
+    rho, a, b = np.array(cases).T
+    pair = (kk.Selu(), kk.Elu(0.6))
+    with jax.enable_x64(dtype is np.float64):
+        moments = (x.astype(dtype) for x in (rho * np.sqrt(a * b), a, b))
+        ours = evaluate(pair, *map(jnp.asarray, moments))
+    for part in (0, 1):
+        exact, first, second = (
+            np.array([exponential_linear_moments(*both, *case)[part] for case in which])
+            for both, which in (
+                (pair, cases),
+                ((pair[0], pair[0]), [(1.0, v, v) for v in a]),
+                ((pair[1], pair[1]), [(1.0, v, v) for v in b]),
+            )
+        )
+        assert np.abs((np.asarray(ours[part]) - exact) / np.sqrt(first * second)).max() < bound
+
+
+def test_the_integrals_of_exponential_linear_units_are_those_over_the_plane() -> None:
+    for rho, a, b in ((-0.6, 1.3, 0.7), (0.9, 0.2, 2.0), (1.0, 1.3, 1.3)):
+        ours = exponential_linear_moments(kk.Elu(0.6), kk.Selu(), rho, a, b)
+        k = np.array(rho * np.sqrt(a * b))
+        theirs = dual_moments(kk.Elu(0.6), kk.Selu(), k, np.array(a), np.array(b))
+        np.testing.assert_allclose(ours, theirs, rtol=1e-10)
 
 
 @pytest.mark.parametrize("layer", SAMPLES, ids=repr)
@@ -272,6 +315,7 @@ def test_digits_that_a_function_loses_at_the_variances_in_use_are_refused() -> N
     ("make", "message"),
     [
         (lambda: kk.LeakyRelu(float("nan")), "slope=nan: expected a finite number"),
+        (lambda: kk.Elu(float("inf")), "alpha=inf: expected a finite number"),
         (lambda: kk.Sinusoid(frequency=0), "frequency=0: expected a finite number other than 0"),
         (lambda: kk.Exp(0), "rate=0"),
         (lambda: kk.Gaussian(-1.0), "scale=-1.0: expected a finite number > 0"),

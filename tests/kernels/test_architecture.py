@@ -218,7 +218,7 @@ def test_what_cannot_be_built_names_the_node_and_the_fix(build, message):
         ),
         (serial(Conv(1, padding=((-3, 0), (-3, -2))), Flatten()), (4, 4, 1), "axis of -1"),
         (
-            serial(Conv(1), parallel(Flatten(), serial(AvgPool(2, 2), Flatten())), Dense()),
+            serial(Conv(1), parallel(Flatten(), serial(AvgPool(2, stride=2), Flatten())), Dense()),
             (4, 4, 1),
             r"flattened from images of \(2, 2\) and \(4, 4\); insert Dense",
         ),

@@ -105,9 +105,9 @@ def test_every_layer_before_a_mean_agrees_with_numpy(case: str) -> None:
 @pytest.mark.parametrize("last", [kk.Relu(), kk.Cos()])
 def test_a_pool_meets_a_stride(last: Layer, shape: tuple[int, ...]) -> None:
     """There the right image of a moment has twice the left one's pixels."""
-    pooled = kk.serial(kk.Conv(3), last, kk.AvgPool(2, 2, padding="SAME"))
+    pooled = kk.serial(kk.Conv(3), last, kk.AvgPool(2, stride=2, padding="SAME"))
     network = kk.serial(
-        kk.parallel(pooled, kk.serial(kk.Conv(3, 2), last)), kk.Conv(3), kk.GlobalAvgPool()
+        kk.parallel(pooled, kk.serial(kk.Conv(3, stride=2), last)), kk.Conv(3), kk.GlobalAvgPool()
     )
     check(network, shape)
 

@@ -140,7 +140,7 @@ def test_equal_networks_have_equal_hashes(left, right):
         ),
         (
             serial(Zero(), Conv(3, b_std=1.0), Conv(3), GlobalAvgPool()),
-            serial(AvgPool(2, 2), Zero(), Conv(3, b_std=1.0), Conv(3), GlobalAvgPool()),
+            serial(AvgPool(2, stride=2), Zero(), Conv(3, b_std=1.0), Conv(3), GlobalAvgPool()),
         ),
         (
             parallel(

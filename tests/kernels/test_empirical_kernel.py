@@ -33,7 +33,7 @@ def brute_force(apply: Apply, params: Any, x: np.ndarray) -> tuple[np.ndarray, n
 
 def convolutional() -> tuple[Apply, Any, np.ndarray]:
     layers = (kk.Conv(3, b_std=0.2), kk.Relu(), kk.DepthwiseConv(3, padding="CIRCULAR"))
-    head = (kk.Conv(1), kk.Relu(), kk.MaxPool(2, 2), kk.LocalAvgPool(1), kk.Dense(b_std=0.1))
+    head = (kk.Conv(1), kk.Relu(), kk.MaxPool(2, stride=2), kk.LocalAvgPool(1), kk.Dense(b_std=0.1))
     network: Any = kk.finite_network(kk.serial(*layers, kk.LayerNorm(), *head), 6, outputs=3)
     x = normal(9, 6, 6, 2)
     variables = network.init(jax.random.key(1), x)

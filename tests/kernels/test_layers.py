@@ -326,7 +326,10 @@ def test_a_concatenation_of_equals_is_one_of_them() -> None:
 
 
 def test_a_pool_taken_for_a_maximum_is_the_average_of_valid_pixels() -> None:
-    pools = (kk.MaxPool(3, 2, "SAME", as_average=True), AvgPool(3, 2, "SAME"))
+    pools = (
+        kk.MaxPool(3, stride=2, padding="SAME", as_average=True),
+        AvgPool(3, stride=2, padding="SAME"),
+    )
     ours, theirs = (kernels(pool, kk.Conv(1), kk.Relu(), kk.Flatten()) for pool in pools)
     for mine, other in zip(ours, theirs, strict=True):
         np.testing.assert_array_equal(mine, other)

@@ -45,7 +45,7 @@ def products(network: Architecture, shape: tuple[int, ...]) -> int:
 
 
 STRIDE = kk.serial(
-    kk.Conv(3, 2, padding=((1, 1), (1, 1))), kk.Normalize(), kk.Relu(), kk.GlobalAvgPool()
+    kk.Conv(3, stride=2, padding=((1, 1), (1, 1))), kk.Normalize(), kk.Relu(), kk.GlobalAvgPool()
 )
 NETWORKS = {
     "global": (chain(kk.GlobalAvgPool(), depth=1), (3, 5, 40)),
@@ -53,7 +53,9 @@ NETWORKS = {
     "flat": (chain(kk.Flatten(), depth=1), (5, 3, 70)),
     "normalised, a stride": (STRIDE, (4, 5, 33)),
     "a pool of the image": (
-        kk.serial(kk.AvgPool(2, 1, "SAME"), kk.Conv(2), kk.Relu(), kk.GlobalAvgPool()),
+        kk.serial(
+            kk.AvgPool(2, stride=1, padding="SAME"), kk.Conv(2), kk.Relu(), kk.GlobalAvgPool()
+        ),
         (4, 3, 20),
     ),
 }

@@ -36,7 +36,7 @@ NETWORKS = {
         kk.Normalize(),
         kk.residual(kk.serial(kk.Relu(), kk.Conv(3)), POOL),
         kk.Relu(),
-        kk.Conv(3, 2),
+        kk.Conv(3, stride=2),
         kk.Relu(),
         kk.AvgPool(2),
         kk.LocalAvgPool(1),
@@ -151,7 +151,7 @@ COMPILED = {
     "32 x 32, 32 lanes": (32, 32, [*layers(5), *HEAD]),
     "10 layers": (32, 16, [*layers(10), *HEAD]),
     "local pool": (32, 16, [*layers(5), kk.LocalAvgPool(4), kk.Dense()]),
-    "stride inside": (16, 16, [*layers(2), kk.Conv(3, 2), kk.Relu(), *layers(1), *HEAD]),
+    "stride inside": (16, 16, [*layers(2), kk.Conv(3, stride=2), kk.Relu(), *layers(1), *HEAD]),
     "pools inside": (
         16,
         16,

@@ -212,13 +212,15 @@ EXPLICIT = ((1, 0), (2, 1))
 @pytest.mark.parametrize(
     "architecture",
     [
-        head(kk.AvgPool((2, 3), (2, 1), EXPLICIT)),
-        head(kk.AvgPool((2, 3), (1, 2), EXPLICIT, divisor="window")),
-        head(kk.AvgPool(3, 2, "SAME")),
-        head(kk.AvgPool(3, 1, "SAME", divisor="window")),
-        head(kk.Relu(), kk.Conv((2, 3), (2, 1), EXPLICIT), readout=kk.Flatten()),
-        head(kk.Relu(), kk.Conv((2, 3), (1, 2), EXPLICIT, b_std=0.4, trainable=False)),
-        head(kk.Relu(), kk.Conv(3, 2, "VALID", trainable=False)),
+        head(kk.AvgPool((2, 3), stride=(2, 1), padding=EXPLICIT)),
+        head(kk.AvgPool((2, 3), stride=(1, 2), padding=EXPLICIT, divisor="window")),
+        head(kk.AvgPool(3, stride=2, padding="SAME")),
+        head(kk.AvgPool(3, stride=1, padding="SAME", divisor="window")),
+        head(kk.Relu(), kk.Conv((2, 3), stride=(2, 1), padding=EXPLICIT), readout=kk.Flatten()),
+        head(
+            kk.Relu(), kk.Conv((2, 3), stride=(1, 2), padding=EXPLICIT, b_std=0.4, trainable=False)
+        ),
+        head(kk.Relu(), kk.Conv(3, stride=2, padding="VALID", trainable=False)),
         kk.serial(kk.Conv(3, b_std=0.3), kk.Flatten(), kk.Relu(), kk.Dense(b_std=0.1)),
         kk.serial(kk.Conv(3, trainable=False), kk.Relu(), kk.Flatten()),
         kk.serial(kk.Conv(3), kk.Zero(), kk.Flatten(), kk.Dense(b_std=0.5)),

@@ -195,7 +195,9 @@ def test_dilated_circular_and_cropped_convolutions_of_a_row(
     layer: Conv, squares: list[float]
 ) -> None:
     assert row_kernel(layer) == pytest.approx(np.mean(squares) / 2, rel=1e-14)
-    depthwise = DepthwiseConv(layer.window, layer.stride, layer.padding, layer.dilation)
+    depthwise = DepthwiseConv(
+        layer.window, stride=layer.stride, padding=layer.padding, dilation=layer.dilation
+    )
     assert row_kernel(depthwise) == pytest.approx(np.mean(squares) / 2, rel=1e-14)
 
 

@@ -95,23 +95,35 @@ ENDS = {
     "LAP(1), circular": kk.LocalAvgPool(1, "circular"),
     "LAP(3)": kk.LocalAvgPool(3),
     "GAP": kk.GlobalAvgPool(),
-    "flattened pool": kk.serial(AvgPool(2, 2), kk.Flatten()),
-    "mean of a pool": kk.serial(AvgPool(3, 2, "SAME"), kk.GlobalAvgPool()),
+    "flattened pool": kk.serial(AvgPool(2, stride=2), kk.Flatten()),
+    "mean of a pool": kk.serial(AvgPool(3, stride=2, padding="SAME"), kk.GlobalAvgPool()),
 }
 BODIES: dict[str, Sequence[Any]] = {
     "chain": (CONV, kk.Relu(), CONV),
-    "stride 2": (CONV, kk.Relu(), Conv(3, 2), kk.Relu(), CONV),
-    "stride 3": (CONV, kk.Relu(), Conv(3, 3), kk.Relu(), CONV),
-    "stride 2 along the rows": (CONV, kk.Relu(), Conv((1, 2), (2, 1), "VALID"), kk.Relu(), CONV),
-    "strides 2 and 2": (Conv(3, 2), kk.Relu(), Conv((3, 1), 2), kk.Relu(), CONV),
+    "stride 2": (CONV, kk.Relu(), Conv(3, stride=2), kk.Relu(), CONV),
+    "stride 3": (CONV, kk.Relu(), Conv(3, stride=3), kk.Relu(), CONV),
+    "stride 2 along the rows": (
+        CONV,
+        kk.Relu(),
+        Conv((1, 2), stride=(2, 1), padding="VALID"),
+        kk.Relu(),
+        CONV,
+    ),
+    "strides 2 and 2": (Conv(3, stride=2), kk.Relu(), Conv((3, 1), stride=2), kk.Relu(), CONV),
     "dilation": (CONV, kk.Relu(), Conv(3, dilation=2), kk.Relu(), CONV),
     "circular": (CIRCULAR, kk.Relu(), CIRCULAR),
     "circular between zero edges": (CONV, kk.Relu(), CIRCULAR, kk.Relu(), CONV),
-    "circular, stride 2": (CIRCULAR, kk.Relu(), Conv(3, 2, "CIRCULAR"), kk.Relu(), CIRCULAR),
+    "circular, stride 2": (
+        CIRCULAR,
+        kk.Relu(),
+        Conv(3, stride=2, padding="CIRCULAR"),
+        kk.Relu(),
+        CIRCULAR,
+    ),
     "pool of stride 1": (CONV, kk.Relu(), SAME_POOL, CONV),
-    "pool of stride 2": (CONV, kk.Relu(), AvgPool(2, 2), CONV),
-    "pool of stride 2 that overlaps": (CONV, kk.Relu(), AvgPool(3, 2, "SAME"), CONV),
-    "pool of stride 2 before circular": (CIRCULAR, kk.Relu(), AvgPool(2, 2), CIRCULAR),
+    "pool of stride 2": (CONV, kk.Relu(), AvgPool(2, stride=2), CONV),
+    "pool of stride 2 that overlaps": (CONV, kk.Relu(), AvgPool(3, stride=2, padding="SAME"), CONV),
+    "pool of stride 2 before circular": (CIRCULAR, kk.Relu(), AvgPool(2, stride=2), CIRCULAR),
     "circular pool": (CONV, kk.Relu(), AvgPool(3, padding="CIRCULAR"), CONV),
     "VALID": (CONV, kk.Relu(), Conv((3, 2), padding="VALID"), kk.Relu(), CONV),
     "cropped": (CONV, kk.Relu(), Conv(2, padding=((-1, 0), (1, -1))), kk.Relu(), CONV),
@@ -127,7 +139,10 @@ BODIES: dict[str, Sequence[Any]] = {
     "branches of stride 2": (
         CONV,
         kk.Relu(),
-        kk.parallel(kk.serial(Conv(3, 2, ((1, 1), (1, 1))), kk.Relu(), CONV), AvgPool(2, 2)),
+        kk.parallel(
+            kk.serial(Conv(3, stride=2, padding=((1, 1), (1, 1))), kk.Relu(), CONV),
+            AvgPool(2, stride=2),
+        ),
         CONV,
     ),
 }
@@ -153,7 +168,7 @@ def test_a_plan_keeps_the_displacements_that_its_readout_needs(body: str, end: s
 
 def test_a_plan_of_several_readouts_keeps_what_one_of_them_needs() -> None:
     shape = (8, 6, 2)
-    layers = (CONV, kk.Relu(), Conv(3, 2), kk.Relu(), CONV, kk.Relu())
+    layers = (CONV, kk.Relu(), Conv(3, stride=2), kk.Relu(), CONV, kk.Relu())
     ends = [(kk.Flatten(),), (kk.LocalAvgPool(1),), (CONV, kk.Relu(), kk.Flatten())]
     networks = [marked(kk.serial(*layers, *end)) for end in ends]
     expected: Kept = {}
@@ -251,7 +266,9 @@ def test_a_chain_is_one_step_where_it_is_fused() -> None:
     assert isinstance(dense, LocalStep)
     assert len(chained.body.ops) == 1 + 3 * 4
     assert (chained.defines, len(chained.readouts)) == ((), 1)
-    pooled = kk.serial(CONV, kk.Relu(), AvgPool(2, 2), CONV, kk.Relu(), kk.Flatten(), kk.Dense())
+    pooled = kk.serial(
+        CONV, kk.Relu(), AvgPool(2, stride=2), CONV, kk.Relu(), kk.Flatten(), kk.Dense()
+    )
     steps = plan_pairs(lower(pooled, (6, 6, 2)), fused=True).steps
     kinds = [LocalStep, LinearStep, LinearStep, LocalStep, LocalStep]
     assert [type(step) for step in steps] == kinds
@@ -327,8 +344,13 @@ def a_window(draw: st.DrawFn, kind: type[Conv] | type[AvgPool], strides: int) ->
     dilation = draw(st.integers(1, 3)) if kind is Conv else 1
     assume(not isinstance(padding, tuple) or max(padding[0]) <= (window - 1) * dilation)
     if kind is Conv:
-        return Conv((window, 1), (stride, 1), padding, (dilation, 1))
-    return AvgPool((window, 1), (stride, 1), padding, draw(st.sampled_from(["valid", "window"])))
+        return Conv((window, 1), stride=(stride, 1), padding=padding, dilation=(dilation, 1))
+    return AvgPool(
+        (window, 1),
+        stride=(stride, 1),
+        padding=padding,
+        divisor=draw(st.sampled_from(["valid", "window"])),
+    )
 
 
 @given(st.integers(2, 9), st.data())

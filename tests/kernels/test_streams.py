@@ -58,7 +58,7 @@ LAYERS = {
         kk.Conv(3),
         kk.Normalize(),
         kk.Relu(),
-        kk.parallel(kk.AvgPool(2, 2), kk.AvgPool(3, 2, padding="SAME")),
+        kk.parallel(kk.AvgPool(2, stride=2), kk.AvgPool(3, stride=2, padding="SAME")),
         kk.Conv(3),
         kk.Relu(),
     ),
@@ -110,7 +110,7 @@ def test_two_means_of_one_moment_are_no_stream():
     """Of one pixel the mean over pixels is the pixel, and a row keeps one mean."""
     both = kk.Normalize(), kk.GlobalAvgPool()
     network = kk.serial(
-        *(kk.Conv(3), kk.Relu(), kk.AvgPool(2, 2), kk.Conv(2, padding="VALID")),
+        *(kk.Conv(3), kk.Relu(), kk.AvgPool(2, stride=2), kk.Conv(2, padding="VALID")),
         kk.parallel(kk.serial(*both), kk.serial(*reversed(both))),
         *(kk.Dense(), kk.Relu(), kk.Dense()),
     )

@@ -26,6 +26,7 @@ from kernas.kernels.architecture.activations import (
     Activation,
     Cos,
     Elementwise,
+    Elu,
     Erf,
     Exp,
     Gaussian,
@@ -34,6 +35,7 @@ from kernas.kernels.architecture.activations import (
     LeakyRelu,
     Monomial,
     Relu,
+    Selu,
     Sign,
     Sin,
     Sinusoid,
@@ -193,6 +195,10 @@ def _activation(layer: Activation, x: jax.Array) -> jax.Array:
             return jax.nn.relu(x)
         case LeakyRelu(slope):
             return jax.nn.leaky_relu(x, slope)
+        case Elu(alpha):
+            return jnp.where(x > 0, x, alpha * jnp.expm1(jnp.minimum(x, 0)))
+        case Selu():
+            return jax.nn.selu(x)
         case Abs():
             return jnp.abs(x)
         case Sign():

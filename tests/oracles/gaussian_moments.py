@@ -12,13 +12,14 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-from scipy.special import erf, eval_hermitenorm, expit, ndtr
+from scipy.special import erf, eval_hermitenorm, expit, log_ndtr, ndtr
 
 from kernas.kernels.architecture.activations import (
     Abs,
     Activation,
     Cos,
     Elementwise,
+    Elu,
     Erf,
     Exp,
     Gaussian,
@@ -27,6 +28,7 @@ from kernas.kernels.architecture.activations import (
     LeakyRelu,
     Monomial,
     Relu,
+    Selu,
     Sign,
     Sin,
     Sinusoid,
@@ -43,6 +45,14 @@ def _density(x: np.ndarray) -> np.ndarray:
 def _mish_slope(x: np.ndarray) -> np.ndarray:
     t = np.tanh(np.logaddexp(0, x))
     return t + x * (1 - t**2) * expit(x)
+
+
+def _exponential_linear(p: float, q: float) -> tuple[Function, Function]:
+    """``p x`` for positive ``x``, ``q (exp(x) − 1)`` for others, and its derivative, q at 0."""
+    return (
+        lambda x: np.where(x > 0, p * x, q * np.expm1(np.minimum(x, 0))),
+        lambda x: np.where(x > 0, p, q * np.exp(np.minimum(x, 0))),
+    )
 
 
 NAMED: dict[str, tuple[Function, Function]] = {
@@ -62,6 +72,10 @@ def pointwise(layer: Activation) -> tuple[Function, Function]:
             return lambda x: np.maximum(x, 0), lambda x: 1.0 * (x > 0)
         case LeakyRelu(slope):
             return lambda x: np.where(x > 0, x, slope * x), lambda x: np.where(x > 0, 1, slope)
+        case Elu(alpha):
+            return _exponential_linear(1.0, alpha)
+        case Selu():
+            return _exponential_linear(1.0507009873554805, 1.0507009873554805 * 1.6732632423543772)
         case Abs():
             return np.abs, np.sign
         case Sign():
@@ -151,6 +165,36 @@ def dual_moments(
             result[part, index] = w @ (functions[0][part](u) * functions[1][part](v)) @ radial
     first, second = result[:, places.ravel()]
     return first.reshape(shape), second.reshape(shape)
+
+
+def exponential_linear_moments(
+    left: Elu | Selu, right: Elu | Selu, rho: float, a: float, b: float
+) -> tuple[float, float]:
+    """The moments of two exponential linear units at any variances: one integral, over ``u``.
+
+    Given ``u``, ``v`` has mean ``rho sqrt(b/a) u`` and variance ``b (1 − rho²)``, and of such a
+    normal variable the means of ``max(v, 0)`` and ``exp(v)`` below 0 are known. Panels on either
+    side of 0 shrink towards it.
+    """
+    edges = np.concatenate([[0.0], np.geomspace(1e-6, 12.0, 150)])
+    node, weight = _legendre(20)
+    z = (edges[:-1, None] + np.diff(edges)[:, None] * node).ravel()
+    w = (np.diff(edges)[:, None] * weight).ravel()
+    z, w = np.concatenate([-z, z]), np.concatenate([w, w])
+    w = w * _density(z)
+    mean, deviation = rho * math.sqrt(b) * z, math.sqrt(b * (1 - rho**2))
+    slope_of = pointwise(right)[1]
+    p, q = float(slope_of(np.ones(()))), float(slope_of(np.zeros(())))
+    if deviation == 0:
+        values = [f(mean) for f in pointwise(right)]
+    else:
+        at = mean / deviation
+        tilted = np.exp(mean + deviation**2 / 2 + log_ndtr(-at - deviation))
+        ramp = mean * ndtr(at) + deviation * _density(at)
+        values = [p * ramp + q * (tilted - ndtr(-at)), p * ndtr(at) + q * tilted]
+    first = [f(math.sqrt(a) * z) for f in pointwise(left)]
+    value, slope = (float(w @ (x * y)) for x, y in zip(first, values, strict=True))
+    return value, slope
 
 
 def mean_slopes(layer: Activation, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -8,6 +8,7 @@ from kernas.kernels.architecture.activations import (
     Abs,
     Cos,
     Elementwise,
+    Elu,
     Erf,
     Exp,
     Gaussian,
@@ -15,6 +16,7 @@ from kernas.kernels.architecture.activations import (
     Hermite,
     LeakyRelu,
     Monomial,
+    Selu,
     Sign,
     Sin,
     Sinusoid,
@@ -55,8 +57,10 @@ def skip_beside_pool() -> Architecture:
 
 
 def strided_residual() -> Architecture:
-    branch = serial(Conv(3, 2, AROUND, W_std=HE), Relu(), Conv(3, padding=AROUND, W_std=HE))
-    block = residual(branch, serial(AvgPool(2, 2), Conv(1)))
+    branch = serial(
+        Conv(3, stride=2, padding=AROUND, W_std=HE), Relu(), Conv(3, padding=AROUND, W_std=HE)
+    )
+    block = residual(branch, serial(AvgPool(2, stride=2), Conv(1)))
     return serial(Conv(3, W_std=HE), Relu(), block, Relu(), GlobalAvgPool(), Dense())
 
 
@@ -263,6 +267,9 @@ CASES: dict[str, Callable[[], Architecture]] = {
     "LayerNorm of Concat": lambda: readout(two_widths(), LayerNorm(), Relu(), Conv(1, W_std=HE)),
     "Normalize of Concat": normalized_concat,
     "other nonlinearities": other_nonlinearities,
+    "exponential linear units": lambda: serial(
+        Dense(), Elu(0.6), Dense(W_std=HE), Selu(), Dense(), Relu(), Dense()
+    ),
 }
 
 CHOSEN = (
@@ -281,6 +288,7 @@ CHOSEN = (
     "Concat that meets again",
     "Normalize of Concat",
     "other nonlinearities",
+    "exponential linear units",
 )
 """Those that the ordinary run takes: every layer, and every way in which branches meet.
 

@@ -13,6 +13,7 @@ from kernas.kernels.architecture.activations import (
     Abs,
     Cos,
     Elementwise,
+    Elu,
     Erf,
     Exp,
     Gaussian,
@@ -21,6 +22,7 @@ from kernas.kernels.architecture.activations import (
     LeakyRelu,
     Monomial,
     Relu,
+    Selu,
     Sign,
     Sin,
     Sinusoid,
@@ -54,6 +56,9 @@ ACTIVATIONS: tuple[Layer, ...] = (
     Relu(),
     LeakyRelu(),
     LeakyRelu(-0.3),
+    Elu(),
+    Elu(0.6),
+    Selu(),
     Abs(),
     Sign(),
     Erf(),
@@ -145,7 +150,7 @@ def _weight_layers() -> dict[str, Architecture]:
 def _pools() -> dict[str, Architecture]:
     found = {f"AvgPool: {name}": _read(CONV, AvgPool(**own)) for name, own in POOL_WINDOWS.items()}
     large = AvgPool((3, 7), padding="CIRCULAR")
-    found["AvgPool: CIRCULAR, larger than the image"] = _read(CONV, AvgPool(2, 2), large)
+    found["AvgPool: CIRCULAR, larger than the image"] = _read(CONV, AvgPool(2, stride=2), large)
     found["AvgPool: of a nonlinearity"] = _read(CONV, Relu(), AvgPool(2), CONV)
     found["AvgPool: beside a skip"] = _read(CONV, residual(AvgPool(3, padding="SAME")))
     found["AvgPool: of the input"] = _read(AvgPool(2), CONV)

@@ -137,10 +137,14 @@ class Draw:
         )
         padding = self.choose("SAME", "VALID", explicit)
         if self.chance(0.5):
-            layer = Conv(window, stride, padding, W_std=2**0.5, b_std=self.choose(0.0, 0.2))
+            layer = Conv(
+                window, stride=stride, padding=padding, W_std=2**0.5, b_std=self.choose(0.0, 0.2)
+            )
             h = self.add(layer, self.relu(h))
         else:
-            layer = AvgPool(window, stride, padding, self.choose("valid", "window"))
+            layer = AvgPool(
+                window, stride=stride, padding=padding, divisor=self.choose("valid", "window")
+            )
             h = self.add(layer, self.add(self.keeping(), self.relu(h)))
         self.resize(layer)
         return h
@@ -180,9 +184,9 @@ class Draw:
         """Stride 2 with padding (1, 1); the shortcut pools, then 1×1 weights."""
         r = self.relu(self.norm(h))
         odd = any(n % 2 for n in self.size)
-        pool = self.add(AvgPool(2, 2, "SAME" if odd else "VALID"), r)
+        pool = self.add(AvgPool(2, stride=2, padding="SAME" if odd else "VALID"), r)
         down = self.norm(self.add(self.weights(3, AROUND, 2), r))
-        self.resize(AvgPool(3, 2, AROUND))
+        self.resize(AvgPool(3, stride=2, padding=AROUND))
         branch = self.norm(self.add(self.weights(3, AROUND), self.relu(down)))
         return self.add(Sum(), branch, self.add(self.weights(1), pool))
 

@@ -139,7 +139,8 @@ class DrawAll(Draw):
             own, dilation = ({"as_average": True} if kind is MaxPool else {}), (1, 1)
         reach = [(w - 1) * d for w, d in zip(window, dilation, strict=True)]
         edges = tuple(tuple(int(e) for e in self.rng.integers(-1, r + 1, 2)) for r in reach)
-        return kind(window, stride, self.choose("SAME", "VALID", "CIRCULAR", edges, edges), **own)
+        padding = self.choose("SAME", "VALID", "CIRCULAR", edges, edges)
+        return kind(window, stride=stride, padding=padding, **own)
 
     def fits(self, layer: WindowLayer) -> bool:
         """Whether pixels are left, and not made equal by a pool around the whole image."""

@@ -9,6 +9,7 @@ theorem 1; Daniely et al. 2016 for the name). The formulas, each with its source
 ``error_function.py``  erf; GELU
 ``trigonometric.py``   sin, cos, sinusoids, and all pairs
 ``exponential.py``     exponentials; Gaussian bells
+``exponential_linear.py``  ELU, SELU, and their pairs with ReLU, leaky ReLU and abs
 ``polynomial.py``      monomials, Hermite polynomials, and all pairs
 ``series.py``          any smooth function, and any other two that meet
 =====================  ================================================

@@ -126,8 +126,8 @@ def check_smooth(activation: Activation, name: str) -> None:
     if error > KINK:
         raise ArchitectureError(
             f"{name} is {activation}, whose kernel's series errs by {error:.1g} at variance 1: it "
-            "or its derivative has a kink, or nearly; write it with LeakyRelu, Abs or Sign, whose "
-            "kernels are exact, or use a smooth function"
+            "or its derivative has a kink, or nearly; write it with Elu, LeakyRelu, Abs or Sign, "
+            "whose kernels are exact, or use a smooth function"
         )
 
 
@@ -165,5 +165,5 @@ def check_accuracy(left: Activation, right: Activation, smallest: float, largest
         f"{pair} at variances up to {largest:.3g}: the kernel's series errs by {error:.1g}, at "
         f"most {TOLERANCE:g} is allowed; lower W_std or b_std before it, or insert "
         "Conv(1) or Dense() where different nonlinearities meet, or write a function with "
-        "kinks with LeakyRelu, Abs or Sign"
+        "kinks with Elu, LeakyRelu, Abs or Sign"
     )

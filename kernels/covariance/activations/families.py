@@ -16,6 +16,7 @@ from ...architecture.activations import (
     Activation,
     Cos,
     Elementwise,
+    Elu,
     Erf,
     Exp,
     Gaussian,
@@ -24,6 +25,7 @@ from ...architecture.activations import (
     LeakyRelu,
     Monomial,
     Relu,
+    Selu,
     Sign,
     Sin,
     Sinusoid,
@@ -31,6 +33,7 @@ from ...architecture.activations import (
 from .correlation import Spread, spread
 from .error_function import erf_dual, error_function_slope, gelu_dual
 from .exponential import exp_dual, exponential_slope, gaussian_dual
+from .exponential_linear import exponential_linear_dual, exponential_linear_slope
 from .piecewise import piecewise_dual, piecewise_slope
 from .polynomial import polynomial_dual, polynomial_slope
 from .series import Beside, expansion, series_dual, series_slope
@@ -41,6 +44,7 @@ Slope = Callable[[Activation, Array], Array]
 
 FAMILIES: tuple[tuple[tuple[type[Activation], ...], Formula, Slope], ...] = (
     ((Relu, LeakyRelu, Abs, Sign), piecewise_dual, piecewise_slope),
+    ((Elu, Selu), exponential_linear_dual, exponential_linear_slope),
     ((Sin, Cos, Sinusoid), sinusoid_dual, sinusoid_slope),
     ((Erf,), erf_dual, error_function_slope),
     ((Gelu,), gelu_dual, error_function_slope),
@@ -50,6 +54,11 @@ FAMILIES: tuple[tuple[tuple[type[Activation], ...], Formula, Slope], ...] = (
     ((Elementwise,), series_dual, series_slope),
 )
 """Nonlinearities whose pairs have one formula, that formula, and their mean derivative."""
+
+MEETINGS: tuple[tuple[tuple[type[Activation], ...], Formula], ...] = (
+    ((Relu, LeakyRelu, Abs, Elu, Selu), exponential_linear_dual),
+)
+"""Nonlinearities of several families whose pairs have one formula all the same."""
 
 
 def has_closed_form(left: Activation, right: Activation) -> bool:
@@ -70,7 +79,7 @@ def largest_variance(left: Activation, right: Activation, dtype: np.dtype) -> fl
 
 def formula_of(left: Activation, right: Activation) -> Formula:
     """The function that computes the dual of two nonlinearities."""
-    for members, formula, _ in FAMILIES:
+    for members, formula in (*(family[:2] for family in FAMILIES), *MEETINGS):
         if isinstance(left, members) and isinstance(right, members):
             return formula
     return series_dual
@@ -80,7 +89,7 @@ def formula_of(left: Activation, right: Activation) -> Formula:
 class Dual:
     """``(E[φ(u) ψ(v)], E[φ'(u) ψ'(v)])`` of two nonlinearities.
 
-    Pairs within a family are in closed form, all others a series.
+    Pairs within a family, and those of ``MEETINGS``, are in closed form, all others a series.
     """
 
     left: Activation

@@ -13,6 +13,7 @@ from ...architecture.activations import (
     Activation,
     Cos,
     Elementwise,
+    Elu,
     Erf,
     Exp,
     Gaussian,
@@ -21,6 +22,7 @@ from ...architecture.activations import (
     LeakyRelu,
     Monomial,
     Relu,
+    Selu,
     Sign,
     Sin,
     Sinusoid,
@@ -35,6 +37,10 @@ def function_of(activation: Activation) -> Function:
             return jax.nn.relu
         case LeakyRelu(slope):
             return lambda x: jnp.where(x > 0, x, slope * x)
+        case Elu(alpha):
+            return lambda x: jax.nn.elu(x, alpha)
+        case Selu():
+            return jax.nn.selu
         case Abs():
             return jnp.abs
         case Sign():

@@ -12,7 +12,8 @@ thousands. ``k`` in front keeps the digits of small covariances, and the sums co
 ``ρ = ±1`` too.
 
 What is smooth has coefficients that fall fast, found by Gauss-Hermite quadrature. Those of a kink
-fall slowly and quadrature does not find them, but they are known; beside a smooth function the
+fall slowly and quadrature does not find them, but they are known, or found by quadrature on either
+side of it; beside a smooth function the
 products still fall fast. The sum ends where what is left is below rounding; what ``TERMS`` leave
 out is measured in ``accuracy.py``.
 """
@@ -29,7 +30,7 @@ import numpy as np
 from jax import Array, lax
 from scipy.special import roots_hermitenorm
 
-from ...architecture.activations import Abs, Activation, Exp, LeakyRelu, Relu, Sign
+from ...architecture.activations import Abs, Activation, Elu, Exp, LeakyRelu, Relu, Selu, Sign
 from .correlation import Spread, correlation, spread
 from .functions import derivative_of, function_of
 from .piecewise import sides
@@ -40,6 +41,9 @@ TERMS = 512
 NODES = 768
 """Nodes of the quadrature: exact for polynomials of degree 1535, so that what enters the last of
 the ``TERMS`` coefficients wrongly has an index above 1023."""
+
+REACH = 13.0
+"""Largest node where the two sides of 0 have sums of their own, in standard deviations."""
 
 BLOCK = 8
 """Terms that one loop adds up, while the sums stay in registers."""
@@ -58,10 +62,20 @@ Beside = Callable[[Array], Array]
 
 
 @cache
-def _quadrature() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Nodes ``z_i``, weights ``w_i``, and ``w_i h_m(z_i)`` as ``[TERMS, nodes]``."""
-    nodes, weights, total = roots_hermitenorm(NODES, mu=True)
-    weights = weights / total
+def _quadrature(kink: bool = False) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Nodes ``z_i``, weights ``w_i``, and ``w_i h_m(z_i)`` as ``[TERMS, nodes]``.
+
+    Args:
+        kink: nodes for functions that are smooth on either side of 0 only.
+    """
+    if kink:
+        node, weight = np.polynomial.legendre.leggauss(NODES // 2)
+        side = REACH * (node + 1) / 2
+        bell = REACH * weight / 2 * np.exp(-(side**2) / 2) / math.sqrt(2 * math.pi)
+        nodes, weights = np.concatenate([-side[::-1], side]), np.concatenate([bell[::-1], bell])
+    else:
+        nodes, weights, total = roots_hermitenorm(NODES, mu=True)
+        weights = weights / total
     # |w h_m| <= sqrt(w): far nodes weigh nothing, and what grows would overflow there in float32.
     near = weights > 1e-50
     nodes, weights = nodes[near], weights[near]
@@ -107,7 +121,8 @@ def expansion(activation: Activation, a: Array) -> Expansion:
             factors = 1 / np.sqrt(np.maximum(np.arange(TERMS), 1))
             steps = (t * jnp.asarray(factors, a.dtype)[column]).at[0].set(rate * mean)
             return Expansion(mean, jnp.cumprod(steps, axis=0), own)
-    nodes, weights, projection = (jnp.asarray(part, a.dtype) for part in _quadrature())
+    kink = isinstance(activation, Elu | Selu)
+    nodes, weights, projection = (jnp.asarray(part, a.dtype) for part in _quadrature(kink))
     x = deviation * nodes[column]
     mean = _contract(weights, function_of(activation)(x))
     return Expansion(mean, _contract(projection, derivative_of(activation)(x)), own)
