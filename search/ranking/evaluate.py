@@ -18,7 +18,7 @@ from kernas.kernels.regression import ScoreValue
 from ..scores import Evaluation, Score
 from ..scores.base import begin_scores
 from ..spaces import Candidate, repeated_name
-from .run_folder import Record
+from .records import Record
 from .table import DEGENERATE, ERROR, OK, Row
 
 

@@ -7,7 +7,8 @@ import io
 import json
 from collections.abc import Sequence
 
-from ..ranking.run_folder import Record, RunFolder
+from ..ranking.records import Record
+from ..ranking.run_folder import RunFolder
 from ..ranking.table import Ranking
 from .figures import ranking_figure, to_png
 
