@@ -18,6 +18,7 @@ from typing import Any, Generic, TypeVar
 
 from kernas.comparison import short
 from kernas.errors import DocumentError
+from kernas.files import open_regular
 
 T = TypeVar("T")
 
@@ -45,7 +46,7 @@ def read(path: Path, *, finite: bool = True) -> Any:
         DocumentError: it is malformed, or too large.
         OSError: it cannot be read.
     """
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return parse(file.read(LARGEST + 1), finite=finite)
 
 

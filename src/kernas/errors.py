@@ -3,9 +3,22 @@
 A message says in one line what was given, what was expected, and the call that mends it.
 """
 
+MAX_LENGTH = 3000
+"""Characters of a message; a longer one, for instance of a list of names, is cut in its middle."""
+
 
 class KernasError(Exception):
-    """Base of every exception that kernas raises on purpose."""
+    """Base of every exception that kernas raises on purpose.
+
+    Its text is one line that a terminal shows as it is, whatever names and contents of files are
+    quoted in it: what cannot be printed is escaped.
+    """
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        if len(text) > MAX_LENGTH:
+            text = f"{text[: MAX_LENGTH // 2]} … {text[-MAX_LENGTH // 3 :]}"
+        return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 class ArchitectureError(KernasError, ValueError):
