@@ -11,7 +11,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tqdm import tqdm
 
-from kernas.errors import ConfigurationError, DataError, KernasError, ModelFolderError
+from kernas.documents import (
+    INTEGER,
+    NOT_NEGATIVE,
+    NUMBER,
+    OBJECT,
+    SIZE,
+    TEXT,
+    field,
+    list_of,
+    optional,
+)
+from kernas.errors import (
+    ConfigurationError,
+    DataError,
+    DocumentError,
+    KernasError,
+    ModelFolderError,
+)
 from kernas.files import write_whole
 
 from .devices import configure_jax
@@ -53,11 +70,15 @@ def _predict(options: PredictOptions) -> dict[str, Any]:
         )
     estimator = load_model(options.model)
     notes = estimator.notes_
-    if not isinstance(estimator, KernelClassifier) or "standardization" not in notes:
+    try:
+        if not isinstance(estimator, KernelClassifier):
+            raise DocumentError(f"it is a {type(estimator).__name__}")
+        _check_notes(notes, len(estimator.classes_))
+    except DocumentError as error:
         raise ModelFolderError(
-            f"{options.model} does not say how images are made: expected a model of `kernas fit`; "
-            "in Python, load_model(folder).predict(x)"
-        )
+            f"{options.model} does not say how images are made ({error}): expected a model of "
+            "`kernas fit`; in Python, load_model(folder).predict(x)"
+        ) from None
     x, labels = _images(options, notes, estimator.input_shape)
     values = _values(estimator, x, quiet=options.quiet)
     chosen = np.argmax(values, axis=1)
@@ -76,6 +97,21 @@ def _predict(options: PredictOptions) -> dict[str, Any]:
         interval = binomtest(right, len(labels)).proportion_ci(method="wilson")
         found = {"accuracy": right / len(labels), "interval": [interval.low, interval.high]}
     return {"model": str(options.model), "n": len(x), **found, "output": str(options.output)}
+
+
+def _check_notes(notes: dict[str, Any], n_classes: int) -> None:
+    """Refuse notes that are not those of ``kernas fit``.
+
+    Raises:
+        DocumentError: a field is missing or holds something else.
+    """
+    field(notes, "dataset", TEXT)
+    field(notes, "n", SIZE)
+    field(notes, "seed", INTEGER)
+    field(notes, "classes", list_of(TEXT, n_classes))
+    if field(notes, "standardization", optional(OBJECT)) is not None:
+        mean = field(notes, "standardization.mean", list_of(NUMBER))
+        field(notes, "standardization.std", list_of(NOT_NEGATIVE, len(mean)))
 
 
 def _images(
@@ -105,12 +141,12 @@ def _images(
         x, labels = test.x, numbers[test.y]
     fitted = notes["standardization"]
     if fitted is not None:
-        arrays = {name: np.asarray(values) for name, values in fitted.items()}
-        if x.shape[-1] != len(arrays["mean"]):
+        mean, std = (np.asarray(fitted[name], np.float64) for name in ("mean", "std"))
+        if x.shape[-1] != len(mean):
             raise DataError(
                 f"images of {x.shape[1:]}: expected {shape}, those that the model was fitted to"
             )
-        x = Standardization(**arrays).apply(x)
+        x = Standardization(mean, std).apply(x)
     return np.asarray(x, np.float32), labels
 
 
