@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import sys
 from typing import TYPE_CHECKING, Any
@@ -11,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tqdm import tqdm
 
+from kernas.csv_text import csv_table
 from kernas.documents import (
     INTEGER,
     NOT_NEGATIVE,
@@ -175,13 +174,11 @@ def _table(
     probabilities: np.ndarray | None,
 ) -> str:
     """A line for each image: number, label if known, predicted class, probabilities if any."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     columns = ["label"] if labels is not None else []
     likely = [f"p({name})" for name in classes] if probabilities is not None else []
-    writer.writerow(["image", *columns, "predicted", *likely])
+    rows: list[list[Any]] = [["image", *columns, "predicted", *likely]]
     for i, number in enumerate(chosen):
         known = [classes[labels[i]]] if labels is not None else []
         chances = [] if probabilities is None else [f"{p:.6g}" for p in probabilities[i]]
-        writer.writerow([i, *known, classes[number], *chances])
-    return text.getvalue()
+        rows.append([i, *known, classes[number], *chances])
+    return csv_table(rows)
