@@ -82,10 +82,10 @@ def test_numbers_that_are_none_where_they_are_taken():
     assert found == [infinite, -infinite, infinite]
 
 
-def test_a_document_without_end_is_not_read_to_its_end(tmp_path, monkeypatch):
+def test_a_document_that_is_too_large_is_not_read(tmp_path, monkeypatch):
     monkeypatch.setattr(documents, "LARGEST", 100)
     (tmp_path / "a.json").write_bytes(b" " * 101)
-    with pytest.raises(DocumentError, match="more than 100 bytes"):
+    with pytest.raises(DocumentError, match="101 bytes: expected at most 100"):
         read(tmp_path / "a.json")
 
 

@@ -159,24 +159,23 @@ def load_model(folder: StorePath) -> KernelClassifier | KernelRegressor:
     arrays = _arrays(path, record["sha256"])
     try:
         check_arrays(arrays, record["estimator"])
-        estimator, kernel = _restored(record, arrays)
+        estimator = _restored(record, arrays)
     except MissingDependencyError:
         raise
     except KernasError as error:
         raise _damaged(path / MODEL, str(error)) from None
-    identity = record["kernel"]["identity"]
-    difference = first_difference(identity, json.loads(json.dumps(kernel.identity())))
-    if difference is not None:
-        field, there, here = difference
-        raise _damaged(path / MODEL, f"the kernel's {field} is {there} there and {here} here")
     estimator.notes_ = record["notes"]
     return estimator
 
 
 def _restored(
     record: Mapping[str, Any], arrays: dict[str, np.ndarray]
-) -> tuple[KernelClassifier | KernelRegressor, NeuralKernel]:
-    """The estimator that a checked record describes, and its kernel."""
+) -> KernelClassifier | KernelRegressor:
+    """The estimator that a checked record describes.
+
+    Raises:
+        KernasError: it describes none, or a kernel of another identity.
+    """
     parameters, known = record["parameters"], ESTIMATORS[record["estimator"]]
     unknown = sorted(set(parameters) - set(known().get_params(deep=False)))
     if unknown:
@@ -197,14 +196,23 @@ def _restored(
         augment=named(kept["identity"].get("augment", ())),
     )
     bound = kept["identity"]["bound"]
+    _check_kernel({**kept["identity"], "bound": None}, kernel)  # before anything is compiled
     reference = arrays.pop("reference", None)
     estimator.kernel = kernel
     with estimator.precision():
         if reference is not None:
             seed = 0 if bound is None else bound["seed"]
             kernel = kernel.bind(reference, len(reference), seed)
+        _check_kernel(kept["identity"], kernel)
         estimator.restore(kernel, arrays, fitted)
-    return estimator, kernel
+    return estimator
+
+
+def _check_kernel(identity: Mapping[str, Any], kernel: NeuralKernel) -> None:
+    difference = first_difference(identity, json.loads(json.dumps(kernel.identity())))
+    if difference is not None:
+        field, there, here = difference
+        raise DocumentError(f"the kernel's {field} is {there} there and {here} here")
 
 
 def _record(path: Path) -> dict[str, Any]:

@@ -72,7 +72,7 @@ def _predict(options: PredictOptions) -> dict[str, Any]:
     try:
         if not isinstance(estimator, KernelClassifier):
             raise DocumentError(f"it is a {type(estimator).__name__}")
-        _check_notes(notes, len(estimator.classes_))
+        check_notes(notes, len(estimator.classes_))
     except DocumentError as error:
         raise ModelFolderError(
             f"{options.model} does not say how images are made ({error}): expected a model of "
@@ -98,7 +98,7 @@ def _predict(options: PredictOptions) -> dict[str, Any]:
     return {"model": str(options.model), "n": len(x), **found, "output": str(options.output)}
 
 
-def _check_notes(notes: dict[str, Any], n_classes: int) -> None:
+def check_notes(notes: dict[str, Any], n_classes: int) -> None:
     """Refuse notes that are not those of ``kernas fit``.
 
     Raises:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -47,7 +48,10 @@ def read(path: Path, *, finite: bool = True) -> Any:
         OSError: it cannot be read.
     """
     with open_regular(path) as file:
-        return parse(file.read(LARGEST + 1), finite=finite)
+        size = os.fstat(file.fileno()).st_size
+        if size > LARGEST:
+            raise DocumentError(f"{size:,} bytes: expected at most {LARGEST:,}")
+        return parse(file.read(), finite=finite)
 
 
 def parse(data: bytes | str, *, finite: bool = True) -> Any:
@@ -61,8 +65,6 @@ def parse(data: bytes | str, *, finite: bool = True) -> Any:
         DocumentError: it is malformed, repeats a key, is nested too deeply, or has a number that is
             none; the message says which of these, not what was read.
     """
-    if len(data) > LARGEST:
-        raise DocumentError(f"more than {LARGEST:,} bytes")
     try:
         text = data if isinstance(data, str) else data.decode()
         text.encode()  # a text may hold what no file does
