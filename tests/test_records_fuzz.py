@@ -14,6 +14,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 from fuzzing.json_mutations import mutate_json
@@ -27,6 +28,7 @@ from kernas.kernels.engine import Blocking, blocking
 from kernas.kernels.gram.identity import identity_of
 from kernas.kernels.gram.store import open_store
 from kernas.search import NasBench201, read_candidates
+from kernas.search.cli.app import run
 from kernas.search.cli.predict_command import check_notes
 from kernas.search.ranking.records import check_record
 from kernas.search.ranking.run_folder import open_run
@@ -89,6 +91,14 @@ def damaged(
         if seal:
             (path / SEALED).touch()
     return path
+
+
+@pytest.fixture
+def x64_kept():
+    """Put JAX's precision back after the command line."""
+    before = jax.config.read("jax_enable_x64")
+    yield
+    jax.config.update("jax_enable_x64", before)
 
 
 Reader = tuple[Callable[[Path], object], Callable[[np.random.Generator, Path], Path]]
@@ -191,6 +201,58 @@ def test_what_is_damaged_is_read_or_refused_by_one_line(reader, tmp_path):
 @pytest.mark.parametrize("reader", READERS)
 def test_what_is_damaged_in_many_ways_is_read_or_refused_by_one_line(reader, tmp_path):
     fuzz(reader, tmp_path, 5000, seed=1)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("x64_kept")
+@pytest.mark.parametrize("command", ["explain", "rank", "predict", "gram"])
+def test_the_command_line_says_it_in_one_line_and_exits_with_2(command, tmp_path, capfd):
+    originals, folder = tmp_path / "originals", tmp_path / "fuzz"
+    folder.mkdir()
+    network, files = tmp_path / "network.json", FILES
+    network.write_text(kk.serial(kk.Flatten(), kk.Dense(), kk.Relu(), kk.Dense()).to_json())
+    small = ("--n", "20", "--image-size", "4", "--yes")
+    sets = ("--n-train", "10", "--n-validation", "10", "--image-size", "4", "--score")
+    output = ["--quiet", "--no-compilation-cache"]
+    if command == "explain":
+        originals.mkdir()
+        shutil.copy(network, originals)
+        files = ["network.json"]
+    elif command == "rank":
+        files = ["config.json", "results.jsonl", "results.jsonl"]
+    elif command == "predict":
+        files = ["model.json", "arrays.npz"]
+        made = ("fit", *small, "--model", str(originals), "--store", str(tmp_path / "grams"))
+        assert run([*made, *output]) == 0
+
+    def line(path: Path) -> list[str]:
+        """The command that reads what is in a folder."""
+        return {
+            "explain": ["explain", str(path / "network.json")],
+            "rank": [
+                *("rank", "--architectures", str(network), *sets, "nngp:validation_accuracy"),
+                *("--output", str(path), "--resume", *output),
+            ],
+            "predict": ["predict", str(path), "--n", "5", "--output", str(path / "p.csv"), *output],
+            "gram": [
+                *("gram", "--architecture", str(network), *small, "--tile", "10"),
+                *("--store", str(path), *output),
+            ],
+        }[command]
+
+    if command in ("rank", "gram"):
+        assert run(line(originals)) == 0
+    capfd.readouterr()
+    codes = []
+    for i in range(40):
+        path = damaged(originals, files, np.random.default_rng([3, i]), folder)
+        codes.append(run(line(path)))
+        said = capfd.readouterr()
+        assert codes[-1] in (0, 2), (i, said)
+        if codes[-1] == 2:
+            assert said.err.splitlines()[-1].startswith("kernas: "), (i, said)
+            assert "Traceback" not in said.err, (i, said)
+    assert set(codes) == {0, 2}
 
 
 def fuzz(reader: Callable[[Path], Reader], folder: Path, n: int, seed: int) -> None:
