@@ -178,7 +178,7 @@ def rows_of(
 
 
 def check_names(candidates: Sequence[Candidate]) -> None:
-    """Refuse an empty list, and two candidates of one name.
+    """Refuse an empty list, two candidates of one name, and names that no file can hold.
 
     Raises:
         ConfigurationError: the message names the candidate.
@@ -188,3 +188,11 @@ def check_names(candidates: Sequence[Candidate]) -> None:
     name = repeated_name(candidates)
     if name is not None:
         raise ConfigurationError(f"candidate {name!r} is given twice; give every candidate once")
+    for candidate in candidates:
+        try:
+            candidate.name.encode()
+        except UnicodeEncodeError:
+            raise ConfigurationError(
+                f"candidate {candidate.name!r}: expected a name that UTF-8 can write; rename the "
+                "file"
+            ) from None
