@@ -13,7 +13,8 @@ from kernas.kernels import Architecture
 
 from .ranking.environment import device, dtype, versions
 from .ranking.evaluate import check_names, evaluate_candidates, rows_of
-from .ranking.run_folder import Record, open_run
+from .ranking.records import Record, check_record
+from .ranking.run_folder import open_run
 from .ranking.table import Ranking, rank_rows
 from .report.files import write_report
 from .scores import Score
@@ -22,7 +23,7 @@ from .scores.kernel_score import with_recorded_blocking
 from .spaces import Candidate
 from .truth import Truth
 
-FORMAT, VERSION = "kernas.ranking", 1
+FORMAT, VERSION = "kernas.ranking", 2
 
 
 def rank(
@@ -63,7 +64,8 @@ def rank(
         ConfigurationError: no candidate or score, or two of one name.
         DataError: a candidate is missing in ``truth``.
         RunFolderError: the folder cannot be written, is in use, holds another configuration (the
-            message names the field), or this one and ``resume`` is false.
+            message names the field), this one and ``resume`` is false, or a result that is not
+            what was written (the message names the line).
         GramStoreError: a store of matrices cannot be written or holds others; what was finished
             before is kept.
         KernasError: a file could not be written on the way.
@@ -80,7 +82,8 @@ def rank(
         records = evaluate_candidates(chosen, wanted, progress=progress)
         return _ranking(chosen, wanted, records, table, seed, config)
     with open_run(output, config, resume=resume) as folder:
-        done = folder.records()
+        names = [score.name for score in wanted]
+        done = folder.records(partial(check_record, scores=names))
         try:
             resumed = with_recorded_blocking(wanted, (record["settings"] for record in done))
             records = evaluate_candidates(

@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Self
 
+import numpy as np
+
 from kernas.errors import ArchitectureError
 
 from .foreign_names import refuse_foreign_call
@@ -37,30 +39,35 @@ class Layer:
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
 
+LARGEST = 1e30
+"""Parameters of layers are squared and multiplied with each other, so they keep away from the end
+of float64."""
+
+
 def finite_number(
     value: Any,
     name: str,
     *,
     at_least: float = -math.inf,
     above: float = -math.inf,
-    at_most: float = math.inf,
 ) -> float:
-    """``value`` as a float whose square, which is what kernels read, is finite.
+    """``value`` as a finite float.
 
     Raises:
-        ArchitectureError: it is none, is less than ``at_least``, not more than ``above``, or more
-            than ``at_most``.
+        ArchitectureError: it is none (a truth value or a text is none), is less than ``at_least``,
+            not more than ``above``, or beyond ``LARGEST``.
     """
     try:
-        number = float(value)
+        number = math.nan if isinstance(value, bool | np.bool_ | str | bytes) else float(value)
     except (TypeError, ValueError, OverflowError):
         number = math.nan
-    square = number * number
-    if not (math.isfinite(square) and at_least <= number <= at_most and number > above):
+    if LARGEST < abs(number) < math.inf:
+        raise ArchitectureError(
+            f"{name}={value!r}: expected a finite number of at most {LARGEST:g} in size"
+        )
+    if not (math.isfinite(number) and number >= at_least and number > above):
         bounds = f" >= {at_least:g}" if at_least > -math.inf else ""
         bounds += f" > {above:g}" if above > -math.inf else ""
-        bounds += f" <= {at_most:g}" if number > at_most else ""
-        bounds += ", with a finite square" if number <= at_most and math.isinf(square) else ""
         raise ArchitectureError(f"{name}={value!r}: expected a finite number{bounds}")
     return number
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from kernas.errors import ArchitectureError
+from kernas.documents import INTEGER, OBJECT, expect, field, list_of, parse
+from kernas.errors import ArchitectureError, DocumentError
 
 from .foreign_names import answer
 from .layers import LAYERS, Layer
@@ -20,11 +21,16 @@ def layer_to_dict(layer: Layer) -> dict[str, Any]:
 
 
 def layer_from_dict(data: dict[str, Any]) -> Layer:
-    """The inverse of :func:`layer_to_dict`."""
+    """The inverse of :func:`layer_to_dict`.
+
+    Raises:
+        ArchitectureError: there is no such layer, or it cannot have these parameters.
+    """
     parameters = {key: _tuples(value) for key, value in data.items() if key != "layer"}
     name = data.get("layer")
-    if name not in LAYERS:
-        said = answer(name, LAYERS) or f"expected one of {', '.join(LAYERS)}"
+    if not isinstance(name, str) or name not in LAYERS:
+        known = answer(name, LAYERS) if isinstance(name, str) else None
+        said = known or f"expected one of {', '.join(LAYERS)}"
         raise ArchitectureError(f"unknown layer {name!r}: {said}")
     try:
         return LAYERS[name](**parameters)
@@ -49,34 +55,31 @@ def from_json(text: str) -> tuple[tuple[Layer, tuple[int, ...]], ...]:
         ArchitectureError: the text is not JSON, of another format or version, or malformed.
     """
     try:
-        document = json.loads(text)
-    except json.JSONDecodeError as error:
+        document = parse(text)
+        if not isinstance(document, dict) or document.get("format") != FORMAT:
+            raise ArchitectureError(
+                f'not an architecture: expected an object with "format": "{FORMAT}"; '
+                "write it with Architecture.to_json()"
+            )
+        version = field(document, "version", INTEGER)
+        if version != VERSION:
+            raise ArchitectureError(
+                f"architecture of format version {version}: this kernas reads version {VERSION}; "
+                "use the kernas that wrote it, or write it again"
+            )
+        nodes = field(document, "nodes", list_of(OBJECT))
+        return tuple(_node(index, node) for index, node in enumerate(nodes))
+    except DocumentError as error:
         raise ArchitectureError(
-            f"not JSON ({error}); write architectures with Architecture.to_json()"
+            f'{error}; expected an object with "format", "version" and "nodes", as '
+            "Architecture.to_json() writes it"
         ) from None
-    if not isinstance(document, dict) or document.get("format") != FORMAT:
-        raise ArchitectureError(
-            f'not an architecture: expected an object with "format": "{FORMAT}"; '
-            "write it with Architecture.to_json()"
-        )
-    if document.get("version") != VERSION:
-        raise ArchitectureError(
-            f"architecture of format version {document.get('version')!r}: this kernas reads "
-            f"version {VERSION}; use the kernas that wrote it, or write it again"
-        )
-    nodes = document.get("nodes")
-    if not isinstance(nodes, list) or not all(isinstance(node, dict) for node in nodes):
-        raise ArchitectureError('an architecture needs "nodes", a list of objects')
-    return tuple(_node(index, node) for index, node in enumerate(nodes))
 
 
 def _node(index: int, data: dict[str, Any]) -> tuple[Layer, tuple[int, ...]]:
-    inputs = data.get("inputs")
-    if not isinstance(inputs, list) or not all(
-        isinstance(i, int) and not isinstance(i, bool) for i in inputs
-    ):
-        raise ArchitectureError(f'node {index} has "inputs": {inputs!r}, expected a list of nodes')
-    return layer_from_dict({k: v for k, v in data.items() if k != "inputs"}), tuple(inputs)
+    inputs = expect(data.get("inputs"), list_of(INTEGER), f'"inputs" of node {index}')
+    layer = {key: value for key, value in data.items() if key != "inputs"}
+    return layer_from_dict(layer), tuple(inputs)
 
 
 def _tuples(value: Any) -> Any:

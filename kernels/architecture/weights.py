@@ -12,9 +12,6 @@ from typing import cast
 from .base import Layer, finite_number, flag
 from .windows import Pair, WindowLayer, pair
 
-LARGEST = 1e150
-"""Of a standard deviation or a relative width: squares and sums of them are finite numbers."""
-
 
 @dataclass(frozen=True)
 class WeightLayer(Layer):
@@ -36,7 +33,7 @@ class WeightLayer(Layer):
 
     def __post_init__(self) -> None:
         for name in ("W_std", "b_std"):
-            value = finite_number(getattr(self, name), name, at_least=0, at_most=LARGEST)
+            value = finite_number(getattr(self, name), name, at_least=0)
             object.__setattr__(self, name, value)
         flag(self.trainable, "trainable")
 
@@ -55,7 +52,7 @@ class FullWeightLayer(WeightLayer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        width = finite_number(self.width, "width", above=0, at_most=LARGEST)
+        width = finite_number(self.width, "width", above=0)
         object.__setattr__(self, "width", width)
 
 

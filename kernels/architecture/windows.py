@@ -94,7 +94,7 @@ def _padding(value: Any) -> Padding:
         (top, bottom), (left, right) = value
     except (TypeError, ValueError):
         top = bottom = left = right = None
-    edges = (top, bottom, left, right)
+    edges: tuple[Any, ...] = (top, bottom, left, right)
     if not all(isinstance(v, int) and not isinstance(v, bool) for v in edges):
         raise ArchitectureError(
             f"padding={value!r}: expected 'SAME', 'VALID', 'CIRCULAR' or rows and columns "

@@ -1,6 +1,7 @@
 """Execution of covariance programs: records of images, then tiles of pairs."""
 
 from .blocking import Blocking as Blocking
+from .blocking import recorded_blocking as recorded_blocking
 from .blocks import balanced as balanced
 from .blocks import blocks as blocks
 from .calibration import blocking_of as blocking_of

@@ -14,10 +14,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import jax
 
+from kernas.documents import (
+    NOT_NEGATIVE,
+    OBJECT,
+    SIZE,
+    field,
+    one_of,
+    optional,
+    read,
+    sealed,
+    unsealed,
+)
+from kernas.errors import DocumentError
 from kernas.files import system_cache
 
 from .workers import local_workers
@@ -35,7 +47,7 @@ PROBE_SIDES = (8, 16, 32)
 NEARLY = 1.1
 """The smallest number of pairs whose time is within this factor of the least is taken."""
 
-FORMAT = 3
+FORMAT = 4
 
 Way = Literal["planes", "whole", "stream"]
 
@@ -75,6 +87,19 @@ class Blocking:
     nanoseconds: float | None = None
 
 
+def recorded_blocking(document: Any) -> Blocking:
+    """The blocking that a record of settings holds, as ``asdict`` made it.
+
+    Raises:
+        DocumentError: it is none.
+    """
+    return Blocking(
+        field(document, "way", one_of(*get_args(Way))),
+        field(document, "lanes", SIZE),
+        field(document, "nanoseconds", optional(NOT_NEGATIVE)),
+    )
+
+
 Measure = Callable[[int, Sequence[int]], dict[int, float]]
 """Of a side of images, the time of a layer at one pair of pixels by pairs at a time, in
 nanoseconds."""
@@ -109,27 +134,28 @@ def measured_blocking(side: int, with_tangent: bool, dtype: str, measure: Measur
     name = "-".join(str(value) for value in key.values()).replace(" ", "_").replace("/", "_")
     cache = system_cache()
     path = None if cache is None else cache / "blocking" / f"{name}.json"
-    known = None if path is None else _read(path)
-    if known is None or known.get("key") != key:
+    known = None if path is None else _read(path, key)
+    if known is None:
         tried = lanes_tried(device.platform)
         times = measure(side, tried)
         # Fewer pairs at a time waste less at the edges of a matrix.
         fastest = next(n for n in tried if times[n] <= NEARLY * min(times.values()))
-        chosen = Blocking("planes", fastest, round(times[fastest], 3))
-        known = {"key": key, "nanoseconds": times, "blocking": asdict(chosen)}
+        known = Blocking("planes", fastest, round(times[fastest], 3))
         if path is not None:
-            _write(path, known)
-    return Blocking(**known["blocking"])
+            found = {"key": key, "nanoseconds": times, "blocking": asdict(known)}
+            _write(path, sealed(found))
+    return known
 
 
-def _read(path: Path) -> dict[str, Any] | None:
+def _read(path: Path, key: dict[str, Any]) -> Blocking | None:
     """A measurement from the cache folder; ``None`` where there is none that can be read."""
     try:
-        found = json.loads(path.read_text())
-        Blocking(**found["blocking"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        found = unsealed(read(path))
+        if field(found, "key", OBJECT) != key:
+            return None
+        return recorded_blocking(field(found, "blocking", OBJECT))
+    except (OSError, DocumentError):
         return None  # it is measured again
-    return found
 
 
 def _write(path: Path, known: dict[str, Any]) -> None:

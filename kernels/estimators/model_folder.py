@@ -1,7 +1,8 @@
 """A fitted estimator as a folder, ``model.json`` and ``arrays.npz``: no pickles, on any machine.
 
 ``model.json`` names the kernel, the options and the SHA-256 of ``arrays.npz``, which has the
-training images, the dual coefficients and, for a regressor, the Gram matrices that deviations need.
+training images, the dual coefficients and, for a regressor, the Gram matrices that deviations need;
+it carries the checksum of its own content.
 A kernel that normalises over a batch is bound again to the reference images that are kept with it.
 """
 
@@ -13,6 +14,7 @@ import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,26 +22,40 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from kernas import __version__
+from kernas.arrays import KINDS, open_npz
 from kernas.comparison import first_difference
-from kernas.errors import ConfigurationError, ModelFolderError
-from kernas.files import write_whole
+from kernas.documents import CHECKSUM, one_of, read, sealed, unsealed
+from kernas.errors import (
+    ConfigurationError,
+    DocumentError,
+    KernasError,
+    MissingDependencyError,
+    ModelFolderError,
+)
+from kernas.files import open_regular, write_whole
 
 from ..architecture import Architecture
 from ..augmentation import named
-from ..engine import Blocking
+from ..engine import recorded_blocking
 from ..interface import Get
 from ..kernel import NeuralKernel
 from .base import KernelEstimator, StorePath
 from .classifier import KernelClassifier
+from .model_record import check_arrays, check_record
 from .regressor import KernelRegressor
 
-FORMAT, VERSION = "kernas.model", 1
+FORMAT, VERSION = "kernas.model", 2
+VERSIONS = (1, VERSION)
+"""Those that are read; models of version 1 have no checksum."""
+
 MODEL, ARRAYS = "model.json", "arrays.npz"
 
 ESTIMATORS: dict[str, type[KernelClassifier] | type[KernelRegressor]] = {
     "KernelClassifier": KernelClassifier,
     "KernelRegressor": KernelRegressor,
 }
+
+WAY_OUT = "copy the model again, or fit again"
 
 OF_THE_MACHINE = ("kernel", "store", "verbose")
 """Parameters of estimators that are not kept as they are."""
@@ -91,9 +107,9 @@ def save_model(
     if kernel.reference is not None:
         arrays["reference"] = kernel.reference
     for name, array in arrays.items():
-        if array.dtype.hasobject:
+        if array.dtype.kind not in KINDS:
             raise ConfigurationError(
-                f"{name} of {kind} holds Python objects: expected numbers or strings of one type"
+                f"{name} of {kind} holds {array.dtype}: expected numbers or strings of one type"
             )
     parameters = estimator.get_params(deep=False)
     record = {
@@ -124,7 +140,7 @@ def save_model(
             file.flush()
             os.fsync(file.fileno())
         record["sha256"] = _sha256(temporary / ARRAYS)
-        text = json.dumps(record, ensure_ascii=False, indent=1, default=_number)
+        text = json.dumps(sealed(record, default=_number), ensure_ascii=False, indent=1)
         write_whole(temporary / MODEL, text.encode())
         temporary.rename(path)
     except OSError as error:
@@ -144,83 +160,110 @@ def load_model(folder: StorePath) -> KernelClassifier | KernelRegressor:
     """
     path = Path(folder)
     record = _record(path)
-    arrays = _arrays(path, record)
+    arrays = _arrays(path, record["sha256"])
     try:
-        parameters: dict[str, Any] = record["parameters"]
-        if isinstance(parameters.get("class_weight"), list):
-            parameters["class_weight"] = dict(parameters["class_weight"])
-        estimator = ESTIMATORS[record["estimator"]](**parameters)
-        fitted, kept = record["fitted"], record["kernel"]
-        estimator.dtype = fitted["diagnostics"]["dtype"]
-        nodes = {k: v for k, v in kept["identity"]["architecture"].items() if k != "hash"}
-        names: list[Get] = list(kept["identity"]["kernels"])
-        blocking = kept["blocking"]
-        kernel = NeuralKernel(
-            Architecture.from_json(json.dumps(nodes)),
-            get=names[0] if isinstance(kept["get"], str) else tuple(names),
-            tile_bytes=kept["tile_bytes"],
-            backend=kept["backend"],
-            blocking=None if blocking is None else Blocking(**blocking),
-            augment=named(kept["identity"].get("augment", ())),
-        )
-        bound = kept["identity"]["bound"]
-        reference = arrays.pop("reference", None)
-        estimator.kernel = kernel
-        with estimator.precision():
-            if reference is not None:
-                seed = 0 if bound is None else bound["seed"]
-                kernel = kernel.bind(reference, len(reference), seed)
-            estimator.restore(kernel, arrays, fitted)
-    except (KeyError, TypeError) as error:
-        raise _damaged(path / MODEL, f"it lacks {error}") from None
-    difference = first_difference(kept["identity"], json.loads(json.dumps(kernel.identity())))
-    if difference is not None:
-        field, there, here = difference
-        raise _damaged(path / MODEL, f"the kernel's {field} is {there} there and {here} here")
+        check_arrays(arrays, record["estimator"])
+        estimator = _restored(record, arrays)
+    except MissingDependencyError:
+        raise
+    except KernasError as error:
+        raise _damaged(path / MODEL, str(error)) from None
     estimator.notes_ = record["notes"]
     return estimator
 
 
+def _restored(
+    record: Mapping[str, Any], arrays: dict[str, np.ndarray]
+) -> KernelClassifier | KernelRegressor:
+    """The estimator that a checked record describes.
+
+    Raises:
+        KernasError: it describes none, or a kernel of another identity.
+    """
+    parameters, known = record["parameters"], ESTIMATORS[record["estimator"]]
+    unknown = sorted(set(parameters) - set(known().get_params(deep=False)))
+    if unknown:
+        raise DocumentError(f"{record['estimator']} has no parameter {unknown[0]!r}")
+    if isinstance(parameters.get("class_weight"), list):
+        parameters = {**parameters, "class_weight": dict(parameters["class_weight"])}
+    estimator = known(**parameters)
+    fitted, kept = record["fitted"], record["kernel"]
+    estimator.check_options()
+    estimator.dtype = fitted["diagnostics"]["dtype"]
+    nodes = {k: v for k, v in kept["identity"]["architecture"].items() if k != "hash"}
+    names: list[Get] = list(kept["identity"]["kernels"])
+    blocking = kept["blocking"]
+    kernel = NeuralKernel(
+        Architecture.from_json(json.dumps(nodes)),
+        get=names[0] if isinstance(kept["get"], str) else tuple(names),
+        tile_bytes=kept["tile_bytes"],
+        backend=kept["backend"],
+        blocking=None if blocking is None else recorded_blocking(blocking),
+        augment=named(kept["identity"].get("augment", ())),
+    )
+    bound = kept["identity"]["bound"]
+    _check_kernel({**kept["identity"], "bound": None}, kernel)  # before anything is compiled
+    reference = arrays.pop("reference", None)
+    estimator.kernel = kernel
+    with estimator.precision():
+        if reference is not None:
+            seed = 0 if bound is None else bound["seed"]
+            kernel = kernel.bind(reference, len(reference), seed)
+        _check_kernel(kept["identity"], kernel)
+        estimator.restore(kernel, arrays, fitted)
+    return estimator
+
+
+def _check_kernel(identity: Mapping[str, Any], kernel: NeuralKernel) -> None:
+    difference = first_difference(identity, json.loads(json.dumps(kernel.identity())))
+    if difference is not None:
+        field, there, here = difference
+        raise DocumentError(f"the kernel's {field} is {there} there and {here} here")
+
+
 def _record(path: Path) -> dict[str, Any]:
-    """What ``model.json`` says."""
+    """What ``model.json`` says, checked."""
     try:
-        record = json.loads((path / MODEL).read_text(encoding="utf-8"))
+        record = read(path / MODEL, finite=False)
+        found = (record.get("format"), record.get("version")) if isinstance(record, dict) else None
+        if found is None or found[0] != FORMAT or not one_of(*VERSIONS).holds(found[1]):
+            raise ModelFolderError(
+                f"{path / MODEL} has format and version {found}: expected {(FORMAT, VERSION)}; fit "
+                "again with this version of kernas"
+            )
+        if found != (FORMAT, 1) or CHECKSUM in record:
+            record = unsealed(record)
+        check_record(record)
     except (FileNotFoundError, NotADirectoryError):
         raise ModelFolderError(
             f"no model in {path}: expected {MODEL} and {ARRAYS}; save_model(estimator, folder) or "
             "`kernas fit` writes them"
         ) from None
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise _damaged(path / MODEL, error.strerror or str(error)) from None
+    except DocumentError as error:
         raise _damaged(path / MODEL, str(error)) from None
-    found = (record.get("format"), record.get("version")) if isinstance(record, dict) else None
-    if found != (FORMAT, VERSION):
-        raise ModelFolderError(
-            f"{path / MODEL} has format and version {found}: expected {(FORMAT, VERSION)}; fit "
-            "again with this version of kernas"
-        )
     return record
 
 
-def _arrays(path: Path, record: Mapping[str, Any]) -> dict[str, np.ndarray]:
+def _arrays(path: Path, sha256: str) -> dict[str, np.ndarray]:
     try:
         found = _sha256(path / ARRAYS)
     except OSError as error:
         raise _damaged(path / ARRAYS, error.strerror or str(error)) from None
-    if found != record.get("sha256"):
-        raise _damaged(
-            path / ARRAYS, f"its SHA-256 is {found}: expected {record.get('sha256')}"
-        ) from None
-    with np.load(path / ARRAYS, allow_pickle=False) as archive:
-        return {name: archive[name] for name in archive.files}
+    if found != sha256:
+        raise _damaged(path / ARRAYS, f"its SHA-256 is {found}: expected {sha256}")
+    with open_npz(path / ARRAYS, error=ModelFolderError, way_out=WAY_OUT) as archive:
+        return {name: archive.read(name) for name in archive.names}
 
 
 def _damaged(path: Path, what: str) -> ModelFolderError:
-    return ModelFolderError(f"{path} is damaged: {what}; copy the model again, or fit again")
+    return ModelFolderError(f"{path} is damaged: {what}; {WAY_OUT}")
 
 
 def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    with open_regular(path) as file:
+        return hashlib.file_digest(cast(BufferedReader, file), "sha256").hexdigest()
 
 
 def _with_keys(value: Any) -> Any:

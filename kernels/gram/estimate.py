@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from .identity import Source, StorableKernel
+from .metadata import shape_of, stored_identity
 from .request import GramRequest, requested
-from .store import CHECKSUM_BYTES, GramStore, TileFault, shape_of, stored_identity
+from .store import CHECKSUM_BYTES, GramStore, TileFault
 from .tiles import tiles_of
 
 FIRST_SIDE = 8

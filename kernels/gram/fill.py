@@ -14,8 +14,9 @@ from kernas.errors import GramStoreError
 from kernas.locks import POLL_SECONDS, exclusive
 
 from .identity import Source, StorableKernel
+from .metadata import LOCKS
 from .request import GramRequest, requested
-from .store import LOCKS, GramStore
+from .store import GramStore
 
 
 def compute_gram(

@@ -19,7 +19,8 @@ from ..interface import checked_images
 from ..kernel import NeuralKernel
 from ..table import KernelTable
 
-FORMAT, VERSION = "kernas.gram", 1
+FORMAT, VERSION = "kernas.gram", 2
+"""Stores of version 1 differ by the checksum of their identity, which they lack."""
 
 SIDES = ("x1", "x2")
 """The images of the rows and of the columns."""

@@ -15,12 +15,13 @@ import numpy as np
 
 from kernas.errors import ConfigurationError, GramStoreError, KernelRangeError
 
-from ..engine import Blocking
+from ..engine import recorded_blocking
 from ..interface import check_equal_shapes
 from ..kernel import NeuralKernel, PreparedImages
 from ..table import KernelTable
 from .identity import Identity, Source, StorableKernel, identity_of, images_of
-from .store import GramStore, check_identity, open_store, stored_identity
+from .metadata import stored_identity
+from .store import GramStore, check_identity, open_store
 from .tiles import TILE_SIDE, Tile
 
 KEPT_BLOCKS = 2
@@ -171,4 +172,4 @@ def _with_stored_blocking(kernel: StorableKernel, stored: Identity | None) -> St
     """The kernel cut as the store's tiles are: a measurement may come out differently now."""
     if stored is None or kernel.blocking is not None or "blocking" not in stored["settings"]:
         return kernel
-    return replace(kernel, blocking=Blocking(**stored["settings"]["blocking"]))
+    return replace(kernel, blocking=recorded_blocking(stored["settings"]["blocking"]))

@@ -22,14 +22,15 @@ from zarr.codecs import Crc32cCodec
 from zarr.storage import LocalStore
 
 from kernas.comparison import first_difference
+from kernas.documents import sealed
 from kernas.errors import GramStoreError
 from kernas.locks import exclusive
 
 from ..interface import Kernels
-from .identity import FORMAT, SIDES, VERSION, Identity, as_far_as
+from .identity import Identity, as_far_as
+from .metadata import LOCKS, shape_of, stored_identity
 from .tiles import Tile, tiles_of
 
-METADATA, LOCKS = "zarr.json", "locks"
 CHECKSUM_BYTES = 4
 
 
@@ -117,6 +118,11 @@ class GramStore:
         side = self.identity["tile_side"]
         return list(tiles_of(self.shape, side, symmetric=self.symmetric))
 
+    def _in_order(self) -> Iterator[Tile]:
+        """The tiles that are stored, row by row."""
+        side = self.identity["tile_side"]
+        return tiles_of(self.shape, side, symmetric=self.symmetric, to_and_fro=False)
+
     def tiles(self, name: str) -> Iterator[tuple[slice, slice, np.ndarray]]:
         """A kernel's tiles, one in memory at a time.
 
@@ -132,7 +138,7 @@ class GramStore:
             GramStoreError: the kernel is not stored, or a tile is missing or corrupted.
         """
         self._check_name(name)
-        for tile in sorted(self.grid(), key=lambda tile: (tile.row, tile.column)):
+        for tile in self._in_order():
             yield tile.rows, tile.columns, self.block(name, tile)
 
     def gram(self, name: str) -> StoredGram:
@@ -155,6 +161,10 @@ class GramStore:
         Raises:
             GramStoreError: the kernel is not stored, or a tile is missing or corrupted.
         """
+        self._check_name(name)
+        for tile in self._in_order():  # before memory is taken for all of them
+            if not self._file(name, tile).exists():
+                self.block(name, tile)
         whole = np.empty(self.shape, self.dtype)
         for rows, columns, block in self.tiles(name):
             whole[rows, columns] = block
@@ -301,39 +311,6 @@ def _decoded(chunk: np.ndarray, dtype: np.dtype, side: int) -> np.ndarray | None
     return numbers.view(dtype.newbyteorder("<")).reshape(side, side).astype(dtype, copy=False)
 
 
-def shape_of(identity: Identity) -> tuple[int, int]:
-    """``(n1, n2)`` of the matrix that an identity describes."""
-    rows, columns = (identity[side] for side in SIDES)
-    return rows["n"], (columns or rows)["n"]
-
-
-def stored_identity(path: Path) -> Identity | None:
-    """What the store in a folder holds; ``None`` if there is nothing yet.
-
-    Raises:
-        GramStoreError: the folder is something else, or of another version of the format.
-    """
-    if not (path / METADATA).exists():
-        found = [path.name] if path.is_file() else [entry.name for entry in path.glob("*")]
-        if any(name != LOCKS and not name.startswith("zarr.") for name in found):
-            raise GramStoreError(f"{path} is not a Gram store; choose another folder")
-        return None
-    try:
-        group = zarr.open_group(LocalStore(path), mode="r", zarr_format=3)
-    except (OSError, ValueError, TypeError) as error:
-        raise GramStoreError(
-            f"{path / METADATA} cannot be read ({error}); choose another folder"
-        ) from None
-    identity = dict(group.attrs)
-    made_by = identity.get("format"), identity.get("version")
-    if made_by != (FORMAT, VERSION):
-        raise GramStoreError(
-            f"{path} is a zarr group of format {made_by[0]!r} and version {made_by[1]!r}, not a "
-            f"Gram store of version {VERSION}; choose another folder"
-        )
-    return identity
-
-
 def check_identity(path: Path, identity: Identity, sources: Mapping[str, Any]) -> None:
     """Refuse a folder that holds another matrix, unless it is the beginning of this one.
 
@@ -376,11 +353,10 @@ def open_store(path: Path, identity: Identity, sources: Mapping[str, Any]) -> Gr
         for pattern in ("zarr.*.partial", "*/zarr.*.partial", "*/*/zarr.*.partial"):
             for left in path.glob(pattern):
                 left.unlink()
-        group = zarr.open_group(
-            LocalStore(path), mode="a", zarr_format=3, attributes=dict(identity)
-        )
-        if dict(group.attrs) != identity:
-            group.attrs.put(identity)
+        attributes = sealed(identity)
+        group = zarr.open_group(LocalStore(path), mode="a", zarr_format=3, attributes=attributes)
+        if dict(group.attrs) != attributes:
+            group.attrs.put(attributes)
         for name in identity["kernels"]:
             _settle(group, name, identity)
     return GramStore(path)

@@ -42,14 +42,16 @@ def parts(length: int, side: int) -> list[slice]:
     return [slice(start, min(start + side, length)) for start in range(0, length, side)]
 
 
-def tiles_of(shape: tuple[int, int], side: int, *, symmetric: bool) -> Iterator[Tile]:
+def tiles_of(
+    shape: tuple[int, int], side: int, *, symmetric: bool, to_and_fro: bool = True
+) -> Iterator[Tile]:
     """The tiles of a matrix, of a symmetric one those on and below the diagonal.
 
     Row by row, to and fro: where a row begins, the columns of the row before it ended, so that
-    what was prepared of their images is likely to be there still.
+    what was prepared of their images is likely to be there still. Or each row from its beginning.
     """
     columns = parts(shape[1], side)
     for row, rows in enumerate(parts(shape[0], side)):
         met = list(enumerate(columns[: row + 1] if symmetric else columns))
-        for column, part in met if row % 2 == 0 else reversed(met):
+        for column, part in reversed(met) if row % 2 and to_and_fro else met:
             yield Tile(row, column, rows, part, symmetric and row == column)

@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tqdm import tqdm
 
-from kernas.errors import ConfigurationError, DataError, KernasError, ModelFolderError
+from kernas.csv_text import csv_table
+from kernas.documents import (
+    INTEGER,
+    NOT_NEGATIVE,
+    NUMBER,
+    OBJECT,
+    SIZE,
+    TEXT,
+    field,
+    list_of,
+    optional,
+)
+from kernas.errors import (
+    ConfigurationError,
+    DataError,
+    DocumentError,
+    KernasError,
+    ModelFolderError,
+)
 from kernas.files import write_whole
 
 from .devices import configure_jax
@@ -53,11 +69,15 @@ def _predict(options: PredictOptions) -> dict[str, Any]:
         )
     estimator = load_model(options.model)
     notes = estimator.notes_
-    if not isinstance(estimator, KernelClassifier) or "standardization" not in notes:
+    try:
+        if not isinstance(estimator, KernelClassifier):
+            raise DocumentError(f"it is a {type(estimator).__name__}")
+        check_notes(notes, len(estimator.classes_))
+    except DocumentError as error:
         raise ModelFolderError(
-            f"{options.model} does not say how images are made: expected a model of `kernas fit`; "
-            "in Python, load_model(folder).predict(x)"
-        )
+            f"{options.model} does not say how images are made ({error}): expected a model of "
+            "`kernas fit`; in Python, load_model(folder).predict(x)"
+        ) from None
     x, labels = _images(options, notes, estimator.input_shape)
     values = _values(estimator, x, quiet=options.quiet)
     chosen = np.argmax(values, axis=1)
@@ -76,6 +96,21 @@ def _predict(options: PredictOptions) -> dict[str, Any]:
         interval = binomtest(right, len(labels)).proportion_ci(method="wilson")
         found = {"accuracy": right / len(labels), "interval": [interval.low, interval.high]}
     return {"model": str(options.model), "n": len(x), **found, "output": str(options.output)}
+
+
+def check_notes(notes: dict[str, Any], n_classes: int) -> None:
+    """Refuse notes that are not those of ``kernas fit``.
+
+    Raises:
+        DocumentError: a field is missing or holds something else.
+    """
+    field(notes, "dataset", TEXT)
+    field(notes, "n", SIZE)
+    field(notes, "seed", INTEGER)
+    field(notes, "classes", list_of(TEXT, n_classes))
+    if field(notes, "standardization", optional(OBJECT)) is not None:
+        mean = field(notes, "standardization.mean", list_of(NUMBER))
+        field(notes, "standardization.std", list_of(NOT_NEGATIVE, len(mean)))
 
 
 def _images(
@@ -115,8 +150,8 @@ def _images(
         )
     fitted = notes["standardization"]
     if fitted is not None:
-        arrays = {name: np.asarray(values) for name, values in fitted.items()}
-        x = check_images(Standardization(**arrays).apply(x), f"{what}, standardised,")
+        mean, std = (np.asarray(fitted[name], np.float64) for name in ("mean", "std"))
+        x = check_images(Standardization(mean, std).apply(x), f"{what}, standardised,")
     return np.asarray(x, np.float32), labels
 
 
@@ -145,13 +180,11 @@ def _table(
     probabilities: np.ndarray | None,
 ) -> str:
     """A line for each image: number, label if known, predicted class, probabilities if any."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     columns = ["label"] if labels is not None else []
     likely = [f"p({name})" for name in classes] if probabilities is not None else []
-    writer.writerow(["image", *columns, "predicted", *likely])
+    rows: list[list[Any]] = [["image", *columns, "predicted", *likely]]
     for i, number in enumerate(chosen):
         known = [classes[labels[i]]] if labels is not None else []
         chances = [] if probabilities is None else [f"{p:.6g}" for p in probabilities[i]]
-        writer.writerow([i, *known, classes[number], *chances])
-    return text.getvalue()
+        rows.append([i, *known, classes[number], *chances])
+    return csv_table(rows)

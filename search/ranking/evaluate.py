@@ -18,7 +18,7 @@ from kernas.kernels.regression import ScoreValue
 from ..scores import Evaluation, Score
 from ..scores.base import begin_scores
 from ..spaces import Candidate, repeated_name
-from .run_folder import Record
+from .records import Record
 from .table import DEGENERATE, ERROR, OK, Row
 
 
@@ -182,7 +182,7 @@ def rows_of(
 
 
 def check_names(candidates: Sequence[Candidate]) -> None:
-    """Refuse an empty list, and two candidates of one name.
+    """Refuse an empty list, two candidates of one name, and names that no file can hold.
 
     Raises:
         ConfigurationError: the message names the candidate.
@@ -192,3 +192,11 @@ def check_names(candidates: Sequence[Candidate]) -> None:
     name = repeated_name(candidates)
     if name is not None:
         raise ConfigurationError(f"candidate {name!r} is given twice; give every candidate once")
+    for candidate in candidates:
+        try:
+            candidate.name.encode()
+        except UnicodeEncodeError:
+            raise ConfigurationError(
+                f"candidate {candidate.name!r}: expected a name that UTF-8 can write; rename the "
+                "file"
+            ) from None

@@ -3,27 +3,28 @@
 Whatever the moment at which the process is killed, the folder is in one of three states: without
 ``config.json`` (nothing began), with it and some complete lines in ``results.jsonl`` (the last line
 may be cut and is then dropped), or finished. Every file but ``results.jsonl`` is written beside its
-name and moved onto it.
+name and moved onto it. Each line of ``results.jsonl`` carries the checksum of its content.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from kernas.comparison import first_difference
-from kernas.errors import RunFolderError
+from kernas.documents import OBJECT, TEXT, expect, field, parse, read, sealed, unsealed
+from kernas.errors import DocumentError, RunFolderError
 from kernas.files import write_whole
 from kernas.locks import exclusive
 
-CONFIG, RESULTS, LOCK = "config.json", "results.jsonl", "run.lock"
+from .records import Record
 
-Record = dict[str, Any]
+CONFIG, RESULTS, LOCK = "config.json", "results.jsonl", "run.lock"
 
 
 @dataclass(frozen=True)
@@ -32,29 +33,37 @@ class RunFolder:
 
     path: Path
 
-    def records(self) -> list[Record]:
-        """The finished architectures, in the order in which they finished."""
+    def records(self, check: Callable[[Record], None] = lambda record: None) -> list[Record]:
+        """The finished architectures, in the order in which they finished.
+
+        Args:
+            check: refuses, by a ``DocumentError``, what is no record of this run.
+
+        Raises:
+            RunFolderError: a line is not what was written there; the message has its number.
+        """
         try:
             data = (self.path / RESULTS).read_bytes()
         except FileNotFoundError:
             return []
         records: list[Record] = []
-        for number, line in enumerate(data.splitlines(), start=1):
+        for number, line in enumerate(data.split(b"\n")[:-1], start=1):
             try:
-                record = json.loads(line)
-            except ValueError:
-                record = None
-            if not isinstance(record, dict) or "hash" not in record:
+                record = unsealed(parse(line))
+                field(record, "hash", TEXT)
+                check(record)
+            except DocumentError as error:
                 raise RunFolderError(
-                    f"line {number} of {self.path / RESULTS} is not a result; remove the line to "
-                    "have it computed again, or choose another output folder"
-                )
+                    f"line {number} of {self.path / RESULTS} is not a result: {error}; remove the "
+                    "line to have it computed again, or choose another output folder"
+                ) from None
             records.append(record)
         return records
 
     def append(self, record: Record) -> None:
         """Add a finished architecture; it is on the disk when this returns."""
-        line = json.dumps(record, ensure_ascii=False, allow_nan=False, default=str) + "\n"
+        document = sealed(record, default=str)
+        line = json.dumps(document, ensure_ascii=False, allow_nan=False) + "\n"
         with (self.path / RESULTS).open("ab") as file:
             file.write(line.encode())
             file.flush()
@@ -120,14 +129,21 @@ def _prepare(folder: RunFolder, config: Mapping[str, Any], resume: bool) -> None
         folder.write_text(CONFIG, text)
         return
     try:
-        stored = json.loads(stored_path.read_text(encoding="utf-8"))
-    except ValueError:
-        raise RunFolderError(f"{stored_path} is not JSON; choose another output folder") from None
+        stored = expect(read(stored_path, finite=False), OBJECT, "the document")
+    except DocumentError as error:
+        raise RunFolderError(
+            f"{stored_path} cannot be read: {error}; choose another output folder"
+        ) from None
     difference = first_difference(stored, json.loads(text))
     if difference is not None:
-        field, there, here = difference
+        name, there, here = difference
+        if name == "version":
+            raise RunFolderError(
+                f"{folder.path} is of format version {there}, not {here}: its files stay as they "
+                "are; resume it with the kernas that began it, or choose another output folder"
+            )
         raise RunFolderError(
-            f"{folder.path} belongs to another configuration: {field} is {there} there and {here} "
+            f"{folder.path} belongs to another configuration: {name} is {there} there and {here} "
             "here; choose another output folder, or give the same options"
         )
     if not resume:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from kernas.csv_text import csv_table
 from kernas.errors import DataError
 from kernas.kernels.regression import ScoreValue
 
@@ -144,26 +143,15 @@ class Ranking:
         columns = [
             column for name in self.directions for column in (name, f"{name}:standard_error")
         ]
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
         header = ["rank", "name", "hash", "status", *columns, *(["truth"] if has_truth else [])]
-        writer.writerow([*header, "message"])
+        lines: list[list[Any]] = [[*header, "message"]]
         for row in self.rows:
-            cells: list[Any] = [
-                "" if row.rank is None else row.rank,
-                row.name,
-                row.hash,
-                row.status,
-            ]
+            cells: list[Any] = [row.rank, row.name, row.hash, row.status]
             for name in self.directions:
                 value = row.values.get(name)
-                cells.append("" if value is None else repr(value.value))
-                error = None if value is None else value.standard_error
-                cells.append("" if error is None else repr(error))
-            if has_truth:
-                cells.append("" if row.truth is None else repr(row.truth))
-            writer.writerow([*cells, row.message])
-        return text.getvalue()
+                cells += [None, None] if value is None else [value.value, value.standard_error]
+            lines.append([*cells, *([row.truth] if has_truth else []), row.message])
+        return csv_table(lines)
 
     def __str__(self) -> str:
         """A table for people: rank, scores with standard errors, truth, name."""

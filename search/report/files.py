@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Sequence
 
-from ..ranking.run_folder import Record, RunFolder
+from kernas.csv_text import csv_table
+
+from ..ranking.records import Record
+from ..ranking.run_folder import RunFolder
 from ..ranking.table import Ranking
 from .figures import ranking_figure, to_png
 
@@ -33,9 +34,5 @@ def summary_json(ranking: Ranking, indent: int | None = None) -> str:
 
 
 def _timings(records: Sequence[Record]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["name", "hash", "seconds", "compilations"])
-    for record in records:
-        writer.writerow([record[k] for k in ("name", "hash", "seconds", "compilations")])
-    return text.getvalue()
+    columns = ["name", "hash", "seconds", "compilations"]
+    return csv_table([columns, *([record[column] for column in columns] for record in records)])

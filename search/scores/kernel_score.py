@@ -13,6 +13,7 @@ import numpy as np
 from kernas.errors import ConfigurationError, DataError, KernelRangeError
 from kernas.kernels import Architecture, Blocking, Kernels, NeuralKernel, share_compilation
 from kernas.kernels.data import Dataset
+from kernas.kernels.engine import recorded_blocking
 from kernas.kernels.regression import METRICS, DegenerateKernelError, ScoreValue, score_gram
 
 from .base import Evaluation, Score, joined
@@ -290,7 +291,9 @@ def with_recorded_blocking(
         settings: of the kernels that the run has recorded. Only what was measured may come out
             differently another time: how many pairs go through a plane.
     """
-    recorded = (Blocking(**kernel["blocking"]) for kernel in settings if "blocking" in kernel)
+    recorded = (
+        recorded_blocking(kernel["blocking"]) for kernel in settings if "blocking" in kernel
+    )
     blocking = next((b for b in recorded if b.nanoseconds is not None), None)
     if blocking is None:
         return tuple(scores)

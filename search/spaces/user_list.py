@@ -53,14 +53,14 @@ def _files(items: list[Cell | Path]) -> str:
 
 
 def _is_cell(item: Cell | Path) -> bool:
-    if not isinstance(item, str | Path):
-        return True
-    cell = isinstance(item, str) and is_cell_text(item)
-    return cell and ("|" in str(item) or not user_path(item, "architectures").exists())
+    """Whether it is one, where a text such as ``235`` may be the name of a file."""
+    if not isinstance(item, str):
+        return not isinstance(item, Path)
+    return is_cell_text(item) and ("|" in item or not user_path(item, "architectures").exists())
 
 
 def _read_item(item: Cell | Path, space: Space) -> list[Candidate]:
-    if _is_cell(item):
+    if not isinstance(item, Path) and _is_cell(item):
         return [space.candidate(item)]
     path = user_path(str(item), "architectures")
     try:
@@ -71,7 +71,7 @@ def _read_item(item: Cell | Path, space: Space) -> list[Candidate]:
             "architecture, or a text file with one cell string a line"
         ) from None
     if path.suffix == ".json":
-        return [_read_json(text, Path(item))]
+        return [_read_json(text, Path(str(item)))]
     return _read_lines(text, path, space)
 
 

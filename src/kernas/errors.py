@@ -29,6 +29,10 @@ class DataError(KernasError, ValueError):
     """A data set, a file or an array is not what the computation needs."""
 
 
+class DocumentError(DataError):
+    """A JSON document is malformed, or a value in it is not what it has to be."""
+
+
 class ConfigurationError(KernasError, ValueError):
     """An option has a value that cannot be used."""
 

@@ -229,6 +229,11 @@ def test_what_does_not_fit_the_images_names_the_node_and_the_fix(architecture, s
         architecture.shapes(shape)
 
 
+NODES = (
+    '{"format": "kernas.architecture", "version": 1, "nodes": [{"layer": "Input", "inputs": []}, '
+)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -250,6 +255,24 @@ def test_what_does_not_fit_the_images_names_the_node_and_the_fix(architecture, s
             '[{"layer": "Dense", "size": 3, "inputs": []}]}',
             "cannot have these parameters",
         ),
+        ("[" * 100_000 + "]" * 100_000, "more than 100 brackets"),
+        (f'{NODES}{{"layer": "Conv", "window": {"[" * 600 + "]" * 600}}}]}}', "more than 100 brac"),
+        (f'{NODES}{{"layer": "Conv", "window": {"9" * 6000}, "inputs": [0]}}]}}', "6,000 digits"),
+        (f'{NODES}{{"layer": "Relu", "layer": "Relu", "inputs": [0]}}]}}', '"layer" stands there'),
+        (f'{NODES}{{"layer": "Dense", "W_std": NaN, "inputs": [0]}}]}}', "NaN is no number"),
+        (f'{NODES}{{"layer": [], "inputs": [0]}}]}}', r"unknown layer \[\]"),
+        (f'{NODES}{{"layer": {{}}, "inputs": [0]}}]}}', "unknown layer {}"),
+        (f'{NODES}{{"layer": "Relu", "inputs": [false]}}]}}', '"inputs" of node 1 is .false.'),
+        (f'{NODES}{{"layer": "Elementwise", "name": {{}}, "inputs": [0]}}]}}', "cannot have"),
+        (f'{NODES}{{"layer": "Dense", "W_std": true, "inputs": [0]}}]}}', "W_std=True: expected a"),
+        (f'{NODES}{{"layer": "Dense", "W_std": "1", "inputs": [0]}}]}}', "W_std='1': expected a"),
+        (
+            f'{NODES}{{"layer": "Dense", "W_std": 1e200, "inputs": [0]}}]}}',
+            "of at most 1e.30 in si",
+        ),
+        (f'{NODES}{{"layer": "Conv", "window": true, "inputs": [0]}}]}}', "window=True: expected"),
+        ('{"format": "kernas.architecture", "version": true}', "version is true: expected"),
+        ('{"format": "kernas.architecture", "version": 1, "nodes": {}}', "nodes is {}: expected"),
     ],
 )
 def test_a_document_that_is_no_architecture_is_refused(text, message):

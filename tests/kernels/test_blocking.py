@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 import kernas.kernels as kk
+from kernas.documents import sealed
 from kernas.kernels.engine import Blocking, blocking, tile_shape
 from kernas.kernels.engine.blocking import lanes_tried, measured_blocking
 from kernas.kernels.program import lower
@@ -55,6 +57,39 @@ def test_another_number_of_workers_measures_for_itself(
         monkeypatch.setattr(blocking, "local_workers", lambda n=workers: ("cpu",) * n)
         measured_blocking.__wrapped__(8, True, "float32", measure)
     assert len(measured) == 2
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: text[:-1],
+        lambda text: text.replace('"lanes": 8', '"lanes": 16'),
+        lambda text: text.replace('"planes"', '"plans"'),
+        lambda text: "[" * 100_000,
+        lambda text: "[]",
+        lambda text: json.dumps(sealed({**json.loads(text), "blocking": {"way": "planes"}})),
+        lambda text: json.dumps(sealed({**json.loads(text), "blocking": None})),
+        lambda text: json.dumps(sealed({"key": json.loads(text)["key"]})),
+    ],
+)
+def test_a_damaged_measurement_is_made_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, damage: Callable[[str], str]
+) -> None:
+    measured: list[int] = []
+
+    def measure(side: int, lanes: Sequence[int]) -> dict[int, float]:
+        measured.append(side)
+        return dict.fromkeys(lanes, 1.0)
+
+    monkeypatch.setattr(blocking, "system_cache", lambda: tmp_path)
+    first = measured_blocking.__wrapped__(8, True, "float32", measure)
+    (file,) = (tmp_path / "blocking").iterdir()
+    whole = file.read_text()
+    assert damage(whole) != whole
+    file.write_text(damage(whole))
+    assert measured_blocking.__wrapped__(8, True, "float32", measure) == first
+    assert measured == [8, 8]
+    assert file.read_text() == whole
 
 
 def test_a_tile_is_no_wider_than_its_bytes() -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import kernas.kernels as kk
+from kernas.documents import sealed
 from kernas.errors import (
     ConfigurationError,
     DataError,
@@ -263,6 +264,140 @@ def test_another_side_of_tiles_is_refused(kernel, tmp_path):
         kk.compute_gram(kernel, X, store=tmp_path, tile_side=5)
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A store to be copied."""
+    path = tmp_path_factory.mktemp("whole") / "store"
+    kernel = kk.NeuralKernel(NETWORK, get=("nngp", "ntk"))
+    return kk.compute_gram(kernel, X, store=path, tile_side=SIDE).path
+
+
+def edited(file, change, *, seal=True):
+    """The metadata of a group or of an array, changed; as kernas would have written it, or not."""
+    document = json.loads(file.read_text())
+    change(document)
+    if seal and document["node_type"] == "group":
+        document["attributes"] = sealed(document["attributes"])
+    file.write_text(json.dumps(document))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda a: a.update(kernels=[]), "expected different names"),
+        (lambda a: a.update(kernels=["ntk", "ntk"]), "expected different names"),
+        (lambda a: a.update(kernels=["../ntk"]), "expected a list of the name of a kernel"),
+        (lambda a: a.update(tile_side=True), "tile_side is true: expected an integer >= 1"),
+        (lambda a: a.update(x1=None), "x1 is null: expected an object"),
+        (lambda a: a.update(x2=[]), "expected an object, or null"),
+        (lambda a: a["x1"].update(n="8"), 'x1.n is "8": expected an integer >= 1'),
+        (lambda a: a["x1"].update(n=10**15), "too many tiles"),
+        (lambda a: a.pop("x2"), "it lacks 'x2'"),
+        (lambda a: a["settings"].update(dtype="float16"), 'dtype is "float16": expected one of'),
+        (lambda a: a["settings"].update(blocking={"way": "up"}), "expected one of .*planes"),
+        (lambda a: a.update(version=3), "not a Gram store of version 2"),
+        (lambda a: a.update(version=True), "not a Gram store of version 2"),
+        (lambda a: a.update(version=[]), "not a Gram store of version 2"),
+    ],
+)
+def test_an_identity_that_is_none_is_refused(whole, tmp_path, change, words):
+    shutil.copytree(whole, tmp_path / "store")
+    edited(tmp_path / "store" / "zarr.json", lambda document: change(document["attributes"]))
+    with pytest.raises(GramStoreError, match=f"{words}.*; choose another|{words}.*; copy it again"):
+        kk.GramStore(tmp_path / "store")
+
+
+def test_an_identity_that_was_altered_is_refused(kernel, whole, tmp_path):
+    shutil.copytree(whole, tmp_path / "store")
+
+    def fewer(document):
+        document["attributes"]["x1"]["n"] = SIDE
+
+    edited(tmp_path / "store" / "zarr.json", fewer, seal=False)
+    for call in (
+        lambda: kk.GramStore(tmp_path / "store"),
+        lambda: kk.compute_gram(kernel, X, store=tmp_path / "store", tile_side=SIDE),
+    ):
+        with pytest.raises(
+            GramStoreError, match=r"zarr\.json cannot be read \(its content has the"
+        ):
+            call()
+
+
+def test_a_store_without_a_checksum_is_read_and_gets_one(kernel, whole, tmp_path):
+    """As kernas wrote them before there was one, in version 1 of the format."""
+    path = tmp_path / "store"
+    shutil.copytree(whole, path)
+
+    def older(document):
+        document["attributes"]["version"] = 1
+        del document["attributes"]["checksum"]
+
+    edited(path / "zarr.json", older, seal=False)
+    np.testing.assert_array_equal(kk.GramStore(path)["ntk"], kk.GramStore(whole)["ntk"])
+    kk.compute_gram(kernel, images(8), store=path, tile_side=SIDE)
+    (path / "ntk" / "zarr.json").unlink()  # what is written again is of this version
+    kk.compute_gram(kernel, images(8), store=path, tile_side=SIDE)
+    assert contents(path) == contents(whole)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('{"zarr_format": 3, "node_ty', "not JSON"),
+        ("[" * 100_000, "brackets are open"),
+        ("[]", "expected an object"),
+        ('{"zarr_format": 3, "zarr_format": 3}', "stands there twice"),
+        ("\0", "not JSON"),
+    ],
+)
+def test_damaged_metadata_are_one_line(kernel, whole, tmp_path, text, words):
+    for name in ("zarr.json", "ntk/zarr.json"):
+        path = tmp_path / name.replace("/", "-")
+        shutil.copytree(whole, path)
+        (path / name).write_text(text)
+        with pytest.raises(GramStoreError, match=f"{name} cannot be read .*{words}"):
+            kk.GramStore(path)
+        with pytest.raises(GramStoreError, match=f"{name} cannot be read .*{words}"):
+            kk.compute_gram(kernel, X, store=path, tile_side=SIDE)
+    (path / "ntk" / "zarr.json").unlink()
+    kk.compute_gram(kernel, X, store=path, tile_side=SIDE)
+    assert contents(path) == contents(whole)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda d: d.update(data_type="float64"), 'data_type is "float64": expected "float32"'),
+        (lambda d: d.update(shape=[8]), "shape is .8.: expected a list"),
+        (lambda d: d.update(shape=[9, 8]), "expected at most .8, 8."),
+        (lambda d: d.update(fill_value=0.0), 'fill_value is 0.0: expected "NaN"'),
+        (lambda d: d.update(codecs=d["codecs"][:1]), "codecs is"),
+        (lambda d: d["chunk_grid"]["configuration"].update(chunk_shape=[6, 7]), "chunk_shape is"),
+        (lambda d: d.update(node_type="group"), 'node_type is "group": expected "array"'),
+        (lambda d: d.update(more=1), "more is 1: expected null"),
+        (lambda d: d.pop("chunk_key_encoding"), "chunk_key_encoding is null"),
+        (lambda d: d.update(attributes=[]), "attributes is .*: expected an object"),
+    ],
+)
+def test_metadata_of_another_array_are_refused_by_field(whole, tmp_path, change, words):
+    shutil.copytree(whole, tmp_path / "store")
+    edited(tmp_path / "store" / "nngp" / "zarr.json", change)
+    with pytest.raises(GramStoreError, match=f"{words}.*; remove it, and the same compute_gram"):
+        kk.GramStore(tmp_path / "store")
+
+
+def test_no_memory_is_taken_for_tiles_that_are_missing(whole, tmp_path):
+    shutil.copytree(whole, tmp_path / "store")
+
+    def huge(document):
+        document["attributes"]["x1"]["n"] = SIDE * 2**16
+
+    edited(tmp_path / "store" / "zarr.json", huge)
+    with pytest.raises(GramStoreError, match=r"tile \(2, 0\) of ntk is missing"):
+        kk.GramStore(tmp_path / "store")["ntk"]
+
+
 @pytest.mark.parametrize(
     ("options", "field"), [({"n_reference": 5}, "n_reference"), ({"seed": 1}, "seed")]
 )
@@ -298,6 +433,7 @@ def test_another_device_or_version_is_refused(kernel, tmp_path, field):
     metadata = json.loads((tmp_path / "zarr.json").read_text())
     group, name = field.split(".")
     metadata["attributes"][group][name] = "another"
+    metadata["attributes"] = sealed(metadata["attributes"])
     (tmp_path / "zarr.json").write_text(json.dumps(metadata))
     with pytest.raises(GramStoreError, match=f'{field} is "another" there'):
         kk.compute_gram(kernel, X, store=tmp_path, tile_side=SIDE)

@@ -1,6 +1,8 @@
 """Models in folders: what comes back predicts the same bytes, and what is damaged is refused."""
 
+import hashlib
 import json
+import shutil
 import subprocess
 import sys
 
@@ -8,6 +10,7 @@ import numpy as np
 import pytest
 
 import kernas.kernels as kk
+from kernas.documents import sealed
 from kernas.errors import ConfigurationError, GramStoreError, ModelFolderError
 from kernas.kernels import KernelClassifier, KernelRegressor, NeuralKernel, SklearnKernel
 
@@ -109,13 +112,132 @@ def test_what_is_damaged_is_named(model):
 def test_a_kernel_that_was_changed_is_refused(model):
     record = json.loads((model / "model.json").read_text())
     record["kernel"]["identity"]["architecture"]["hash"] = "0" * 8
-    (model / "model.json").write_text(json.dumps(record))
+    (model / "model.json").write_text(json.dumps(sealed(record)))
     with pytest.raises(ModelFolderError, match=r"the kernel's architecture\.hash is"):
         kk.load_model(model)
     del record["fitted"]
-    (model / "model.json").write_text(json.dumps(record))
+    (model / "model.json").write_text(json.dumps(sealed(record)))
     with pytest.raises(ModelFolderError, match="it lacks 'fitted'"):
         kk.load_model(model)
+
+
+def damaged(model, folder, change, *, seal=True):
+    """A copy of a model whose ``model.json`` says something else."""
+    shutil.copytree(model, folder)
+    record = json.loads((model / "model.json").read_text())
+    change(record)
+    (folder / "model.json").write_text(json.dumps(sealed(record) if seal else record))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def classifier(digits, tmp_path_factory):
+    """A model that tests copy."""
+    train, _ = digits
+    fitted = KernelClassifier().fit(train.x, train.y)
+    notes = {"standardization": {"mean": [0.5]}}
+    return kk.save_model(fitted, tmp_path_factory.mktemp("models") / "model", notes)
+
+
+def test_what_model_json_says_is_what_was_written(classifier, tmp_path):
+    def brighter(record):
+        record["notes"]["standardization"]["mean"] = [30.5]
+
+    with pytest.raises(
+        ModelFolderError, match=r"model\.json is damaged: its content has the check"
+    ):
+        kk.load_model(damaged(classifier, tmp_path / "altered", brighter, seal=False))
+    changed = kk.load_model(damaged(classifier, tmp_path / "sealed", brighter))
+    assert changed.notes_ == {"standardization": {"mean": [30.5]}}
+
+
+def test_models_of_version_1_without_a_checksum_are_read(classifier, digits, tmp_path):
+    def older(record):
+        record["version"] = 1
+        del record["checksum"]
+
+    _, test = digits
+    older_model = kk.load_model(damaged(classifier, tmp_path / "older", older, seal=False))
+    expected = kk.load_model(classifier).predict(test.x)
+    np.testing.assert_array_equal(older_model.predict(test.x), expected)
+
+    def altered(record):
+        record["version"] = 1
+
+    with pytest.raises(ModelFolderError, match="its content has the checksum"):
+        kk.load_model(damaged(classifier, tmp_path / "altered", altered, seal=False))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda r: r.pop("notes"), "it lacks 'notes'"),
+        (lambda r: r.update(estimator="Kernel"), 'estimator is "Kernel": expected one of'),
+        (lambda r: r.update(estimator="KernelRegressor"), "it lacks 'fitted.flat'"),
+        (lambda r: r["parameters"].update(bias=1), "has no parameter 'bias'"),
+        (lambda r: r["parameters"].update(ridge="much"), "ridge='much'"),
+        (lambda r: r["parameters"].update(solver="lu"), "solver is .*: expected one of"),
+        (lambda r: r["fitted"]["diagnostics"].update(ridge="x"), 'ridge is "x": expected a finite'),
+        (lambda r: r["fitted"]["diagnostics"].update(dtype="i4"), 'dtype is "i4": expected one of'),
+        (lambda r: r["fitted"].update(ridge_path=[[1, 2, 3]]), "ridge_path is .*: expected a list"),
+        (lambda r: r["fitted"].update(n_features_in=True), "n_features_in is true"),
+        (lambda r: r["fitted"].update(temperature=0), "temperature is 0: expected a finite number"),
+        (lambda r: r["kernel"]["identity"].update(kernels=[]), "kernels is .*: expected a list of"),
+        (lambda r: r["kernel"]["identity"].update(architecture=3), "architecture is 3"),
+        (lambda r: r["kernel"]["identity"].update(architecture={}), "not an architecture"),
+        (lambda r: r["kernel"]["identity"].update(bound={}), "it lacks 'bound.seed'"),
+        (lambda r: r["kernel"]["identity"].update(augment=["turn"]), "augmentation 'turn'"),
+        (lambda r: r["kernel"].update(tile_bytes=0), "tile_bytes is 0: expected an integer >= 1"),
+        (lambda r: r["kernel"].update(blocking={"way": 1}), "way is 1: expected one of"),
+        (lambda r: r["kernel"].update(backend="c"), "backend='c'"),
+        (lambda r: r.update(version=True), "has format and version"),
+    ],
+)
+def test_a_record_of_no_model_is_refused_by_field(classifier, tmp_path, change, words):
+    with pytest.raises(ModelFolderError, match=rf"model\.json .*{words}"):
+        kk.load_model(damaged(classifier, tmp_path / "model", change))
+
+
+def of_other_arrays(model, folder, change):
+    """A copy of a model with other arrays, and their SHA-256."""
+    with np.load(model / "arrays.npz") as archive:
+        arrays = dict(archive)
+    change(arrays)
+    shutil.copytree(model, folder)
+    np.savez(folder / "arrays.npz", **arrays)
+    record = json.loads((model / "model.json").read_text())
+    record["sha256"] = hashlib.sha256((folder / "arrays.npz").read_bytes()).hexdigest()
+    (folder / "model.json").write_text(json.dumps(sealed(record)))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda a: a.pop("classes"), "it lacks the array 'classes'"),
+        (lambda a: a.update(x=a["x"][1:]), r"dual_coef has shape .*: expected n × outputs"),
+        (lambda a: a.update(x=a["x"][0]), r"x has shape .*: expected n × features × width × chann"),
+        (lambda a: a.update(classes=a["classes"][:-1]), "classes has shape"),
+        (lambda a: a.update(dual_coef=a["dual_coef"] * np.nan), "expected finite numbers"),
+        (lambda a: a.update(dual_coef=a["dual_coef"].astype(str)), "has values of <U"),
+    ],
+)
+def test_arrays_that_do_not_belong_together_are_refused(classifier, tmp_path, change, words):
+    with pytest.raises(ModelFolderError, match=words):
+        kk.load_model(of_other_arrays(classifier, tmp_path / "model", change))
+
+
+@pytest.mark.parametrize("content", [b"nothing", b"PK\3\4", b""])
+def test_arrays_that_are_no_archive_are_refused(classifier, tmp_path, content):
+    shutil.copytree(classifier, tmp_path / "model")
+    (tmp_path / "model" / "arrays.npz").write_bytes(content)
+    record = json.loads((classifier / "model.json").read_text())
+    record["sha256"] = hashlib.sha256(content).hexdigest()
+    (tmp_path / "model" / "model.json").write_text(json.dumps(sealed(record)))
+    with pytest.raises(
+        ModelFolderError, match=r"arrays\.npz .*; copy the model again, or fit again"
+    ):
+        kk.load_model(tmp_path / "model")
 
 
 def test_nothing_is_written_over_and_nothing_is_left(model, monkeypatch):

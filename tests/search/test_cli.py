@@ -32,6 +32,7 @@ def kernas_command(capsys, x64_kept) -> Callable[..., subprocess.CompletedProces
         try:
             code = run(list(arguments))
         except SystemExit as usage:
+            assert isinstance(usage.code, int)
             code = usage.code
         return subprocess.CompletedProcess(arguments, code, *capsys.readouterr())
 

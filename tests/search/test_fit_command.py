@@ -10,8 +10,10 @@ import pytest
 from PIL import Image
 
 import kernas.kernels as kk
+from kernas.errors import DocumentError
 from kernas.kernels.data import load_unseen
 from kernas.search.cli.app import run
+from kernas.search.cli.predict_command import check_notes
 
 CELL = "|nor_conv_3x3~0|+|skip_connect~0|avg_pool_3x3~1|+|none~0|nor_conv_1x1~1|skip_connect~2|"
 
@@ -223,3 +225,41 @@ def test_mirror_images_are_regressed_on_when_asked(fit, predict, tmp_path, capsy
     assert run(fit("other", "--augment", "flip", "translate", n=40)) == 2
     assert "not linear in the kernel of the flattened pixels" in capsys.readouterr().err
     assert not (tmp_path / "other-gram").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda notes: notes.pop("standardization"), "it lacks 'standardization'"),
+        (lambda notes: notes["standardization"].pop("std"), "it lacks 'standardization.std'"),
+        (lambda notes: notes["standardization"].update(mean=["x"]), "standardization.mean is"),
+        (lambda notes: notes["standardization"].update(std=[-1.0]), "standardization.std is"),
+        (lambda notes: notes.update(classes=None), "classes is null: expected a list"),
+        (lambda notes: notes.update(classes=["a"]), "classes is"),
+        (lambda notes: notes.update(n=True), "n is true: expected an integer >= 1"),
+        (lambda notes: notes.update(dataset=3), "dataset is 3: expected a text"),
+    ],
+)
+def test_notes_that_are_not_those_of_a_fit_are_refused(change, words):
+    notes = {
+        **{"dataset": "digits", "n": 8, "seed": 0, "classes": ["a", "b"], "info": {}},
+        "standardization": {"mean": [0.5], "std": [0.0]},
+    }
+    check_notes(notes, 2)
+    check_notes({**notes, "standardization": None}, 2)
+    change(notes)
+    with pytest.raises(DocumentError) as caught:
+        check_notes(notes, 2)
+    assert words in str(caught.value)
+
+
+def test_a_model_whose_notes_were_altered_does_not_predict(predict, tmp_path, capsys):
+    x = np.random.default_rng(0).random((8, 4, 4, 1))
+    model = kk.save_model(kk.KernelClassifier().fit(x, np.arange(8) % 2), tmp_path / "m", {"n": 8})
+    file = model / "model.json"
+    assert run(predict("m", "p.csv")) == 2  # it is not of kernas fit
+    assert "does not say how images are made (it lacks 'dataset')" in capsys.readouterr().err
+    file.write_text(file.read_text().replace('"n": 8', '"n": 9'))
+    assert run(predict("m", "p.csv")) == 2
+    assert "model.json is damaged: its content has the checksum" in capsys.readouterr().err
+    assert not (tmp_path / "p.csv").exists()

@@ -15,6 +15,7 @@ import pytest
 
 import kernas.kernels as kk
 import kernas.search as ks
+from kernas.csv_text import as_it_was
 from kernas.errors import ConfigurationError, DataError, KernasError, RunFolderError
 from kernas.kernels.regression import ScoreValue
 
@@ -119,6 +120,17 @@ def test_top_and_correlation_print(fake_score):
         ranking.correlation({})
 
 
+def test_names_are_not_run_by_a_spreadsheet(tmp_path, fake_score):
+    chosen = [ks.Candidate(f"=A{i}", lambda c=c: c.architecture) for i, c in enumerate(CANDIDATES)]
+    low = fake_score(name="-low", higher_is_better=False)
+    ks.rank(chosen, [low, fake_score(low.source)], output=tmp_path, progress=False)
+    for file in ("ranking.csv", "timings.csv"):
+        rows = rows_of(tmp_path / file)
+        assert {as_it_was(row["name"]) for row in rows} == {c.name for c in chosen}
+        assert all(row["name"].startswith("'=") for row in rows)
+    assert "'-low" in rows_of(tmp_path / "ranking.csv")[0]
+
+
 def test_the_run_folder_holds_the_ranking(tmp_path, fake_score):
     truth = ks.Truth({c.name: float(i) for i, c in enumerate(CANDIDATES)}, "my.npz", "accuracy")
     ranking = ks.rank(
@@ -214,6 +226,7 @@ def test_bad_lists_are_refused_before_anything_is_computed(fake_score, fake_sour
         ([*CANDIDATES, CANDIDATES[0]], score, "is given twice"),
         (CANDIDATES, [score, score], "'fake' is given twice"),
         (["a cell"], score, "expected a Candidate"),
+        ([ks.Candidate("\udcff.json", lambda: CANDIDATES[0].architecture)], score, "UTF-8 can"),
     ]
     for candidates, scores, words in cases:
         with pytest.raises(ConfigurationError, match=words):

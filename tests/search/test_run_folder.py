@@ -4,12 +4,14 @@ import json
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 
 from kernas.comparison import first_difference
-from kernas.errors import RunFolderError
+from kernas.errors import DocumentError, RunFolderError
 from kernas.locks import exclusive
+from kernas.search.ranking.records import check_record
 from kernas.search.ranking.run_folder import open_run
 
 CONFIG = {"options": {"seed": 0, "dataset": "digits"}, "scores": {"nngp:evidence": {"ridge": 0.01}}}
@@ -48,6 +50,100 @@ def test_a_broken_line_in_the_middle_is_named(tmp_path):
         pytest.raises(RunFolderError, match="line 2 of"),
     ):
         folder.records()
+
+
+RECORD = {
+    "hash": "x",
+    "name": "n",
+    "status": "ok",
+    "values": {"s": [0.25, None], "t": [-1, 0.5]},
+    "message": "",
+    "seconds": 0.5,
+    "compilations": 1,
+    "settings": {"blocking": {"way": "planes", "lanes": 8, "nanoseconds": 1.5}},
+}
+SCORES = ("s", "t")
+
+
+def test_a_line_is_what_was_written(tmp_path):
+    with open_run(tmp_path, CONFIG, resume=False) as folder:
+        folder.append(RECORD)
+        folder.append({**RECORD, "status": "error", "values": {}})
+        assert folder.records(partial(check_record, scores=SCORES))[0] == RECORD
+    results = tmp_path / "results.jsonl"
+    whole = results.read_bytes()
+    for old, new in (
+        (b"0.25", b"0.35"),
+        (b'"ok"', b'"fine"'),
+        (b'"s":', b'"u":'),
+        (b'"hash": "x", ', b""),
+        (b"0.25", b"NaN"),
+        (b"0.25", b"[" * 5000),
+        (b'"n"', b'"\xff"'),
+        (b'"hash"', b'"name": "n", "hash"'),
+    ):
+        assert old in whole
+        results.write_bytes(whole.replace(old, new, 1))
+        with (
+            open_run(tmp_path, CONFIG, resume=True) as folder,
+            pytest.raises(RunFolderError, match=r"line 1 of .* is not a result: .*; remove the"),
+        ):
+            folder.records()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"hash": []}, r"hash is \[\]: expected a text"),
+        ({"status": "fine"}, 'status is "fine": expected one of "ok", "degenerate", "error"'),
+        ({"values": "x"}, 'values is "x": expected an object'),
+        ({"values": {"zz": [1, 2]}}, "a value of 'zz': expected s, t"),
+        ({"values": {"s": [None, None]}}, "the value of s is .*: expected a finite number and"),
+        ({"values": {"s": [True, None]}}, "the value of s is"),
+        ({"values": {"s": [1]}}, "the value of s is"),
+        ({"message": None}, "message is null"),
+        ({"seconds": -1}, "seconds is -1: expected a finite number >= 0"),
+        ({"compilations": 0.5}, "compilations is 0.5: expected an integer"),
+        ({"settings": None}, "settings is null: expected an object"),
+        ({"settings": {"blocking": {"way": "planes"}}}, "it lacks 'lanes'"),
+    ],
+)
+def test_a_record_that_is_none_is_refused_by_its_line(tmp_path, change, words):
+    with open_run(tmp_path, CONFIG, resume=False) as folder:
+        folder.append(RECORD)
+        folder.append({**RECORD, **change})
+        with pytest.raises(RunFolderError, match=f"line 2 of .*{words}"):
+            folder.records(partial(check_record, scores=SCORES))
+        lacking = {key: value for key, value in RECORD.items() if key not in change}
+        with pytest.raises(DocumentError, match="it lacks"):
+            check_record(lacking, SCORES)
+
+
+def test_runs_of_an_older_format_are_refused_with_the_way_out(tmp_path):
+    with open_run(tmp_path, {"format": "f", "version": 1}, resume=False):
+        pass
+    with (
+        pytest.raises(RunFolderError, match=r"version 1, not 2: .* resume it with the kernas that"),
+        open_run(tmp_path, {"format": "f", "version": 2}, resume=True),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[" * 100_000, "brackets are open"),
+        ('{"options": 1, "options": 2}', "stands there twice"),
+        ("[]", r"the document is \[\]: expected an object"),
+    ],
+)
+def test_a_damaged_configuration_is_refused(tmp_path, text, words):
+    (tmp_path / "config.json").write_text(text)
+    with (
+        pytest.raises(RunFolderError, match=f"{words}.*; choose another output folder"),
+        open_run(tmp_path, CONFIG, resume=True),
+    ):
+        pass
 
 
 @pytest.mark.parametrize(
