@@ -301,7 +301,7 @@ HUGE = 10**30
         (lambda: Conv(3, stride=HUGE), "stride of more than 131,072 pixels"),
         (lambda: Conv(3, dilation=(1, HUGE)), "dilation of more than"),
         (lambda: AvgPool(3, padding=((0, -HUGE), (0, 0))), "padding of more than"),
-        (lambda: Conv(3, W_std=1e200), "W_std=1e[+]200: expected a finite number of at most 1e[+]30"),
+        (lambda: Conv(3, W_std=1e200), "W_std=1e[+]200: .* at most 1e[+]30"),
         (lambda: Dense(b_std=10**400), "b_std=10*: expected a finite number"),
         (lambda: Dense(width=1e200), "width=1e[+]200: expected"),
     ],
