@@ -16,6 +16,10 @@ from pathlib import Path
 import jax
 import platformdirs
 import pytest
+from jaxtyping import install_import_hook
+from shape_checks import CHECKED, CHECKER
+
+install_import_hook(CHECKED, CHECKER)  # before anything of kernas is imported
 
 QUICKLY_COMPILED = ("--xla_backend_optimization_level=0", "--xla_cpu_use_fusion_emitters=false")
 KEEP_DAYS = 7

@@ -16,12 +16,17 @@ from math import prod
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
+from jaxtyping import Inexact
 
 from ..architecture.layers import AvgPool, Conv, GlobalAvgPool
 from ..architecture.pools import pooling_divisor
 from ..architecture.windows import WindowLayer, output_size, stride_of, tap_offsets, window_of
+from .moments import Moment, Numbers
 
 Pixels = tuple[int, int]
+
+Grid = Inexact[Array, "h h_right w w_right pairs"]
+"""A whole moment."""
 
 DIRECT_TAPS, DIRECT_PAIRS = 9, 8
 """A window of more taps, or on fewer pairs of images, is summed along the rows, then along the
@@ -29,30 +34,34 @@ columns: with few pairs the columns of the right image are what vectors run over
 second sum then reads them where vectors do not begin."""
 
 
-def beside_left(x: Array) -> Array:
+def beside_left(
+    x: Inexact[Array, "*before h w pairs"],
+) -> Inexact[Array, "*before h 1 w 1 pairs"]:
     """An array over left pixels, ``[…, h, w, pairs]``, beside all pairs of pixels."""
     return x[..., :, None, :, None, :]
 
 
-def beside_right(x: Array) -> Array:
+def beside_right(
+    x: Inexact[Array, "*before h w pairs"],
+) -> Inexact[Array, "*before 1 h 1 w pairs"]:
     """An array over right pixels beside all pairs of pixels."""
     return x[..., None, :, None, :, :]
 
 
-def diagonal(x: Array) -> Array:
+def diagonal(x: Inexact[Array, "h h w w pairs"]) -> Inexact[Array, "h w pairs"]:
     """Equal pixels: ``x[p, p]``, ``[h, w, pairs]``."""
     rows, columns = (jnp.arange(x.shape[axis]) for axis in (0, 2))
     return x[rows[:, None], rows[:, None], columns, columns]
 
 
-def scaled(x: Array, factor: Array | float) -> Array:
+def scaled(x: Moment, factor: Numbers | float) -> Moment:
     """A moment times a real number, without the arithmetic of complex ones."""
     if not jnp.iscomplexobj(x):
         return x * factor
     return lax.complex(lax.real(x) * factor, lax.imag(x) * factor)
 
 
-def left_mean(x: Array) -> Array:
+def left_mean(x: Grid) -> Inexact[Array, "h_right w_right pairs"]:
     """The mean over left pixels, ``[h', w', pairs]``."""
     # Written out: XLA's reductions over outer axes do not run in vectors.
     rows = lax.optimization_barrier(reduce(jnp.add, list(x)))
@@ -60,7 +69,9 @@ def left_mean(x: Array) -> Array:
     return scaled(total, 1 / (x.shape[0] * x.shape[2]))
 
 
-def window_mean(window: Conv, x: Array, left: Pixels, right: Pixels) -> Array:
+def window_mean(
+    window: Conv, x: Grid, left: Pixels, right: Pixels
+) -> Inexact[Array, "_ _ _ _ pairs"]:
     """``(1 / q_h q_w) Σ_k x[s p + k, s q + k]``: a convolution moves both pixels together.
 
     Args:
@@ -76,7 +87,9 @@ def window_mean(window: Conv, x: Array, left: Pixels, right: Pixels) -> Array:
     return scaled(_summed(x, moves), 1 / prod(window_of(window)))
 
 
-def pool_mean(layer: AvgPool | GlobalAvgPool, x: Array, side: int) -> Array:
+def pool_mean(
+    layer: AvgPool | GlobalAvgPool, x: Grid, side: int
+) -> Inexact[Array, "_ _ _ _ pairs"]:
     """The pool of one side: its taps move that side's pixel only.
 
     Args:

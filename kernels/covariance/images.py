@@ -7,8 +7,14 @@ from functools import reduce
 
 import jax.numpy as jnp
 from jax import Array, lax
+from jaxtyping import Float
+
+from .moments import Numbers
 
 HIGHEST = lax.Precision.HIGHEST
+
+Channels = Sequence[Numbers] | Numbers
+"""Of images, each by itself or along the first axis."""
 
 UNROLLED_CHANNELS = 16
 """Up to so many channels their sum is written out, in the loop of what reads it."""
@@ -20,12 +26,12 @@ ROUNDING = 4
 """Products of equal pixels are within so many ``ε √C`` of their size, however they are summed."""
 
 
-def channels_of(images: Array) -> Sequence[Array] | Array:
+def channels_of(images: Float[Array, "channels h w *images"]) -> Channels:
     """Few channels one by one, many as they are: ``[channels, h, w, *pairs]``."""
     return list(images) if len(images) <= UNROLLED_CHANNELS else images
 
 
-def image_moment(left: Sequence[Array] | Array, right: Sequence[Array] | Array) -> Array:
+def image_moment(left: Channels, right: Channels) -> Numbers:
     """``K[p, q] = x[p] · x'[q] / C``, the channels of both broadcast against each other.
 
     Equal pixels give equal numbers wherever they stand.
@@ -50,15 +56,22 @@ def _summed_products(left: Array, right: Array) -> Array:
     return lax.fori_loop(1, parts, lambda number, total: total + part(number), part(0))
 
 
-def pixel_variances(images: Array) -> Array:
+def pixel_variances(images: Float[Array, "channels h w n"]) -> Float[Array, "h w n"]:
     """``K(x, x)[p, p]`` of images ``[channels, h, w, n]``: ``[h, w, n]``."""
     channels = channels_of(images)
     return image_moment(channels, channels)
 
 
 def product_moment(
-    left: Array, right: Array, variances: tuple[Array | None, Array | None], *, paired: bool
-) -> Array:
+    left: Float[Array, "n h w C"],
+    right: Float[Array, "m h_right w_right C"],
+    variances: tuple[
+        Float[Array, "h w n"] | None,
+        Float[Array, "h_right w_right m"] | None,
+    ],
+    *,
+    paired: bool,
+) -> Float[Array, "n h w ... h_right w_right"]:
     """``K[p, q] = x[p] · x'[q] / C`` of all pairs of pixels, one matrix product.
 
     A matrix product sums in an order of its own, which depends on where a pixel stands. So what it
@@ -89,7 +102,7 @@ def product_moment(
     return jnp.where(equal, own, K)
 
 
-def vector_moment(left: Array, right: Array) -> Array:
+def vector_moment(left: Float[Array, "n C"], right: Float[Array, "m C"]) -> Float[Array, "n m"]:
     """``K = x · x' / C`` of all pairs of vectors: ``[n, C]`` and ``[n', C]`` to ``[n, n']``."""
     product = lax.dot_general(left, right, (((1,), (1,)), ((), ())), precision=HIGHEST)
     return product / left.shape[-1]

@@ -11,9 +11,14 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 from jax import Array
+from jaxtyping import Float
+
+from .moments import Moments
 
 
-def inverse_variance(second_moment: Array, squared_mean: Array) -> Array:
+def inverse_variance(
+    second_moment: Float[Array, "*channels"], squared_mean: Float[Array, "*channels"]
+) -> Float[Array, "*channels"]:
     """``1 / (v − m)``, and 0 where the channel does not vary beyond rounding.
 
     NaN where ``v`` overflowed, so that it is seen in what is normalised.
@@ -26,11 +31,11 @@ def inverse_variance(second_moment: Array, squared_mean: Array) -> Array:
 
 
 def center_moment(
-    x: Array,
-    left_mean: Array | None,
-    right_mean: Array | None,
-    grand_mean: Array | None,
-) -> Array:
+    x: Moments,
+    left_mean: Moments | None,
+    right_mean: Moments | None,
+    grand_mean: Moments | None,
+) -> Moments:
     """``x[p, q] − u'[q] − u[p] + m``: subtract the reference mean on either side, or on both.
 
     Args:
@@ -48,7 +53,7 @@ def center_moment(
     return x if grand_mean is None else x + grand_mean
 
 
-def layer_scale(variance: Array, eps: float) -> Array:
+def layer_scale(variance: Float[Array, "*pixels"], eps: float) -> Float[Array, "*pixels"]:
     """``1 / sqrt(v + eps)``, by which layer normalisation multiplies its side.
 
     ``K[p, q] ← K[p, q] / sqrt((v[p] + eps)(v'[q] + eps))`` with ``v[p] = K(x, x)[p, p]``, or its

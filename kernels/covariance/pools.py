@@ -6,11 +6,19 @@ from functools import reduce
 
 import jax.numpy as jnp
 from jax import Array, lax
+from jaxtyping import Float, Inexact, Int
+
+from .moments import Moments
 
 HIGHEST = lax.Precision.HIGHEST
 
 
-def gathered(x: Array, axis: int, reads: Array, weights: Array) -> Array:
+def gathered(
+    x: Moments,
+    axis: int,
+    reads: Int[Array, "taps outputs"],
+    weights: Float[Array, " outputs"],
+) -> Moments:
     """``y[i] = weights[i] · Σ_k x[reads[k, i]]`` along an axis.
 
     Args:
@@ -25,7 +33,7 @@ def gathered(x: Array, axis: int, reads: Array, weights: Array) -> Array:
     return reduce(jnp.add, taken) * weights.reshape(shape)
 
 
-def multiplied(x: Array, axis: int, matrix: Array) -> Array:
+def multiplied(x: Moments, axis: int, matrix: Float[Array, "i j"]) -> Moments:
     """``y[i] = Σ_j matrix[i, j] · x[j]`` along an axis, of both parts of a moment."""
 
     def product(part: Array) -> Array:
@@ -38,7 +46,11 @@ def multiplied(x: Array, axis: int, matrix: Array) -> Array:
     return lax.complex(product(lax.real(x)), product(lax.imag(x)))
 
 
-def weighed(x: Array, rows: Array, columns: Array) -> Array:
+def weighed(
+    x: Inexact[Array, "i j *pairs"],
+    rows: Float[Array, "readouts i"],
+    columns: Float[Array, "readouts j"],
+) -> Inexact[Array, " readouts *pairs"]:
     """``y = Σ_{i, j} rows[r, i] · columns[r, j] · x[i, j]`` for several readouts ``r``.
 
     A global average pool weighs all pairs alike; a local one of radius ``c`` by the number of

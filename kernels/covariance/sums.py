@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from jax import Array
+from .moments import Moment
 
 
-def weighted_sum(terms: Sequence[Array], times: Sequence[float]) -> Array:
+def weighted_sum(terms: Sequence[Moment], times: Sequence[float]) -> Moment:
     """``Σ_i times_i · K_i``, and ``Θ`` alike.
 
     Of a sum one side of a moment is taken apart: ``C(a + b, c) = C(a, c) + C(b, c)``, a term that

@@ -7,14 +7,20 @@ from functools import reduce
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
+from jaxtyping import Inexact
 
 from ..architecture.layers import Conv
 from ..architecture.windows import output_size, tap_offsets
-from .moments import covariance, moment, tangent
+from .moments import Moment, Numbers, covariance, moment, tangent
 
 DIRECT_TAPS = 9
 """A window of more taps is summed along one axis, then along the other."""
 
+Planes = Inexact[Array, "slots h slots_right w *pairs"]
+"""A moment by displacement."""
+
+MovedPlanes = Inexact[Array, "slots _ slots_right _ *pairs"]
+"""The same slots and pairs of images, other pixels."""
 
 Border = tuple[tuple[int, int], tuple[int, int]]
 """Rows before and after, and columns before and after, the pixels of a plane."""
@@ -41,7 +47,7 @@ def _outputs(window: Conv, axis: int, size: int) -> int:
     return output_size("Conv", window, axis, size)
 
 
-def tap_mean(window: Conv, x: Array, pixels: tuple[int, int], border: Border) -> Array:
+def tap_mean(window: Conv, x: Planes, pixels: tuple[int, int], border: Border) -> MovedPlanes:
     """``(1 / q_h q_w) Σ_k x[p + k, q + k]`` of planes: stride 1, taps move along each slot.
 
     Args:
@@ -73,7 +79,7 @@ def tap_mean(window: Conv, x: Array, pixels: tuple[int, int], border: Border) ->
     return total * (1 / count)
 
 
-def wrapped(x: Array, border: Border) -> Array:
+def wrapped(x: Planes, border: Border) -> MovedPlanes:
     """Planes with the opposite edges' pixels around them."""
     for axis, (low, high) in zip((1, 3), border, strict=True):
         size = x.shape[axis]
@@ -81,7 +87,7 @@ def wrapped(x: Array, border: Border) -> Array:
     return lax.optimization_barrier(x)
 
 
-def surrounded(x: Array, border: Border) -> Array:
+def surrounded(x: Planes, border: Border) -> MovedPlanes:
     """Planes with zeros around them, which XLA writes before they are read.
 
     Fused into the loop of what reads them, they would be computed once for every time they are
@@ -94,8 +100,14 @@ def surrounded(x: Array, border: Border) -> Array:
 
 
 def weight_moment(
-    x: Array, mask: Array, *, W_std: float, b_std: float, trainable: bool, with_tangent: bool
-) -> Array:
+    x: Moment,
+    mask: Numbers,
+    *,
+    W_std: float,
+    b_std: float,
+    trainable: bool,
+    with_tangent: bool,
+) -> Moment:
     """``K ← σ_w² · K + σ_b²`` and ``Θ ← σ_w² · Θ`` (+ new ``K``), of the mean over the window.
 
     Of a depthwise convolution too: the mean over channels of the products of a filter's outputs is

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Float64
 from numpy.typing import ArrayLike
 
 from kernas.errors import ConfigurationError, DataError
 
 from .errors import DegenerateKernelError
+from .shapes import Square
 
 ROUNDINGS = 8
 """Roundings that an entry of a kernel may carry."""
@@ -24,7 +26,7 @@ SYMMETRY_TOLERANCE = 1e-5
 """Asymmetry that float32 rounding explains, relative to the largest entry."""
 
 
-def check_gram(K: ArrayLike) -> np.ndarray:
+def check_gram(K: ArrayLike) -> Square:
     """The Gram matrix in float64, made exactly symmetric.
 
     Args:
@@ -68,7 +70,7 @@ def check_gram(K: ArrayLike) -> np.ndarray:
     return (matrix + matrix.T) / 2
 
 
-def check_cross(K_cross: ArrayLike, n: int) -> np.ndarray:
+def check_cross(K_cross: ArrayLike, n: int) -> Float64[np.ndarray, "m {n}"]:
     """The block between ``m`` other images and the ``n`` training images, in float64.
 
     Raises:
@@ -90,7 +92,7 @@ def precision_of(K: ArrayLike) -> np.dtype:
     return dtype if dtype.kind == "f" else np.dtype(np.float64)
 
 
-def rounding_of(matrix: np.ndarray, computed_in: np.dtype) -> float:
+def rounding_of(matrix: Square, computed_in: np.dtype) -> float:
     """``8 ε ‖K‖_F``, ε of the dtype that K was computed in: how far that may move eigenvalues."""
     return ROUNDINGS * float(np.finfo(computed_in).eps) * float(np.linalg.norm(matrix))
 
@@ -113,7 +115,7 @@ def check_ridge(ridge: float) -> float:
     return value
 
 
-def check_targets(Y: ArrayLike, n: int) -> np.ndarray:
+def check_targets(Y: ArrayLike, n: int) -> Float64[np.ndarray, "{n} C"]:
     """Targets of n images in float64.
 
     Raises:
@@ -128,7 +130,7 @@ def check_targets(Y: ArrayLike, n: int) -> np.ndarray:
     return targets
 
 
-def _finite_matrix(array: ArrayLike, what: str) -> np.ndarray:
+def _finite_matrix(array: ArrayLike, what: str) -> Float64[np.ndarray, "rows columns"]:
     matrix = np.asarray(array)
     if matrix.ndim != 2 or matrix.dtype.kind not in "fiu":
         raise DataError(

@@ -11,11 +11,13 @@ import warnings
 from dataclasses import dataclass, field
 
 import numpy as np
+from jaxtyping import Float64
 from numpy.typing import ArrayLike
 from scipy.linalg import cho_solve, cholesky, eigvalsh, get_lapack_funcs, solve_triangular
 
 from .checks import check_gram, check_ridge, check_targets, precision_of, rounding_of
 from .errors import JitterWarning, NotPositiveDefiniteError
+from .shapes import Square
 from .weights import Weights, times_roots, weighted_gram
 
 LADDER = 10.0 ** np.arange(-14, 0)
@@ -34,13 +36,13 @@ class Factor:
         weights: of the images, if they have any.
     """
 
-    lower: np.ndarray = field(repr=False)
+    lower: Square = field(repr=False)
     rho: float
     jitter: float
     condition: float
     weights: Weights | None = field(default=None, repr=False)
 
-    def solve(self, Y: ArrayLike) -> np.ndarray:
+    def solve(self, Y: ArrayLike) -> Float64[np.ndarray, "{len(self.lower)} C"]:
         """Dual coefficients of targets ``(n, C)``: ``A⁻¹ Y``, with weights ``S A⁻¹ S Y``.
 
         Raises:
@@ -48,7 +50,7 @@ class Factor:
         """
         return times_roots(self._solved(Y), self.weights)
 
-    def inverse_diagonal(self) -> np.ndarray:
+    def inverse_diagonal(self) -> Float64[np.ndarray, " {len(self.lower)}"]:
         """The diagonal of ``A⁻¹``, shape ``(n,)``."""
         inverse = solve_triangular(self.lower, np.eye(len(self.lower)), lower=True)
         return np.sum(inverse**2, axis=0)
@@ -57,7 +59,7 @@ class Factor:
         """``log |A|``."""
         return float(2 * np.sum(np.log(np.diag(self.lower))))
 
-    def loo_residuals(self, Y: ArrayLike) -> np.ndarray:
+    def loo_residuals(self, Y: ArrayLike) -> Float64[np.ndarray, "{len(self.lower)} C"]:
         """Target minus prediction of each image by all others: ``[A⁻¹Y]_i / [A⁻¹]_ii``.
 
         With weights as :meth:`Weights.loo_residuals`.
@@ -70,7 +72,7 @@ class Factor:
         shift = self.rho + self.jitter
         return self.weights.loo_residuals(self._solved(Y), self.inverse_diagonal(), shift)
 
-    def _solved(self, Y: ArrayLike) -> np.ndarray:
+    def _solved(self, Y: ArrayLike) -> Float64[np.ndarray, "{len(self.lower)} C"]:
         """``A⁻¹ S Y``."""
         targets = times_roots(check_targets(Y, len(self.lower)), self.weights)
         return cho_solve((self.lower, True), targets)
@@ -140,7 +142,7 @@ def factorise(
     )
 
 
-def _factor(gram: np.ndarray, shift: float) -> np.ndarray | None:
+def _factor(gram: Square, shift: float) -> Square | None:
     """Lower factor of ``gram + shift I``; ``None`` if it is not positive definite."""
     matrix = gram.copy()
     matrix[np.diag_indices_from(matrix)] += shift
@@ -150,7 +152,7 @@ def _factor(gram: np.ndarray, shift: float) -> np.ndarray | None:
         return None
 
 
-def _condition(lower: np.ndarray, gram: np.ndarray, shift: float) -> float:
+def _condition(lower: Square, gram: Square, shift: float) -> float:
     columns = np.sum(np.abs(gram), axis=0)
     diagonal = np.diag(gram)
     norm = float(np.max(columns - np.abs(diagonal) + np.abs(diagonal + shift)))

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 import numpy as np
+from jaxtyping import Float, Float64
 from numpy.typing import ArrayLike
 from scipy.linalg import cho_factor, cho_solve
 from scipy.sparse.linalg import LinearOperator, cg
@@ -20,9 +21,13 @@ from kernas.errors import ConfigurationError
 
 from .checks import check_gram, check_ridge, check_targets
 from .errors import DegenerateKernelError, NotConvergedError
+from .shapes import Targets
 from .weights import Weights, check_count, times_roots
 
-Tile = tuple[slice, slice, np.ndarray]
+Column = Float[np.ndarray, " n"]
+"""A number for each image, in the precision of the kernel."""
+
+Tile = tuple[slice, slice, Float[np.ndarray, "rows columns"]]
 """Rows, columns and the block of K there."""
 
 
@@ -38,11 +43,11 @@ class Gram(Protocol):
         """Blocks that cover one triangle with the diagonal; each is also its mirror image."""
         ...
 
-    def diagonal(self) -> np.ndarray:
+    def diagonal(self) -> Column:
         """``K(x, x)`` of each image, shape ``(n,)``."""
         ...
 
-    def column(self, index: int) -> np.ndarray:
+    def column(self, index: int) -> Column:
         """The kernel of all images with one, shape ``(n,)``."""
         ...
 
@@ -55,7 +60,7 @@ class WholeGram:
         K: shape ``(n, n)``.
     """
 
-    K: np.ndarray = field(repr=False)
+    K: Float[np.ndarray, "n n"] = field(repr=False)
 
     def __len__(self) -> int:
         return len(self.K)
@@ -65,11 +70,11 @@ class WholeGram:
         whole = slice(0, len(self.K))
         yield whole, whole, self.K
 
-    def diagonal(self) -> np.ndarray:
+    def diagonal(self) -> Column:
         """``K(x, x)`` of each image."""
         return np.diag(self.K)
 
-    def column(self, index: int) -> np.ndarray:
+    def column(self, index: int) -> Column:
         """One column."""
         return self.K[:, index]
 
@@ -101,11 +106,11 @@ class WeightedGram:
         for rows, columns, block in self.gram.tiles():
             yield rows, columns, roots[rows, None] * block * roots[columns]
 
-    def diagonal(self) -> np.ndarray:
+    def diagonal(self) -> Column:
         """``w K(x, x)`` of each image."""
         return self.weights.values * self.gram.diagonal()
 
-    def column(self, index: int) -> np.ndarray:
+    def column(self, index: int) -> Column:
         """One column, weighted."""
         return self.weights.roots * self.gram.column(index) * self.weights.roots[index]
 
@@ -123,7 +128,7 @@ class Solution:
         rho: the absolute ridge.
     """
 
-    value: np.ndarray = field(repr=False)
+    value: Targets = field(repr=False)
     residual: float
     steps: int
     rank: int
@@ -196,7 +201,7 @@ def conjugate_gradients(
     return Solution(times_roots(found, weights), residual, steps, rank, rho)
 
 
-def product(gram: Gram, V: np.ndarray, rho: float) -> np.ndarray:
+def product(gram: Gram, V: Float[np.ndarray, "n C"], rho: float) -> Targets:
     """``(K + ρI) V``, each tile read once, in float64.
 
     Raises:
@@ -218,12 +223,12 @@ def product(gram: Gram, V: np.ndarray, rho: float) -> np.ndarray:
 
 def _solved(
     gram: Gram,
-    targets: np.ndarray,
+    targets: Targets,
     rho: float,
-    factor: np.ndarray,
+    factor: Float64[np.ndarray, "n rank"],
     tolerance: float,
     max_steps: int,
-) -> tuple[np.ndarray, int]:
+) -> tuple[Targets, int]:
     """α and the steps; the columns of Y are solved as one vector."""
     steps = 0
 
@@ -257,7 +262,9 @@ def _preconditioner(factor: np.ndarray, rho: float) -> Callable[[np.ndarray], np
     return lambda V: (V - factor @ cho_solve(inner, factor.T @ V)) / rho
 
 
-def _partial_cholesky(gram: Gram, diagonal: np.ndarray, rank: int, precision: float) -> np.ndarray:
+def _partial_cholesky(
+    gram: Gram, diagonal: Column, rank: int, precision: float
+) -> Float64[np.ndarray, "n _"]:
     """L with ``L Lᵀ ≈ K``, shape ``(n, rank)``, by the greatest pivots.
 
     It ends with fewer columns where what is left of the diagonal is rounding.

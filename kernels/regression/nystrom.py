@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
+from jaxtyping import Float64
 from numpy.typing import ArrayLike
 from scipy.linalg import eigh
 
@@ -29,11 +30,11 @@ class LandmarkRegression:
         rho: the absolute ridge.
     """
 
-    coefficients: np.ndarray = field(repr=False)
+    coefficients: Float64[np.ndarray, "m C"] = field(repr=False)
     rank: int
     rho: float
 
-    def predict(self, K_cross: ArrayLike) -> np.ndarray:
+    def predict(self, K_cross: ArrayLike) -> Float64[np.ndarray, "k C"]:
         """Predictions ``(k, C)`` from the kernel of k images with the landmarks, ``(k, m)``.
 
         Raises:

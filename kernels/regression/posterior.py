@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float64
 from numpy.typing import ArrayLike
 from scipy.linalg import solve_triangular
 
@@ -18,6 +19,7 @@ from kernas.errors import ConfigurationError, DataError
 from .checks import check_cross, check_gram, check_targets
 from .cholesky import Factor
 from .ridge import Spectrum
+from .shapes import CrossBlock, PerOther, Predictions, Targets
 from .weights import times_roots
 
 
@@ -31,11 +33,11 @@ class Posterior:
             network's value, without noise.
     """
 
-    mean: np.ndarray
-    variance: np.ndarray
+    mean: Predictions
+    variance: PerOther
 
     @property
-    def deviation(self) -> np.ndarray:
+    def deviation(self) -> PerOther:
         """The standard deviation, shape ``(m,)``."""
         return np.sqrt(self.variance)
 
@@ -161,7 +163,7 @@ def ensemble_posterior(
 
 
 def _posterior(
-    B: np.ndarray, targets: np.ndarray, K: ArrayLike, K_cross: ArrayLike, K_diagonal: ArrayLike
+    B: CrossBlock, targets: Targets, K: ArrayLike, K_cross: ArrayLike, K_diagonal: ArrayLike
 ) -> Posterior:
     """``μ = B Y``, ``σ² = K_xx + B K Bᵀ − 2 B K_xᵀ``."""
     gram, n = check_gram(K), len(targets)
@@ -175,7 +177,7 @@ def _posterior(
     return Posterior(B @ targets, np.maximum(variance, 0.0))
 
 
-def _diagonal(values: ArrayLike, m: int) -> np.ndarray:
+def _diagonal(values: ArrayLike, m: int) -> Float64[np.ndarray, " {m}"]:
     diagonal = np.asarray(values, np.float64)
     if diagonal.shape != (m,) or not np.isfinite(diagonal).all():
         raise DataError(

@@ -16,6 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
+from jaxtyping import Float64
 from numpy.typing import ArrayLike
 from scipy.linalg import eigh
 from scipy.special import gammaln
@@ -31,6 +32,7 @@ from .checks import (
     rounding_of,
 )
 from .errors import DegenerateKernelError, NotPositiveDefiniteError
+from .shapes import PerImage, Predictions, Square
 from .weights import Weights, times_roots, weighted_gram
 
 
@@ -46,8 +48,8 @@ class Spectrum:
         rounding: how far rounding of K may have moved an eigenvalue.
     """
 
-    values: np.ndarray = field(repr=False)
-    vectors: np.ndarray = field(repr=False)
+    values: PerImage = field(repr=False)
+    vectors: Square = field(repr=False)
     scale: float
     weights: Weights | None = field(default=None, repr=False)
     rounding: float = 0.0
@@ -61,7 +63,7 @@ class Spectrum:
         """The absolute ridge ``ρ = ridge · mean(diag K)``."""
         return check_ridge(ridge) * self.scale
 
-    def shifted(self, ridge: float) -> np.ndarray:
+    def shifted(self, ridge: float) -> Float64[np.ndarray, " {self.n}"]:
         """Eigenvalues ``w + ρ`` of A, shape ``(n,)``, all positive.
 
         Raises:
@@ -79,7 +81,7 @@ class Spectrum:
             )
         return values
 
-    def trained(self, ridge: float, time: float) -> np.ndarray:
+    def trained(self, ridge: float, time: float) -> Float64[np.ndarray, " {self.n}"]:
         """``(1 − exp(−t v)) / v`` of the eigenvalues ``v = w + ρ`` of A, shape ``(n,)``.
 
         It is what gradient flow for a time t makes of ``1/v``, and tends to t where v tends to
@@ -129,7 +131,7 @@ def decompose(K: ArrayLike, weights: Weights | None = None) -> Spectrum:
     return Spectrum(values, vectors, scale, weights, rounding_of(gram, precision_of(K)))
 
 
-def solve(spectrum: Spectrum, Y: ArrayLike, ridge: float) -> np.ndarray:
+def solve(spectrum: Spectrum, Y: ArrayLike, ridge: float) -> Float64[np.ndarray, "{spectrum.n} C"]:
     """``A⁻¹ Y = V diag(1/(w + ρ)) Vᵀ Y``, with weights ``S A⁻¹ S Y``.
 
     Args:
@@ -148,14 +150,16 @@ def solve(spectrum: Spectrum, Y: ArrayLike, ridge: float) -> np.ndarray:
     return times_roots(_solved(spectrum, Y, ridge), spectrum.weights)
 
 
-def _solved(spectrum: Spectrum, Y: ArrayLike, ridge: float) -> np.ndarray:
+def _solved(
+    spectrum: Spectrum, Y: ArrayLike, ridge: float
+) -> Float64[np.ndarray, "{spectrum.n} C"]:
     """``A⁻¹ S Y``."""
     targets = times_roots(check_targets(Y, spectrum.n), spectrum.weights)
     shifted = spectrum.shifted(ridge)
     return spectrum.vectors @ ((spectrum.vectors.T @ targets) / shifted[:, None])
 
 
-def predict(spectrum: Spectrum, K_cross: ArrayLike, Y: ArrayLike, ridge: float) -> np.ndarray:
+def predict(spectrum: Spectrum, K_cross: ArrayLike, Y: ArrayLike, ridge: float) -> Predictions:
     """Predictions ``K_cross A⁻¹ Y`` for other images.
 
     Args:
@@ -179,7 +183,9 @@ def predict(spectrum: Spectrum, K_cross: ArrayLike, Y: ArrayLike, ridge: float) 
     return check_cross(K_cross, spectrum.n) @ solve(spectrum, Y, ridge)
 
 
-def loo_residuals(spectrum: Spectrum, Y: ArrayLike, ridge: float) -> np.ndarray:
+def loo_residuals(
+    spectrum: Spectrum, Y: ArrayLike, ridge: float
+) -> Float64[np.ndarray, "{spectrum.n} C"]:
     """Target minus prediction of each image by the regression on all the others.
 
     ``r_i = [A⁻¹Y]_i / [A⁻¹]_ii``, exactly the residuals of n refits without image i at the same
@@ -209,7 +215,9 @@ def loo_residuals(spectrum: Spectrum, Y: ArrayLike, ridge: float) -> np.ndarray:
     return weights.loo_residuals(solution, inverse_diagonal, spectrum.rho(ridge))
 
 
-def loo_predictions(spectrum: Spectrum, Y: ArrayLike, ridge: float) -> np.ndarray:
+def loo_predictions(
+    spectrum: Spectrum, Y: ArrayLike, ridge: float
+) -> Float64[np.ndarray, "{spectrum.n} C"]:
     """Prediction of each training image by all the others, ``Y − r``: see :func:`loo_residuals`."""
     return check_targets(Y, spectrum.n) - loo_residuals(spectrum, Y, ridge)
 

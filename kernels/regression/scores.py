@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
+from jaxtyping import Int64, Integer
 from numpy.typing import ArrayLike
 
 from kernas.errors import ConfigurationError, DataError
@@ -27,6 +28,7 @@ from .ridge import (
     loo_predictions,
     predict,
 )
+from .shapes import CrossBlock, PerImage, Predictions, Square, Targets
 from .targets import centred_one_hot, check_class_indices
 
 
@@ -51,12 +53,12 @@ class Problem:
         validation_labels: shape ``(m,)``, if any.
     """
 
-    gram: np.ndarray = field(repr=False)
-    labels: np.ndarray = field(repr=False)
+    gram: Square = field(repr=False)
+    labels: Int64[np.ndarray, " n"] = field(repr=False)
     ridge: float
     n_classes: int
-    cross: np.ndarray | None = field(default=None, repr=False)
-    validation_labels: np.ndarray | None = field(default=None, repr=False)
+    cross: CrossBlock | None = field(default=None, repr=False)
+    validation_labels: Int64[np.ndarray, " m"] | None = field(default=None, repr=False)
 
     @cached_property
     def spectrum(self) -> Spectrum:
@@ -64,17 +66,17 @@ class Problem:
         return decompose(self.gram)
 
     @cached_property
-    def targets(self) -> np.ndarray:
+    def targets(self) -> Targets:
         """Centred one-hot training labels, shape ``(n, C)``."""
         return centred_one_hot(self.labels, self.n_classes)
 
     @cached_property
-    def loo(self) -> np.ndarray:
+    def loo(self) -> Targets:
         """Leave-one-out predictions, shape ``(n, C)``."""
         return loo_predictions(self.spectrum, self.targets, self.ridge)
 
     @cached_property
-    def validation(self) -> tuple[np.ndarray, np.ndarray]:
+    def validation(self) -> tuple[Predictions, Int64[np.ndarray, " m"]]:
         """Predictions of the validation images, shape ``(m, C)``, and their labels."""
         if self.cross is None or self.validation_labels is None:
             raise ConfigurationError(
@@ -101,7 +103,7 @@ class Metric:
     compute: Callable[[Problem], ScoreValue] = field(repr=False)
 
 
-def mean_accuracy(prediction: np.ndarray, labels: np.ndarray) -> ScoreValue:
+def mean_accuracy(prediction: Predictions, labels: Integer[np.ndarray, " m"]) -> ScoreValue:
     """Share of images whose largest prediction is their class, in [0, 1].
 
     Of equal largest predictions the class of the lowest index counts.
@@ -109,7 +111,7 @@ def mean_accuracy(prediction: np.ndarray, labels: np.ndarray) -> ScoreValue:
     return _mean_over_images((np.argmax(prediction, axis=1) == labels).astype(np.float64))
 
 
-def mean_squared_error(prediction: np.ndarray, labels: np.ndarray) -> ScoreValue:
+def mean_squared_error(prediction: Predictions, labels: Integer[np.ndarray, " m"]) -> ScoreValue:
     """Mean over images of the squared distance from the centred one-hot target.
 
     ``(1/n) Σ_i Σ_c (f_ic − y_ic)²``, summed over the classes: predicting nothing, f = 0, has
@@ -119,7 +121,7 @@ def mean_squared_error(prediction: np.ndarray, labels: np.ndarray) -> ScoreValue
     return _mean_over_images(np.sum((prediction - targets) ** 2, axis=1))
 
 
-def _mean_over_images(values: np.ndarray) -> ScoreValue:
+def _mean_over_images(values: PerImage) -> ScoreValue:
     n = len(values)
     error = float(np.std(values, ddof=1) / np.sqrt(n)) if n > 1 else None
     return ScoreValue(float(np.mean(values)), error)
@@ -242,7 +244,7 @@ def score_gram(
     return {metric.name: metric.compute(problem) for metric in chosen}
 
 
-def _labels(y: ArrayLike, n: int, n_classes: int, part: str) -> np.ndarray:
+def _labels(y: ArrayLike, n: int, n_classes: int, part: str) -> Int64[np.ndarray, " {n}"]:
     labels = check_class_indices(y, n_classes, f"{part} labels")
     if len(labels) != n:
         raise DataError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Float64, Int64
 from numpy.typing import ArrayLike
 
 from kernas.errors import DataError
@@ -10,7 +11,7 @@ from kernas.errors import DataError
 from ..data.checks import check_integer, check_labels
 
 
-def centred_one_hot(labels: ArrayLike, n_classes: int) -> np.ndarray:
+def centred_one_hot(labels: ArrayLike, n_classes: int) -> Float64[np.ndarray, "n {n_classes}"]:
     """One-hot labels minus 1/C, so that the targets of an image sum to zero.
 
     ``Y[i, c] = [y_i = c] − 1/C``. If all C classes occur the rank of Y is C − 1; if fewer do, it is
@@ -31,7 +32,7 @@ def centred_one_hot(labels: ArrayLike, n_classes: int) -> np.ndarray:
     return (y[:, None] == np.arange(n_classes)) - 1.0 / n_classes
 
 
-def check_class_indices(labels: ArrayLike, n_classes: int, what: str) -> np.ndarray:
+def check_class_indices(labels: ArrayLike, n_classes: int, what: str) -> Int64[np.ndarray, " n"]:
     """Class indices as an int64 vector of values in ``0 … C−1``.
 
     Raises:

@@ -13,8 +13,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
+from jaxtyping import Float64
 
 from kernas.errors import DataError
+
+from .shapes import PerImage, Square, Targets
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,12 +57,12 @@ class Weights:
         return len(self.repeats)
 
     @cached_property
-    def values(self) -> np.ndarray:
+    def values(self) -> PerImage:
         """w, shape ``(n,)``."""
         return self.repeats * self.costs
 
     @cached_property
-    def roots(self) -> np.ndarray:
+    def roots(self) -> PerImage:
         """``S = w^{1/2}``, shape ``(n,)``."""
         return np.sqrt(self.values)
 
@@ -68,7 +71,7 @@ class Weights:
         """``Σ_i w_i``."""
         return float(np.sum(self.values))
 
-    def loo_residuals(self, solution: np.ndarray, inverse: np.ndarray, rho: float) -> np.ndarray:
+    def loo_residuals(self, solution: Targets, inverse: PerImage, rho: float) -> Targets:
         """Target minus prediction of each image where the weight ``m_i`` of it is left out.
 
         ``r_i = s_i [A⁻¹SY]_i / ((w_i − m_i)/ρ + m_i [A⁻¹]_ii)`` with ``m_i`` the cost of one
@@ -88,7 +91,7 @@ class Weights:
         return (self.roots / (stays + left_out * inverse))[:, None] * solution
 
 
-def weighted_gram(gram: np.ndarray, weights: Weights | None) -> tuple[np.ndarray, float]:
+def weighted_gram(gram: Square, weights: Weights | None) -> tuple[Square, float]:
     """``S K S`` and ``Σ_i w_i K_ii / Σ_i w_i``, the unit of the ridge.
 
     Raises:
@@ -113,6 +116,8 @@ def check_count(weights: Weights, n: int) -> None:
         )
 
 
-def times_roots(rows: np.ndarray, weights: Weights | None) -> np.ndarray:
+def times_roots(
+    rows: Float64[np.ndarray, "n k"], weights: Weights | None
+) -> Float64[np.ndarray, "n k"]:
     """``S`` times a matrix of one row for each image."""
     return rows if weights is None else weights.roots[:, None] * rows

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, cast
 
 import numpy as np
+from jaxtyping import Real
 from scipy import stats
 
 from kernas.errors import DataError
@@ -79,7 +80,7 @@ class Agreement:
         return data
 
 
-def ndcg(truth: np.ndarray, score: np.ndarray) -> float:
+def ndcg(truth: Real[np.ndarray, " n"], score: Real[np.ndarray, " n"]) -> float:
     """Normalised discounted cumulative gain of the order that a score gives.
 
     DCG = Σ_i g_(i) / log₂(i + 1) over positions i = 1 … n, divided by the DCG of the best order.

@@ -282,9 +282,7 @@ def test_stores_hold_finite_numbers_only(tmp_path):
 
 
 def test_weights_keep_away_from_the_end_of_float64():
-    with pytest.raises(
-        ArchitectureError, match=r"W_std=1e\+200: .* at most 1e\+30"
-    ):
+    with pytest.raises(ArchitectureError, match=r"W_std=1e\+200: .* at most 1e\+30"):
         kk.Dense(W_std=1e200)
 
 

@@ -8,6 +8,16 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jaxtyping import Bool, Float
+
+OfPixels = Float[Array, "*pixels"]
+"""A number for each pixel."""
+
+OfPairs = Float[Array, "*pairs"]
+"""A number for each pair of pixels."""
+
+Duals = tuple[OfPairs, OfPairs]
+"""``E[φ(u) ψ(v)]`` and ``E[φ'(u) ψ'(v)]``."""
 
 # Minimax-like fits on [0, 1], used in float32 only: one square root serves both functions.
 # arccos(r) = sqrt(1 - r) p(r), Abramowitz & Stegun 4.4.46, error 2e-8;
@@ -47,12 +57,12 @@ class Spread(NamedTuple):
     What rounding left below 0 is 0, and so is the inverse of 0.
     """
 
-    variance: Array
-    deviation: Array
-    inverse: Array
+    variance: OfPixels
+    deviation: OfPixels
+    inverse: OfPixels
 
 
-def spread(variance: Array) -> Spread:
+def spread(variance: OfPixels) -> Spread:
     """A variance with its roots."""
     deviation = jnp.sqrt(jnp.maximum(variance, 0))
     inverse = jnp.where(deviation > 0, 1 / jnp.where(deviation > 0, deviation, 1), 0)
@@ -66,15 +76,15 @@ class Correlation(NamedTuple):
     ``ρ`` itself is wanted.
     """
 
-    s: Array
-    size: Array
-    negative: Array
+    s: OfPairs
+    size: OfPairs
+    negative: Bool[Array, "*pairs"]
 
     @property
-    def rho(self) -> Array:
+    def rho(self) -> OfPairs:
         return jnp.where(self.negative, -self.size, self.size)
 
-    def angle_and_sine(self) -> tuple[Array, Array]:
+    def angle_and_sine(self) -> tuple[OfPairs, OfPairs]:
         """``(arccos ρ, sqrt(1 − ρ²))``.
 
         In float32 by polynomials with one square root (absolute error below 1e-7 away from
@@ -89,7 +99,7 @@ class Correlation(NamedTuple):
         return theta, root * _horner(_SINE, size)
 
 
-def correlation(k: Array, a: Spread, b: Spread) -> Correlation:
+def correlation(k: OfPairs, a: Spread, b: Spread) -> Correlation:
     """The correlation of two Gaussian variables; 0 where one of them does not vary.
 
     Equal pixels are common (an image with itself, flat backgrounds, a pool as large as its map),
@@ -109,6 +119,6 @@ def correlation(k: Array, a: Spread, b: Spread) -> Correlation:
     return Correlation(a.deviation * b.deviation, size, rho < 0)
 
 
-def determinant(of: Correlation) -> Array:
+def determinant(of: Correlation) -> OfPairs:
     """``a b − k² = s² (1 − ρ²)``, without the cancellation near ``ρ = ±1``."""
     return of.s**2 * (1 - of.size) * (1 + of.size)

@@ -5,15 +5,12 @@ from __future__ import annotations
 import math
 
 import jax.numpy as jnp
-from jax import Array
 
 from ...architecture.activations import Activation, Erf, Gelu
-from .correlation import Spread, correlation, determinant
+from .correlation import Duals, OfPairs, OfPixels, Spread, correlation, determinant
 
 
-def erf_dual(
-    left: Activation, right: Activation, k: Array, a: Spread, b: Spread
-) -> tuple[Array, Array]:
+def erf_dual(left: Activation, right: Activation, k: OfPairs, a: Spread, b: Spread) -> Duals:
     """``(2/π) arctan(2k / sqrt D)`` and ``(4/π) / sqrt D`` with ``D = (1 + 2a)(1 + 2b) − 4k²``.
 
     Williams 1997, Computing with infinite networks, equation (11), with the arcsine of
@@ -24,9 +21,7 @@ def erf_dual(
     return jnp.arctan2(2 * of.s * of.rho, root) * (2 / math.pi), (4 / math.pi) / root
 
 
-def gelu_dual(
-    left: Activation, right: Activation, k: Array, a: Spread, b: Spread
-) -> tuple[Array, Array]:
+def gelu_dual(left: Activation, right: Activation, k: OfPairs, a: Spread, b: Spread) -> Duals:
     r"""With ``D = (1 + a)(1 + b) − k²``, ``F = 1/4 + arctan(k / sqrt D) / 2π = E[Φ(u) Φ(v)]`` and
     ``N = ab + k² (1 − ab) / ((1 + a)(1 + b))``::
 
@@ -50,7 +45,7 @@ def gelu_dual(
     return k * F + N / root, F + k * (2 * share - 1 + N / D) / root
 
 
-def error_function_slope(activation: Activation, b: Array) -> Array:
+def error_function_slope(activation: Activation, b: OfPixels) -> OfPixels:
     """``E[φ'(v)]``: ``2 / sqrt(π (1 + 2b))`` for erf, 1/2 for GELU (``φ' − 1/2`` is odd)."""
     match activation:
         case Erf():

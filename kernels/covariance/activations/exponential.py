@@ -3,15 +3,12 @@ r"""Exponentials and Gaussian bells: each with itself, whatever rates and scales
 from __future__ import annotations
 
 import jax.numpy as jnp
-from jax import Array
 
 from ...architecture.activations import Activation, Exp, Gaussian
-from .correlation import Spread, correlation, determinant
+from .correlation import Duals, OfPairs, OfPixels, Spread, correlation, determinant
 
 
-def exp_dual(
-    left: Activation, right: Activation, k: Array, a: Spread, b: Spread
-) -> tuple[Array, Array]:
+def exp_dual(left: Activation, right: Activation, k: OfPairs, a: Spread, b: Spread) -> Duals:
     """``exp((r² a + r'² b)/2 + r r' k)``, and ``r r'`` times that for the derivatives.
 
     The moment generating function of a Gaussian, as in Mairal et al. 2014, Convolutional kernel
@@ -24,9 +21,7 @@ def exp_dual(
     return value, r * r2 * value
 
 
-def gaussian_dual(
-    left: Activation, right: Activation, k: Array, a: Spread, b: Spread
-) -> tuple[Array, Array]:
+def gaussian_dual(left: Activation, right: Activation, k: OfPairs, a: Spread, b: Spread) -> Duals:
     """``D^{−1/2}`` and ``k/(l² l'²) D^{−3/2}``, with ``D = (1 + a/l²)(1 + b/l'²) − k²/(l² l'²)``.
 
     ``l`` and ``l'`` are the scales. The integral of a Gaussian density times Gaussian bells
@@ -41,7 +36,7 @@ def gaussian_dual(
     return value, one * two * of.s * of.rho * value / D
 
 
-def exponential_slope(activation: Activation, b: Array) -> Array:
+def exponential_slope(activation: Activation, b: OfPixels) -> OfPixels:
     """``E[φ'(v)]``: ``r exp(r² b / 2)`` for exponentials, 0 for bells, which are even."""
     match activation:
         case Exp():

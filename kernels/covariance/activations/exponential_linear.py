@@ -33,7 +33,7 @@ from jax import Array, lax
 from scipy.special import erfcx
 
 from ...architecture.activations import Activation, Elu, Selu
-from .correlation import Spread, correlation
+from .correlation import Duals, OfPairs, OfPixels, Spread, correlation
 from .piecewise import sides
 
 _MILLS = math.sqrt(math.pi / 2)
@@ -66,8 +66,8 @@ def parts(activation: Activation) -> tuple[float, float, float]:
 
 
 def exponential_linear_dual(
-    left: Activation, right: Activation, k: Array, a: Spread, b: Spread
-) -> tuple[Array, Array]:
+    left: Activation, right: Activation, k: OfPairs, a: Spread, b: Spread
+) -> Duals:
     """The moments in the module's docstring, and those of ReLU in ``piecewise.py``, put together.
 
     The derivatives' are ``P(u > 0, v > 0)``, ``E[exp(u); u ≤ 0 < v]`` and ``E[exp(u + v)]``.
@@ -189,7 +189,7 @@ def negative_mean(deviation: Array) -> Array:
     return (_MILLS - deviation * _fall(deviation)) / math.sqrt(2 * math.pi)
 
 
-def exponential_linear_slope(activation: Activation, b: Array) -> Array:
+def exponential_linear_slope(activation: Activation, b: OfPixels) -> OfPixels:
     """``E[φ'(v)] = (p − q)/2 + α M(√b) / sqrt(2π)``."""
     p, q, alpha = parts(activation)
     return (p - q) / 2 + alpha * negative_mean(jnp.sqrt(jnp.maximum(b, 0)))

@@ -10,6 +10,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jaxtyping import Float
 
 from ...architecture.activations import (
     Abs,
@@ -30,7 +31,7 @@ from ...architecture.activations import (
     Sin,
     Sinusoid,
 )
-from .correlation import Spread, spread
+from .correlation import Duals, OfPairs, OfPixels, Spread, spread
 from .error_function import erf_dual, error_function_slope, gelu_dual
 from .exponential import exp_dual, exponential_slope, gaussian_dual
 from .exponential_linear import exponential_linear_dual, exponential_linear_slope
@@ -95,7 +96,7 @@ class Dual:
     left: Activation
     right: Activation
 
-    def of_pixels(self, a: Array, b: Array) -> tuple[Any, Any]:
+    def of_pixels(self, a: Float[Array, "*left"], b: Float[Array, "*right"]) -> tuple[Any, Any]:
         """What depends on one pixel only, of left variances ``a`` and of right ones ``b``."""
         if has_closed_form(self.left, self.right):
             return spread(a), spread(b)
@@ -103,10 +104,10 @@ class Dual:
 
     def of_pairs(
         self,
-        k: Array,
+        k: OfPairs,
         pixels: tuple[Any, Any],
         beside: tuple[Beside, Beside],
-    ) -> tuple[Array, Array]:
+    ) -> Duals:
         """The duals at covariances ``k``.
 
         Args:
@@ -119,12 +120,12 @@ class Dual:
         a, b = (Spread(*map(see, part)) for see, part in zip(beside, pixels, strict=True))
         return formula_of(self.left, self.right)(self.left, self.right, k, a, b)
 
-    def __call__(self, k: Array, a: Array, b: Array) -> tuple[Array, Array]:
+    def __call__(self, k: OfPairs, a: OfPairs, b: OfPairs) -> Duals:
         """The duals at covariances ``k`` and variances ``a`` and ``b``, all of one shape."""
         return self.of_pairs(k, self.of_pixels(a, b), (lambda x: x, lambda x: x))
 
 
-def stein_slopes(activation: Activation, b: Array) -> tuple[Array, Array]:
+def stein_slopes(activation: Activation, b: OfPixels) -> tuple[OfPixels, OfPixels]:
     """What multiplies ``K`` and ``Θ`` of a Gaussian ``u`` with ``v`` to give those with ``φ(v)``.
 
     Both are ``E[φ'(v)]``: Stein's lemma, ``E[u φ(v)] = E[u v] E[φ'(v)]``, and the chain rule. They

@@ -9,10 +9,9 @@ from __future__ import annotations
 import math
 
 import jax.numpy as jnp
-from jax import Array
 
 from ...architecture.activations import Abs, Activation, LeakyRelu, Relu, Sign
-from .correlation import Spread, correlation
+from .correlation import Duals, OfPairs, OfPixels, Spread, correlation
 
 Piecewise = Relu | LeakyRelu | Abs | Sign
 
@@ -29,9 +28,7 @@ def sides(activation: Activation) -> tuple[float, float]:
     raise TypeError(f"{activation} has no kink at zero")
 
 
-def piecewise_dual(
-    left: Activation, right: Activation, k: Array, a: Spread, b: Spread
-) -> tuple[Array, Array]:
+def piecewise_dual(left: Activation, right: Activation, k: OfPairs, a: Spread, b: Spread) -> Duals:
     """``(p p' + q q') R(ρ) + (p q' + q p') R(−ρ)``, and the same of slopes with ``T(ρ), −T(−ρ)``.
 
     ``R(ρ) = E[r(u) r(v)] = s (sin θ + (π − θ) cos θ) / 2π`` and
@@ -56,7 +53,7 @@ def piecewise_dual(
     return K, T
 
 
-def _sign_dual(left: Activation, right: Activation, k: Array, a: Spread, b: Spread) -> Array:
+def _sign_dual(left: Activation, right: Activation, k: OfPairs, a: Spread, b: Spread) -> OfPairs:
     """``(2/π) arcsin ρ`` with itself; ``E[sgn(u) φ(v)] = (p − q)/2 · ρ sqrt(2 b / π)`` with others.
 
     The first is Sheppard's (1899); the second is Stein's lemma, ``E[sgn(u) |v|]`` being 0.
@@ -70,7 +67,7 @@ def _sign_dual(left: Activation, right: Activation, k: Array, a: Spread, b: Spre
     return (p - q) / 2 * of.rho * variance.deviation * math.sqrt(2 / math.pi)
 
 
-def piecewise_slope(activation: Activation, b: Array) -> Array:
+def piecewise_slope(activation: Activation, b: OfPixels) -> OfPixels:
     """``E[φ'(v)]``: ``(p − q)/2`` whatever the variance ``b``; for sign ``sqrt(2 / (π b))``.
 
     At variance 0 sign's is set to 0: what it multiplies, a covariance with ``v``, is 0 there.

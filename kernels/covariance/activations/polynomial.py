@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 
 import jax.numpy as jnp
-from jax import Array
 
 from ...architecture.activations import Activation, Hermite, Monomial
-from .correlation import Spread
+from .correlation import Duals, OfPairs, OfPixels, Spread
 
 
-def mean_derivatives(activation: Activation, a: Array) -> list[Array]:
+def mean_derivatives(activation: Activation, a: OfPixels) -> list[OfPixels]:
     """``E[φ⁽ⁿ⁾(u)]`` for ``n = 0 … degree`` and ``u`` of variance ``a``.
 
     ``d!/(d−n)! · (d−n−1)!! aʲ`` for ``xᵈ`` with ``d − n = 2j``, zero for odd ``d − n``; for a
@@ -33,9 +32,7 @@ def mean_derivatives(activation: Activation, a: Array) -> list[Array]:
     return means
 
 
-def polynomial_dual(
-    left: Activation, right: Activation, k: Array, a: Spread, b: Spread
-) -> tuple[Array, Array]:
+def polynomial_dual(left: Activation, right: Activation, k: OfPairs, a: Spread, b: Spread) -> Duals:
     """``Σ_n kⁿ/n! E[φ⁽ⁿ⁾(u)] E[ψ⁽ⁿ⁾(v)]``, and the same from ``n = 1`` with ``kⁿ⁻¹/(n−1)!``.
 
     Mehler's formula, a finite sum for polynomials (Daniely et al. 2016, section 4, for Hermite
@@ -53,6 +50,6 @@ def polynomial_dual(
     return K, T
 
 
-def polynomial_slope(activation: Activation, b: Array) -> Array:
+def polynomial_slope(activation: Activation, b: OfPixels) -> OfPixels:
     """``E[φ'(v)]``: see :func:`mean_derivatives`."""
     return mean_derivatives(activation, b)[1]

@@ -28,10 +28,11 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
+from jaxtyping import Float
 from scipy.special import roots_hermitenorm
 
 from ...architecture.activations import Abs, Activation, Elu, Exp, LeakyRelu, Relu, Selu, Sign
-from .correlation import Spread, correlation, spread
+from .correlation import Duals, OfPairs, OfPixels, Spread, correlation, spread
 from .functions import derivative_of, function_of
 from .piecewise import sides
 
@@ -52,8 +53,8 @@ BLOCK = 8
 class Expansion(NamedTuple):
     """``E[φ(√a z)]``, ``c_m(a)`` with an axis of ``TERMS`` before those of ``a``, and ``a``."""
 
-    mean: Array
-    slopes: Array
+    mean: OfPixels
+    slopes: Float[Array, " terms *pixels"]
     spread: Spread
 
 
@@ -96,7 +97,7 @@ def _sign_coefficients() -> np.ndarray:
     return values
 
 
-def expansion(activation: Activation, a: Array) -> Expansion:
+def expansion(activation: Activation, a: OfPixels) -> Expansion:
     """The coefficients of a nonlinearity of a Gaussian variable of variance ``a``."""
     own = spread(a)
     deviation = own.deviation
@@ -135,11 +136,11 @@ def _contract(weights: Array, values: Array) -> Array:
 def series_dual(
     left: Activation,
     right: Activation,
-    k: Array,
+    k: OfPairs,
     first: Expansion,
     second: Expansion,
     beside: tuple[Beside, Beside],
-) -> tuple[Array, Array]:
+) -> Duals:
     """``E[φ(u) ψ(v)]`` and ``E[φ'(u) ψ'(v)]`` by the series in the module's docstring.
 
     Args:
@@ -186,7 +187,7 @@ def _blocks(c: Array, d: Array) -> Array:
     return (needed + BLOCK - 1) // BLOCK
 
 
-def series_slope(activation: Activation, b: Array) -> Array:
+def series_slope(activation: Activation, b: OfPixels) -> OfPixels:
     """``E[φ'(v)]``, the first coefficient."""
     nodes, weights, _ = (jnp.asarray(part, b.dtype) for part in _quadrature())
     x = jnp.sqrt(jnp.maximum(b, 0)) * nodes[(slice(None), *[None] * b.ndim)]

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 
 import jax.numpy as jnp
-from jax import Array
 
 from ...architecture.activations import Activation, Cos, Sin, Sinusoid
-from .correlation import Spread, correlation
+from .correlation import Duals, OfPairs, OfPixels, Spread, correlation
 
 
 def wave(activation: Activation) -> tuple[float, float, float]:
@@ -23,9 +22,7 @@ def wave(activation: Activation) -> tuple[float, float, float]:
     raise TypeError(f"{activation} is not a sinusoid")
 
 
-def sinusoid_dual(
-    left: Activation, right: Activation, k: Array, a: Spread, b: Spread
-) -> tuple[Array, Array]:
+def sinusoid_dual(left: Activation, right: Activation, k: OfPairs, a: Spread, b: Spread) -> Duals:
     r"""With ``A = (ω² a + ω'² b)/2`` and ``κ = ω ω' k``::
 
         E[φ(u) ψ(v)]   = e^{−A} (sin p sin p' cosh κ + cos p cos p' sinh κ)
@@ -47,7 +44,7 @@ def sinusoid_dual(
     return sines * cosh + cosines * sinh, w * w2 * (cosines * cosh + sines * sinh)
 
 
-def sinusoid_slope(activation: Activation, b: Array) -> Array:
+def sinusoid_slope(activation: Activation, b: OfPixels) -> OfPixels:
     """``E[φ'(v)] = ω cos(p) exp(−ω² b / 2)``."""
     w, _, cos = wave(activation)
     return w * cos * jnp.exp(-(w**2) * b / 2)
