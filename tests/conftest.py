@@ -16,18 +16,18 @@ from pathlib import Path
 import jax
 import platformdirs
 import pytest
+from compiling import QUICKLY, flags
 from jaxtyping import install_import_hook
 from shape_checks import CHECKED, CHECKER
 
 install_import_hook(CHECKED, CHECKER)  # before anything of kernas is imported
 
-QUICKLY_COMPILED = ("--xla_backend_optimization_level=0", "--xla_cpu_use_fusion_emitters=false")
 KEEP_DAYS = 7
 
 
 def pytest_configure(config: pytest.Config) -> None:
     if config.option.markexpr == "not slow":
-        os.environ.setdefault("XLA_FLAGS", " ".join(QUICKLY_COMPILED))
+        os.environ.setdefault("XLA_FLAGS", flags(QUICKLY))
     folder = platformdirs.user_cache_path("kernas") / "tests"
     settings = {
         "jax_compilation_cache_dir": os.environ.get("JAX_COMPILATION_CACHE_DIR", str(folder)),

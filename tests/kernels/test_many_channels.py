@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compiling import AS_USERS
 from oracles.agreement import BOTH, check_engine
 
 import kernas.kernels as kk
@@ -156,7 +157,7 @@ def test_planned_bytes_are_those_of_the_compiled_product(name: str) -> None:
     variances = tuple(jax.ShapeDtypeStruct((side, side, n), jnp.float32) for n in (1, lanes))
     compiled = run_products.lower(
         plan.axes[step.defines], left, right, variances, paired=False
-    ).compile()
+    ).compile(AS_USERS)
     taken = right.size * 4
     planned = lanes * step_bytes(plan, step, with_tangent=True)
     held = compiled.memory_analysis().temp_size_in_bytes + taken
@@ -170,7 +171,7 @@ def test_planned_bytes_of_planes_are_those_of_the_compiled_program(side: int, en
     """After a product, and with the channels in a loop on each of few planes."""
     plan = plan_pairs(lower(chain(end), (side, side, 48)), fused=True)
     (step,) = (s for s in plan.steps if isinstance(s, LocalStep) and s.body.planes > 1)
-    compiled = lowered_step(plan, step, 16, with_tangent=True).compile()
+    compiled = lowered_step(plan, step, 16, with_tangent=True).compile(AS_USERS)
     planned = 16 * step_bytes(plan, step, with_tangent=True)
     assert compiled.memory_analysis().temp_size_in_bytes == pytest.approx(planned, rel=0.2)
 

@@ -6,6 +6,7 @@ import threading
 
 import numpy as np
 import pytest
+from compiling import AS_USERS
 from jax import Array
 from selection import ordinary
 
@@ -182,7 +183,7 @@ def test_planned_bytes_are_those_of_the_compiled_program(name: str, with_tangent
     steps = [s for s in plan.steps if isinstance(s, LocalStep) and s.body.planes > 1]
     assert len(steps) == 1 + name.endswith("inside") + (name == "pools inside")
     for step in steps:
-        compiled = lowered_step(plan, step, lanes, with_tangent=with_tangent).compile()
+        compiled = lowered_step(plan, step, lanes, with_tangent=with_tangent).compile(AS_USERS)
         planned = lanes * step_bytes(plan, step, with_tangent=with_tangent)
         assert compiled.memory_analysis().temp_size_in_bytes == pytest.approx(planned, rel=0.2)
 
@@ -194,7 +195,7 @@ def test_planned_bytes_of_a_stream_are_those_of_the_compiled_program(
 ) -> None:
     (cell,) = NasBench201(cells_per_stage=1).sample(1, seed=11)
     program = lower(cell.architecture, (side, side, 3))
-    compiled = streams.lowered_pairs(program, lanes, with_tangent=with_tangent).compile()
+    compiled = streams.lowered_pairs(program, lanes, with_tangent=with_tangent).compile(AS_USERS)
     tile = tile_shape(
         program, 2**30, 0, blocking=Blocking("stream", lanes), with_tangent=with_tangent
     )
