@@ -75,7 +75,7 @@ STUDIES = {
         drawn="center",
     ),
     "sizes": Study(
-        sample=300,
+        sample=60,
         n_validation=0,
         metrics=LEAVE_ONE_OUT,
         runs={

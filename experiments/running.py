@@ -69,7 +69,7 @@ def command(options: type[T], main: Callable[[T], None]) -> None:
         configure_jax(chosen.device, "float32", compilation_cache=True)
         main(chosen)
     except KernasError as error:
-        print(f"{Path(sys.argv[0]).name}: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from what it kept in runs/", file=sys.stderr)

@@ -56,7 +56,7 @@ def run(arguments: list[str]) -> int:
     except BrokenPipeError as error:  # nobody is there to be told
         return code_of_error(error)
     except KernasError as error:
-        tell(f"kernas: {' '.join(str(error).split())}")
+        tell(f"kernas: {error}")
         return code_of_error(error)
     except OSError as error:
         where = "" if error.filename is None else f"{error.filename}: "

@@ -118,18 +118,18 @@ def test_what_hides_an_overflow_does_not_hide_it_here(layers, node):
 
 
 def test_float64_is_advised_where_it_helps_only():
-    network = chain(3, kk.Dense(W_std=1e60), kk.Relu())
+    network = chain(6, kk.Dense(W_std=1e30), kk.Relu())
     kernel = kk.NeuralKernel(network, get="nngp")
     with pytest.raises(KernelRangeError, match=r"overflows float32 at node 1 .*; lower") as caught:
         kernel(X[:1])
     assert "float64" not in str(caught.value)
     with jax.enable_x64(True):
         with pytest.raises(
-            KernelRangeError, match=r"overflows float64 at node 5 .*; lower"
+            KernelRangeError, match=r"overflows float64 at node 11 .*; lower"
         ) as caught:
             kernel(X[:1])
         assert "compute in float64" not in str(caught.value)
-        shallow = kk.NeuralKernel(chain(2, kk.Dense(W_std=1e60), kk.Relu()), get="nngp")
+        shallow = kk.NeuralKernel(chain(5, kk.Dense(W_std=1e30), kk.Relu()), get="nngp")
         assert np.isfinite(shallow(X[:1])).all()
 
 
