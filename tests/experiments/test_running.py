@@ -134,7 +134,7 @@ def test_the_command_of_a_ranking_is_the_recorded_one():
         arguments[arguments.index("--output") + 1]
         for arguments in (rank_cifar10.rank_command(study, "8", other, "auto"), commands["8"])
     ]
-    assert output == ["runs/rank-cifar10-8-5000-5-1000", "runs/rank-cifar10-8-300"]
+    assert output == ["runs/rank-cifar10-8-5000-5-1000", "runs/rank-cifar10-8-60"]
 
 
 def test_what_is_foretold(capsys):
