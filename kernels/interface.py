@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, Literal, NamedTuple, Protocol, cast, runtime_checkable
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from kernas.errors import ConfigurationError, DataError, KernelRangeError
@@ -102,7 +101,7 @@ def _array(x: Any, name: str) -> np.ndarray:
     if isinstance(x, np.ma.MaskedArray) and np.ma.is_masked(x):
         raise DataError(f"{name} has masked pixels: expected all of them; fill them, x.filled(0)")
     try:
-        np.asarray(jnp.zeros(()))  # within jax.jit everything is traced, whatever x is
+        np.asarray(jax.device_put(np.zeros(())))  # traced within jax.jit, whatever x is
         array = np.asarray(x)
     except jax.errors.TracerArrayConversionError:
         raise DataError(

@@ -41,7 +41,7 @@ def shell(command: str, **environment: str) -> subprocess.CompletedProcess:
 @pytest.mark.parametrize(
     ("error", "code", "said"),
     [
-        (errors.ConfigurationError("two\nlines"), 2, "two lines"),
+        (errors.ConfigurationError("two\nlines"), 2, "two\\nlines"),
         (errors.ArchitectureError("a"), 2, "a"),
         (errors.DataError("a"), 2, "a"),
         (errors.GramStoreError("a"), 2, "a"),
