@@ -91,6 +91,7 @@ def collected() -> Collector:
     """
     collector = Collector()
     options = ["--collect-only", "-qq", "-m", "", str(TESTS / "kernels")]
+    options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # kernas is imported already
     with redirect_stdout(StringIO()) as printed:
         code = pytest.main(options, plugins=[collector])
     if code != pytest.ExitCode.OK:

@@ -291,8 +291,8 @@ def _log_cosh_moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize("scale", [1.0, [1e-2], [[1.0], [1e-2], [1e-3]]], ids=str)
 def test_double_zeros_are_judged_by_their_size_at_the_variances_in_use(scale) -> None:
-    kk.register_elementwise("log_cosh", _log_cosh)
-    network = kk.serial(kk.Dense(), kk.Elementwise("log_cosh"), kk.Dense())
+    kk.register_elementwise("ln_cosh", _log_cosh)
+    network = kk.serial(kk.Dense(), kk.Elementwise("ln_cosh"), kk.Dense())
     x = np.random.default_rng(3).standard_normal((3, 4)) * np.asarray(scale)
     with jax.enable_x64(True):
         ours = NeuralKernel(network, get=("nngp", "ntk"))(x)
@@ -303,10 +303,10 @@ def test_double_zeros_are_judged_by_their_size_at_the_variances_in_use(scale) ->
 
 
 def test_digits_that_a_function_loses_at_the_variances_in_use_are_refused() -> None:
-    kk.register_elementwise("log_cosh", _log_cosh)
-    network = kk.serial(kk.Dense(), kk.Elementwise("log_cosh"), kk.Dense())
+    kk.register_elementwise("ln_cosh", _log_cosh)
+    network = kk.serial(kk.Dense(), kk.Elementwise("ln_cosh"), kk.Dense())
     x = np.eye(3, 4)
-    with pytest.raises(ArchitectureError, match=r"log_cosh.* variances from .*; raise W_std"):
+    with pytest.raises(ArchitectureError, match=r"ln_cosh.* variances from .*; raise W_std"):
         NeuralKernel(network)(1e-6 * x)
     NeuralKernel(network)(np.concatenate([x, 0 * x]))  # of a black image nothing is lost
 
