@@ -14,8 +14,8 @@ Needs CIFAR-10 in the folder ``KERNAS_DATA``, neural-tangents and a C compiler. 
 - ``median_ms``, ``least_ms``, ``greatest_ms``: a pair, over the repetitions;
 - ``ratio_to_kernas``: of the medians;
 - ``compile_seconds``: what the first call took beyond the median;
-- ``peak_bytes``: the most that a process of its own held resident, that calls this program alone,
-  and ``idle_bytes`` before the first call, images and libraries loaded;
+- ``peak_bytes``: the most that a process of its own held, that calls this program alone, resident
+  or on the accelerator, and ``idle_bytes`` before the first call, images and libraries loaded;
 - ``difference_to_kernas``: greatest relative difference of the pairs both computed.
 """
 
@@ -29,7 +29,6 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
@@ -38,11 +37,12 @@ from fused_loop import fused_loop, operations
 from measuring import (
     alternating,
     cifar10,
+    device_peak,
     environment,
     network,
     per_pair,
+    record_of,
     report,
-    resident_peak,
     timed,
 )
 
@@ -58,8 +58,6 @@ ALONE = "program and head: only the memory of this process that calls them"
 
 NEURAL_TANGENTS_BYTES = 2**31
 """Lets it take all images of a call at once, with which it is fastest."""
-
-RESULT = Path(__file__).with_suffix(".json")
 
 
 @dataclass(frozen=True)
@@ -112,7 +110,7 @@ def program(name: str, head: str, size: Size) -> Callable[[], np.ndarray]:
 
 
 def memory(name: str, head: str, quick: bool) -> dict[str, int]:
-    """Resident bytes of a process that calls one program twice."""
+    """Bytes of a process of its own that calls one program twice."""
     command = [sys.executable, __file__, "--alone", name, head, *(["--quick"] if quick else [])]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
@@ -123,10 +121,10 @@ def memory(name: str, head: str, quick: bool) -> dict[str, int]:
 def resident(name: str, head: str, size: Size) -> dict[str, int]:
     """What :func:`memory` reads: held before the first call, and the most after two."""
     call = program(name, head, size)
-    idle = resident_peak()
+    idle = device_peak()
     for _ in range(2):
         call()
-    return {"idle_bytes": idle, "peak_bytes": resident_peak()}
+    return {"idle_bytes": idle, "peak_bytes": device_peak()}
 
 
 def compare(head: str, size: Size, quick: bool) -> dict[str, Any]:
@@ -174,7 +172,7 @@ def main(
     }
     result |= environment()
     result["versions"]["neural-tangents"] = version("neural-tangents")
-    report(result, None if quick else RESULT)
+    report(result, None if quick else record_of(__file__))
 
 
 if __name__ == "__main__":

@@ -17,17 +17,14 @@ from __future__ import annotations
 import statistics
 import time
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import tyro
-from measuring import SEED, cifar10, environment, report, timed
+from measuring import SEED, cifar10, environment, record_of, report, timed
 
 import kernas.kernels as kk
 from kernas.kernels.engine import compilations
 from kernas.search import Candidate, NasBench201
-
-RESULT = Path(__file__).with_suffix(".json")
 
 N_REFERENCE = 32
 
@@ -100,7 +97,7 @@ def main(quick: bool = False) -> None:
         results.append({**asdict(setting), **forms, "times_rms": ratio})
     result = {"dataset": "cifar10", "n_reference": N_REFERENCE, "settings": results}
     result |= environment()
-    report(result, None if quick else RESULT)
+    report(result, None if quick else record_of(__file__))
 
 
 if __name__ == "__main__":

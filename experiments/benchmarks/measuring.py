@@ -95,6 +95,12 @@ def resident() -> int:
     return status["VmRSS"]
 
 
+def device_peak() -> int:
+    """The most bytes held at a time: of the device where JAX counts them, else resident ones."""
+    counted = jax.devices()[0].memory_stats()
+    return counted["peak_bytes_in_use"] if counted else resident_peak()
+
+
 def peak_live_bytes(call: Call) -> int | None:
     """The most bytes that a call, made before, holds at a time beyond those held already.
 
@@ -140,6 +146,13 @@ def report(result: dict[str, Any], path: Path | None) -> None:
     print(json.dumps(result))
     if path is not None:
         write_whole(path, (json.dumps(result, indent=1) + "\n").encode())
+
+
+def record_of(script: str) -> Path:
+    """The file of a script's record: beside it, of an accelerator with its platform's name."""
+    path = Path(script)
+    platform = jax.devices()[0].platform
+    return path.with_name(path.stem + ("" if platform == "cpu" else f"_{platform}") + ".json")
 
 
 def environment() -> dict[str, Any]:
