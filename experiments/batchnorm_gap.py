@@ -112,7 +112,7 @@ def sample(name: str, network: FiniteNetwork, draws: int, seed: int) -> Sampled:
         kernels: dict[str, jax.Array] = {}
         for normalize, net in networks.items():
             h = net.forward(parameters, scales)[read]
-            # The mean over the last layer's weights is exact, as in oracles.sample_nngp.
+            # The mean over the last layer's weights is exact, as in oracles.sample_kernels.
             kernels[normalize] = W_std**2 * h @ h.T / h.shape[1] + b_std**2
         return kernels
 

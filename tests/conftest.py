@@ -12,17 +12,26 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, get_args
 
 import jax
 import platformdirs
 import pytest
+from collecting import COLLECTED
 from compiling import QUICKLY, flags
 from jaxtyping import install_import_hook
 from shape_checks import CHECKED, CHECKER
 
 install_import_hook(CHECKED, CHECKER)  # before anything of kernas is imported
 
+from oracles import recorded  # noqa: E402
+
 KEEP_DAYS = 7
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    modes = get_args(recorded.Mode)
+    parser.addoption("--references", choices=modes, default=modes[0], help=recorded.__doc__)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -39,6 +48,26 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ[name.upper()] = str(value)  # for the processes that tests start
     if not hasattr(config, "workerinput"):
         _drop_old_programs(folder)
+    recorded.REFERENCES.mode = config.option.references
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    config.stash[COLLECTED] = list(items)  # before any are deselected
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Keep the references that were computed: every process hands them to the one that writes."""
+    if session.config.option.references == "written":
+        kept, output = recorded.REFERENCES.kept, getattr(session.config, "workeroutput", None)
+        if output is None:
+            recorded.write(kept)
+        else:
+            output["references"] = kept
+
+
+def pytest_testnodedown(node: Any) -> None:
+    recorded.REFERENCES.kept |= node.workeroutput.get("references", {})
 
 
 def _drop_old_programs(folder: Path) -> None:

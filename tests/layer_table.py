@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sys
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
@@ -67,7 +67,11 @@ class Collector:
         self.files: dict[str, set[Path]] = defaultdict(set)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        for item in session.items:
+        self.count(session.items)
+
+    def count(self, items: Iterable[pytest.Item]) -> None:
+        """The layers of these tests."""
+        for item in items:
             for name, layers in self._compared(item):
                 slow = item.get_closest_marker("slow") is not None
                 for layer in layers:

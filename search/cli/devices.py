@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from types import ModuleType
 
 from kernas.errors import ConfigurationError
@@ -34,6 +35,8 @@ def configure_jax(device: Device, dtype: Dtype, *, compilation_cache: bool) -> N
             # JAX would keep only what takes a second to compile: few of the engine's programs.
             jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
             jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    # What a process that was killed left half written is compiled again, and says nothing.
+    warnings.filterwarnings("ignore", "Error reading persistent compilation cache entry")
     jax.config.update("jax_enable_x64", dtype == "float64")
     if device == "cpu":
         jax.config.update("jax_platforms", "cpu")

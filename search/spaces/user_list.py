@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
+from typing import TypeGuard
 
 from kernas.errors import ArchitectureError, DataError
 from kernas.files import read_text, user_path
@@ -52,7 +53,7 @@ def _files(items: list[Cell | Path]) -> str:
     return f" of {', '.join(files[:3])}{more}" if files else ""
 
 
-def _is_cell(item: Cell | Path) -> bool:
+def _is_cell(item: Cell | Path) -> TypeGuard[Cell]:
     """Whether it is one, where a text such as ``235`` may be the name of a file."""
     if not isinstance(item, str):
         return not isinstance(item, Path)
@@ -60,7 +61,7 @@ def _is_cell(item: Cell | Path) -> bool:
 
 
 def _read_item(item: Cell | Path, space: Space) -> list[Candidate]:
-    if not isinstance(item, Path) and _is_cell(item):
+    if _is_cell(item):
         return [space.candidate(item)]
     path = user_path(str(item), "architectures")
     try:

@@ -5,7 +5,7 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
-from oracles.numpy_kernel import oracle
+from oracles.numpy_kernel import mean_of_copies, oracle
 from oracles.random_networks import random_architecture
 
 import kernas.kernels as kk
@@ -78,10 +78,8 @@ def orbit(x, augment):
 
 def mean_over_copies(architecture, x1, x2, augment, reference=None):
     """Both kernels, the mean over the copies of both sides, by the NumPy oracle."""
-    left, right = (np.concatenate(orbit(x, augment)) for x in (x1, x2))
-    whole = oracle(architecture, left, right, reference=reference)
-    size = len(left) // len(x1), len(x1), len(right) // len(x2), len(x2)
-    return [part.reshape(size).mean(axis=(0, 2)) for part in whole]
+    left, right = (np.stack(orbit(x, augment)) for x in (x1, x2))
+    return mean_of_copies(architecture, left, right, reference)
 
 
 def check(kernel, x, z, expected_of):

@@ -7,8 +7,8 @@ layer and three to five nodes a layer, what is recursive passes Python's limit i
 from __future__ import annotations
 
 import copy
+import cProfile
 import pickle
-import time
 from collections.abc import Callable
 
 import jax
@@ -98,16 +98,17 @@ def test_a_program_grows_with_the_depth() -> None:
 def test_what_the_hash_takes_does_not_explode(
     make: Callable[[int], kk.Architecture], most: float
 ) -> None:
-    """Twice the blocks take at most four times as long; with twins each refinement does, too."""
+    """Twice the blocks take at most four times as many calls; with twins each refinement, too."""
 
-    def seconds(blocks: int) -> float:
+    def calls(blocks: int) -> int:
         network = make(blocks)
-        start = time.process_time()
-        assert len(network.hash) == 64
-        return time.process_time() - start
+        with cProfile.Profile() as profile:
+            assert len(network.hash) == 64
+        return sum(entry.callcount for entry in profile.getstats())
 
-    least = [min(seconds(blocks) for _ in range(3)) for blocks in (40, 80)]
-    assert least[1] <= most * least[0]
+    calls(1)
+    fewer, more = calls(40), calls(80)
+    assert more <= most * fewer
 
 
 def test_a_deep_kernel_is_the_recursion_of_its_layers() -> None:

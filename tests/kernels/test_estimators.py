@@ -356,8 +356,8 @@ def test_one_precision_from_the_reference_images_to_the_matrix(digits):
 
 
 def test_trained_networks_have_this_mean_and_deviation():
-    """Gradient descent in small steps from 300 draws; the bounds are five sample errors."""
-    draws, width, step, time = 300, 512, 0.05, 20.0
+    """Gradient descent in small steps from 200 draws; the bounds are five sample errors."""
+    draws, width, step, time = 200, 256, 0.1, 20.0
     rng = np.random.default_rng(0)
     x, others = rng.standard_normal((6, 3)), rng.standard_normal((5, 3))
     y = np.sin(2 * x[:, 0])

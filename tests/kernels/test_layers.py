@@ -131,7 +131,7 @@ def test_every_layer_has_a_case() -> None:
 @pytest.mark.oracle("NumPy loops", networks=lambda case: CASES[case])
 @pytest.mark.parametrize("case", CASES)
 def test_agrees_with_numpy(case: str) -> None:
-    check_engine(CASES[case], images(case, 2), None, images(case, 3, 9), precisions=(np.float64,))
+    check_engine(CASES[case], images(case, 3), None, images(case, 3, 9), precisions=(np.float64,))
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import jax
 import numpy as np
 from oracles.numpy_kernel import evaluate
+from oracles.recorded import recorded
 
 from kernas.kernels import Kernels, NeuralKernel
 from kernas.kernels.architecture.graph import Architecture
@@ -52,14 +53,24 @@ def expected_kernels(
         x2: images ``(n2, …)``; ``x1`` if not given.
         reference: images whose statistics ``Normalize`` uses.
     """
+    *arrays, margin = _expected(architecture, x1, x2, reference)
+    return Expected(Kernels(*arrays[:2]), Kernels(*arrays[2:]), float(margin))
+
+
+@recorded(rtol=1e-12)
+def _expected(
+    architecture: Architecture,
+    x1: np.ndarray,
+    x2: np.ndarray | None,
+    reference: np.ndarray | None,
+) -> tuple[np.ndarray, ...]:
+    """Kernels, their sizes, and the margin."""
     evaluation, left, right = evaluate(architecture, x1, x2, reference)
     whole = evaluation.output()
+    kernels = [part[np.ix_(left, right)] for part in whole]
     deviations = [np.sqrt(np.diag(part)) for part in whole]
-    return Expected(
-        Kernels(*(part[np.ix_(left, right)] for part in whole)),
-        Kernels(*(np.outer(d[left], d[right]) for d in deviations)),
-        evaluation.margin,
-    )
+    sizes = [np.outer(d[left], d[right]) for d in deviations]
+    return *kernels, *sizes, np.array(evaluation.margin)
 
 
 def with_rounding(tolerance: float, epsilon: float, closest: float) -> float:

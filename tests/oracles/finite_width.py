@@ -20,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from oracles.geometry import Grid, local_pool_matrix, node_grids, pool_matrix, window_taps
 from oracles.numpy_kernel import normalize_scales
+from oracles.recorded import recorded
 
 from kernas.kernels.architecture.activations import (
     Abs,
@@ -262,14 +263,32 @@ def _weights(
     return scale * value @ W[0] + layer.b_std * b
 
 
-def sample_nngp(network: FiniteNetwork, draws: int, seed: int) -> np.ndarray:
-    """Empirical NNGP kernels of independent draws: ``(draws, n, n)``.
+@recorded(rtol=1e-4)
+def sampled_sums(
+    architecture: Architecture,
+    x: np.ndarray,
+    reference: np.ndarray | None,
+    width: int,
+    draws: int,
+    seed: int,
+    weights: np.ndarray,
+    normalize: Normalization = "limit",
+) -> tuple[np.ndarray, ...]:
+    """Of ``t = Σ_ij A_ij K_ij`` over independent draws the mean and its standard error.
 
-    The mean of ``f(x) f(x')`` over the last layer's weights is taken exactly, it needs no sampling:
-    ``σ_w² h(x)·h(x') / channels + σ_b²`` with ``h`` the features that the last layer reads. That is
-    what infinitely many output channels would average to.
+    Args:
+        architecture: see :class:`FiniteNetwork`, as ``x``, ``width``, ``reference``, ``normalize``.
+        draws: how many.
+        seed: of the draws.
+        weights: ``A``, ``(n, n)``.
+
+    Returns:
+        Means and standard errors, each of both kernels, ``(2,)``.
     """
-    return _map_draws(network, draws, seed, _nngp)
+    network = FiniteNetwork(architecture, x, width, reference, normalize)
+    t = [np.einsum("ij,dij->d", weights, K) for K in sample_kernels(network, draws, seed)]
+    errors = [of_kernel.std(ddof=1) / draws**0.5 for of_kernel in t]
+    return np.array([of_kernel.mean() for of_kernel in t]), np.array(errors)
 
 
 def sample_ntk(network: FiniteNetwork, draws: int, seed: int) -> np.ndarray:
@@ -282,7 +301,12 @@ def sample_ntk(network: FiniteNetwork, draws: int, seed: int) -> np.ndarray:
 
 
 def sample_kernels(network: FiniteNetwork, draws: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """:func:`sample_nngp` and :func:`sample_ntk` of the same draws."""
+    """Empirical NNGP kernels, and :func:`sample_ntk` of the same draws.
+
+    The mean of ``f(x) f(x')`` over the last layer's weights is taken exactly, it needs no sampling:
+    ``σ_w² h(x)·h(x') / channels + σ_b²`` with ``h`` the features that the last layer reads. That is
+    what infinitely many output channels would average to.
+    """
     both = _map_draws(network, draws, seed, lambda *args: jnp.stack([_nngp(*args), _ntk(*args)]))
     return both[:, 0], both[:, 1]
 

@@ -13,6 +13,7 @@ from typing import Literal
 
 import numpy as np
 from oracles.geometry import local_pool_matrix, node_grids, pool_matrix
+from oracles.recorded import recorded
 from oracles.second_moments import Block, Expansion, Moments, SecondMoments, Source
 
 from kernas.kernels.architecture.activations import Activation
@@ -38,6 +39,7 @@ from kernas.kernels.architecture.layers import (
 Branches = Literal["exact", "independent"]
 
 
+@recorded(rtol=1e-12)
 def oracle(
     architecture: Architecture,
     x1: np.ndarray,
@@ -45,7 +47,7 @@ def oracle(
     *,
     reference: np.ndarray | None = None,
     branches: Branches = "exact",
-) -> Moments:
+) -> tuple[np.ndarray, ...]:
     """NNGP and NTK of a network between two sets of images.
 
     Args:
@@ -67,6 +69,28 @@ def oracle(
     evaluation, left, right = evaluate(architecture, x1, x2, reference, branches)
     nngp, ntk = evaluation.output()
     return nngp[np.ix_(left, right)], ntk[np.ix_(left, right)]
+
+
+@recorded(rtol=1e-12)
+def mean_of_copies(
+    architecture: Architecture,
+    x1: np.ndarray,
+    x2: np.ndarray,
+    reference: np.ndarray | None = None,
+) -> tuple[np.ndarray, ...]:
+    """:func:`oracle` of images of which there are copies, its mean over those of both sides.
+
+    Args:
+        x1: ``(copies, n1, height, width, channels)``.
+        x2: likewise.
+
+    Returns:
+        ``(nngp, ntk)``, both ``(n1, n2)``.
+    """
+    every = (x.reshape(-1, *x.shape[2:]) for x in (x1, x2))
+    sizes = *x1.shape[:2], *x2.shape[:2]
+    whole = oracle(architecture, *every, reference=reference)
+    return tuple(part.reshape(sizes).mean(axis=(0, 2)) for part in whole)
 
 
 def evaluate(

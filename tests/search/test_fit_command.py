@@ -146,7 +146,7 @@ def test_predictions_that_cannot_be_written(fit, predict, tmp_path, capsys):
 
 
 def test_a_cell_by_conjugate_gradients(fit, predict, tmp_path, capsys):
-    options = ("--architecture", CELL, "--image-size", "8", "--n-reference", "4")
+    options = ("--architecture", CELL, "--image-size", "4", "--n-reference", "4")
     solver = ("--ridge", "1e-2", "--solver", "cg", "--get", "nngp")
     assert run(fit("model", *options, *solver, n=20)) == 0
     assert "residual " in capsys.readouterr().out

@@ -183,7 +183,7 @@ def kernas_gram(arguments):
     )
 
 
-@pytest.mark.parametrize(("kills", "n"), [(3, 94), pytest.param(10, 302, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("kills", "n"), [(2, 94), pytest.param(10, 302, marks=pytest.mark.slow)])
 def test_killed_at_random_moments_the_store_ends_with_the_same_bytes(gram, tmp_path, kills, n):
     assert run(gram("undisturbed", "--yes", n=n)) == 0
     total = tiles_there(tmp_path / "undisturbed")
