@@ -23,10 +23,11 @@ BLOCKINGS = {"by plane": Blocking("planes", lanes=2), "at once": Blocking("whole
 @pytest.fixture(scope="module")
 def reports() -> dict[str, dict[str, int | bool]]:
     """What a process with several devices found, by blocking."""
+    given = os.environ.get("XLA_FLAGS", "")
     environment = {
         **os.environ,
         "JAX_PLATFORMS": "cpu",
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={DEVICES}",
+        "XLA_FLAGS": f"{given} --xla_force_host_platform_device_count={DEVICES}",
     }
     ran = subprocess.run(
         [sys.executable, __file__], env=environment, capture_output=True, text=True, timeout=300
