@@ -65,6 +65,20 @@ from .program import Program, lower
 
 Backend = Literal["kernas", "neural-tangents"]
 
+
+def check_backend(backend: Any) -> None:
+    """Refuse what is no backend, and one that is not there.
+
+    Raises:
+        ConfigurationError: it is none.
+        MissingDependencyError: it is not installed.
+    """
+    if backend not in get_args(Backend):
+        raise ConfigurationError(f"backend={backend!r}: expected 'kernas' or 'neural-tangents'")
+    if backend == "neural-tangents":
+        import_neural_tangents()
+
+
 PARAMETERS = ("architecture", "get", "tile_bytes", "backend", "blocking", "augment")
 """Arguments of :class:`NeuralKernel` that :meth:`NeuralKernel.set_params` sets."""
 
@@ -270,12 +284,7 @@ class NeuralKernel:
             )
         object.__setattr__(self, "get", checked_get(self.get))
         check_bytes(self.tile_bytes, "tile_bytes")
-        if self.backend not in get_args(Backend):
-            raise ConfigurationError(
-                f"backend={self.backend!r}: expected 'kernas' or 'neural-tangents'"
-            )
-        if self.backend == "neural-tangents":
-            import_neural_tangents()
+        check_backend(self.backend)
 
     @property
     def needs_bind(self) -> bool:

@@ -14,10 +14,12 @@ from kernas.lazily import lazy_names
 if TYPE_CHECKING:
     from .pipeline import rank as rank
     from .ranking import Agreement as Agreement
+    from .ranking import Agreements as Agreements
     from .ranking import Interval as Interval
     from .ranking import Ranking as Ranking
     from .ranking import Row as Row
     from .ranking import agreement as agreement
+    from .ranking import agreements as agreements
     from .ranking import ndcg as ndcg
     from .report import score_distribution_figure as score_distribution_figure
     from .report import score_truth_figure as score_truth_figure
@@ -37,7 +39,16 @@ if TYPE_CHECKING:
 
 _ROOMS = {
     "pipeline": ("rank",),
-    "ranking": ("Agreement", "Interval", "Ranking", "Row", "agreement", "ndcg"),
+    "ranking": (
+        "Agreement",
+        "Agreements",
+        "Interval",
+        "Ranking",
+        "Row",
+        "agreement",
+        "agreements",
+        "ndcg",
+    ),
     "report": ("score_distribution_figure", "score_truth_figure"),
     "scores": (
         "Evaluation",

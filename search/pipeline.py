@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from kernas.errors import ConfigurationError, KernasError
 from kernas.kernels import Architecture
@@ -25,9 +26,12 @@ from .truth import Truth
 
 FORMAT, VERSION = "kernas.ranking", 2
 
+Candidates = Mapping[str, Architecture] | Iterable[Candidate | Architecture]
+"""Architectures by name, or candidates that know theirs."""
+
 
 def rank(
-    candidates: Iterable[Candidate | Architecture],
+    candidates: Candidates,
     scores: Score | Sequence[Score],
     *,
     output: str | os.PathLike[str] | None = None,
@@ -44,8 +48,9 @@ def rank(
     ``"degenerate"``, ranked below all others.
 
     Args:
-        candidates: from ``space.sample``, ``space.candidate`` or ``read_candidates``; an
-            architecture is named by the beginning of its hash.
+        candidates: from ``space.sample``, ``space.candidate`` or ``read_candidates``; or
+            architectures by name, ``{"narrow": serial(…), "wide": serial(…)}``; one that is given
+            without a name is named by its nodes and the beginning of its hash.
         scores: one score, or several; the first one ranks. Scores that share their data and ridge
             share one kernel evaluation a candidate.
         output: run folder for ``ranking.csv``, ``timings.csv``, ``summary.json``, ``ranking.png``
@@ -70,7 +75,7 @@ def rank(
             before is kept.
         KernasError: a file could not be written on the way.
     """
-    chosen = [_candidate(candidate) for candidate in candidates]
+    chosen = _named(candidates)
     wanted = tuple(scores) if isinstance(scores, Sequence) else (scores,)
     check_names(chosen)
     check_scores(wanted)
@@ -98,11 +103,23 @@ def rank(
     return ranking
 
 
-def _candidate(candidate: Candidate | Architecture) -> Candidate:
+def _named(candidates: Candidates) -> list[Candidate]:
+    """Candidates of whatever :func:`rank` takes."""
+    if isinstance(candidates, Mapping):
+        named = cast(Mapping[str, Architecture], candidates)
+        return [_candidate(candidate, name) for name, candidate in named.items()]
+    return [_candidate(candidate, None) for candidate in candidates]
+
+
+def _candidate(candidate: Candidate | Architecture, name: str | None) -> Candidate:
+    """A candidate of this name, or of its own where there is none."""
+    if name is not None and (not isinstance(name, str) or not name):
+        raise ConfigurationError(f"name {name!r} of a candidate: expected a text")
     if isinstance(candidate, Candidate):
-        return candidate
+        return candidate if name is None else replace(candidate, name=name)
     if isinstance(candidate, Architecture):
-        return Candidate(candidate.hash[:12], partial(Architecture, candidate.nodes))
+        own = f"{len(candidate.nodes)} nodes, {candidate.hash[:8]}" if name is None else name
+        return Candidate(own, partial(Architecture, candidate.nodes))
     raise ConfigurationError(
         f"candidate {candidate!r}: expected a Candidate or an Architecture, for example "
         "space.candidate(cell)"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 
@@ -70,8 +71,9 @@ def read_source(
         DataError: a file is missing or unreadable, or its arrays are not a labelled data set.
     """
     text = os.fspath(name)
-    if text in DATASETS:
-        return read_known(text)
+    known = known_name(text)
+    if known is not None:
+        return read_known(known)
     path = user_path(text)
     try:
         if path.is_dir():
@@ -81,15 +83,39 @@ def read_source(
     except OSError as error:
         raise _unreadable(path, error) from None
     raise ConfigurationError(
-        f"unknown data set {text!r}: expected one of {', '.join(DATASETS)}, or the path of an .npz "
-        "file or of a folder of images by class"
+        f"unknown data set {text!r}{_nearest(text)}: expected one of {', '.join(DATASETS)}, or the "
+        "path of an .npz file or of a folder of images by class"
     )
+
+
+def known_name(text: str) -> str | None:
+    """The known data set that a text names, ``None`` if it is a path or nothing known.
+
+    Case, hyphens, underscores and spaces do not matter, ``CIFAR-10`` is ``cifar10``, unless there
+    is a file or folder of that name.
+    """
+    if text in DATASETS:
+        return text
+    if {"/", "\\", "."} & set(text):
+        return None
+    named = _SPELLINGS.get(_letters(text))
+    return None if named is None or user_path(text).exists() else named
+
+
+def _letters(text: str) -> str:
+    return "".join(character for character in text.lower() if character.isalnum())
+
+
+def _nearest(text: str) -> str:
+    """The known name that a text may be a slip of."""
+    near = get_close_matches(_letters(text), _SPELLINGS, n=1, cutoff=0.7)
+    return f", did you mean {_SPELLINGS[near[0]]!r}?" if near else ""
 
 
 def location(name: str | os.PathLike[str]) -> str:
     """The name of a known data set, or an absolute path: the same however a path is written."""
     text = os.fspath(name)
-    return text if text in DATASETS else str(user_path(text).resolve())
+    return known_name(text) or str(user_path(text).resolve())
 
 
 def read_known(name: str) -> Source:
@@ -137,7 +163,7 @@ def check_name(name: str) -> None:
     """
     if name not in DATASETS:
         raise ConfigurationError(
-            f"unknown data set {name!r}: expected one of {', '.join(DATASETS)}"
+            f"unknown data set {name!r}{_nearest(name)}: expected one of {', '.join(DATASETS)}"
         )
 
 
@@ -236,3 +262,5 @@ DATASETS: dict[str, KnownSet] = {
     "imagenet16-120": KnownSet((Form("imagenet16-120.npz", _read_imagenet16),)),
 }
 """The names are those of :data:`kernas.published.PUBLISHED`."""
+
+_SPELLINGS = {_letters(name): name for name in DATASETS}

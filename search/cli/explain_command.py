@@ -9,6 +9,7 @@ from kernas.errors import ConfigurationError
 from .exit_codes import DONE
 from .options import ExplainOptions
 from .printing import say
+from .space import space_of
 
 if TYPE_CHECKING:
     from ..spaces import Candidate
@@ -31,7 +32,7 @@ def candidates_and_shape(options: ExplainOptions) -> tuple[list[Candidate], tupl
     Raises:
         ConfigurationError: the size or the channels are not usable.
     """
-    from ..spaces import NasBench201, read_candidates
+    from ..spaces import read_candidates
 
     if options.image_size < 0 or options.channels < 1:
         raise ConfigurationError(
@@ -40,5 +41,4 @@ def candidates_and_shape(options: ExplainOptions) -> tuple[list[Candidate], tupl
         )
     side, channels = options.image_size, options.channels
     shape = (side, side, channels) if side else (channels,)
-    space = NasBench201(options.cells, options.center, options.reduction)
-    return list(read_candidates([options.architecture], space)), shape
+    return list(read_candidates([options.architecture], space_of(options))), shape

@@ -13,6 +13,7 @@ from kernas.errors import ConfigurationError
 from .interruption import way_on
 from .options import MatrixOptions
 from .printing import tell
+from .space import space_of
 
 if TYPE_CHECKING:
     from kernas.kernels import Architecture, GramEstimate, GramStore, NeuralKernel
@@ -60,10 +61,9 @@ def architecture_of(options: MatrixOptions, text: str) -> Architecture:
     Raises:
         ConfigurationError: they are several.
     """
-    from ..spaces import NasBench201, read_candidates
+    from ..spaces import read_candidates
 
-    space = NasBench201(options.cells, options.center, options.reduction)
-    candidates = read_candidates([text], space)
+    candidates = read_candidates([text], space_of(options))
     if len(candidates) != 1:
         raise ConfigurationError(
             f"--architecture {text} has {len(candidates)} cells: expected one; give its string"
@@ -82,7 +82,8 @@ def kernel_of(
     from kernas.kernels import NeuralKernel
     from kernas.kernels.augmentation import named
 
-    kernel = NeuralKernel(architecture, get=get, augment=named(options.augment))
+    augment = named(options.augment)
+    kernel = NeuralKernel(architecture, get=get, backend=options.backend, augment=augment)
     return kernel if options.tile_bytes is None else replace(kernel, tile_bytes=options.tile_bytes)
 
 

@@ -10,6 +10,8 @@ import tyro
 
 from kernas.published import PUBLISHED
 
+from ..default_score import DEFAULT_SCORES
+
 Device = Literal["auto", "cpu", "gpu", "tpu"]
 Dtype = Literal["float32", "float64"]
 DatasetName = Annotated[
@@ -38,8 +40,61 @@ Augment = Annotated[
 ]
 
 
+Backend = Annotated[
+    Literal["kernas", "neural-tangents"],
+    tyro.conf.arg(
+        help="What computes the kernels. neural-tangents refuses networks that normalise over a "
+        "batch and those that add correlated branches."
+    ),
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpaceOptions:
+    """What decides the networks that cell strings stand for."""
+
+    space: Literal["nasbench201"] = "nasbench201"
+    """The search space that cell strings belong to."""
+
+    cells: int = 1
+    """Cells in each of the three stages of the skeleton (published: 5)."""
+
+    center: bool = True
+    """Whether normalisation subtracts the mean, as batch normalisation does."""
+
+    reduction: Annotated[
+        Literal["residual", "pool"],
+        tyro.conf.arg(
+            help="What halves the image between stages: the published residual block, or a pool "
+            "and a 1x1 convolution."
+        ),
+    ] = "residual"
+
+    normalize: Annotated[
+        Literal["batch", "layer", "none"],
+        tyro.conf.arg(
+            help="What cells normalise over: the batch, as published, the channels of every "
+            "pixel, or nothing."
+        ),
+    ] = "batch"
+
+    readout: Annotated[
+        str,
+        tyro.conf.arg(
+            metavar="gap|lap:C|flatten",
+            help="What a cell's network reads of its last image: the mean over pixels, as "
+            "published, means over windows of 2 C + 1 pixels, or every pixel.",
+        ),
+    ] = "gap"
+
+    padding: Annotated[
+        Literal["zero", "circular"],
+        tyro.conf.arg(help="Edges of the cells' windows: zero, as published, or around the image."),
+    ] = "zero"
+
+
 @dataclass(frozen=True)
-class RankOptions:
+class RankOptions(SpaceOptions):
     """Rank architectures by the kernels of their infinitely wide networks, without training.
 
     Without options, NAS-Bench-201 cells are ranked on scikit-learn's digits: no download.
@@ -51,9 +106,6 @@ class RankOptions:
     """
 
     dataset: DatasetName = "digits"
-
-    space: Literal["nasbench201"] = "nasbench201"
-    """The search space that cell strings belong to."""
 
     sample: int = 100
     """How many cells to draw, no two of them the same network."""
@@ -83,7 +135,7 @@ class RankOptions:
             "validation_accuracy, validation_error, loo_accuracy, loo_error, evidence, alignment "
             "or condition.",
         ),
-    ] = "nngp:validation_accuracy"
+    ] = DEFAULT_SCORES
 
     ridge: float = 1e-2
     """Ridge relative to the kernel's mean diagonal."""
@@ -105,19 +157,9 @@ class RankOptions:
     n_reference: int = 32
     """Images of the regression that batch normalisation has its statistics from."""
 
-    cells: int = 1
-    """Cells in each of the three stages of the skeleton (published: 5)."""
+    augment: Augment = ()
 
-    center: bool = True
-    """Whether normalisation subtracts the mean, as batch normalisation does."""
-
-    reduction: Annotated[
-        Literal["residual", "pool"],
-        tyro.conf.arg(
-            help="What halves the image between stages: the published residual block, or a pool "
-            "and a 1x1 convolution."
-        ),
-    ] = "residual"
+    backend: Backend = "kernas"
 
     seed: int = 0
     """Fixes the sample, the images, the reference images and the bootstrap."""
@@ -155,7 +197,7 @@ class RankOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MatrixOptions:
+class MatrixOptions(SpaceOptions):
     """What decides a Gram matrix, apart from the network and the kernels."""
 
     dataset: DatasetName = "digits"
@@ -183,19 +225,9 @@ class MatrixOptions:
     n_reference: int = 32
     """Images that batch normalisation has its statistics from."""
 
-    space: Literal["nasbench201"] = "nasbench201"
-    """The search space that cell strings belong to."""
-
-    cells: int = 1
-    """Cells in each of the three stages of the skeleton (published: 5)."""
-
-    center: bool = True
-    """Whether normalisation subtracts the mean, as batch normalisation does."""
-
-    reduction: Literal["residual", "pool"] = "residual"
-    """What halves the image between stages."""
-
     augment: Augment = ()
+
+    backend: Backend = "kernas"
 
     tile: Annotated[
         int | None,
@@ -421,7 +453,7 @@ class DataOptions:
 
 
 @dataclass(frozen=True)
-class ExplainOptions:
+class ExplainOptions(SpaceOptions):
     """Show what the kernel of a network is made of, node by node, and why one is refused.
 
     Typical calls:
@@ -432,23 +464,11 @@ class ExplainOptions:
     architecture: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="CELL|FILE")]
     """A cell string, or a .json file written with Architecture.to_json()."""
 
-    space: Literal["nasbench201"] = "nasbench201"
-    """The search space that cell strings belong to."""
-
     image_size: int = 8
     """Side of the images in pixels; 0 for vectors."""
 
     channels: int = 3
     """Channels of an image, or features of a vector."""
-
-    cells: int = 1
-    """Cells in each of the three stages of the skeleton (published: 5)."""
-
-    center: bool = True
-    """Whether normalisation subtracts the mean, as batch normalisation does."""
-
-    reduction: Literal["residual", "pool"] = "residual"
-    """What halves the image between stages."""
 
 
 @dataclass(frozen=True)

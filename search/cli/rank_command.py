@@ -14,6 +14,7 @@ from .exit_codes import DONE, FAILED
 from .interruption import way_on
 from .options import RankOptions
 from .printing import messages_aside, say, say_json, tell
+from .space import space_of
 
 if TYPE_CHECKING:
     from kernas.kernels.data import Dataset
@@ -33,7 +34,7 @@ def run_rank(options: RankOptions) -> int:
     if options.json:
         say_json(dict(ranking.summary), indent=None)
     else:
-        say(_text(ranking, output))
+        say(_text(ranking, output, options))
     failed = [row for row in ranking.rows if row.status == "error"]
     if len(failed) == len(ranking.rows):
         tell(f"kernas: all {len(failed)} candidates failed, the first with {failed[0].message}")
@@ -42,13 +43,14 @@ def run_rank(options: RankOptions) -> int:
 
 
 def _rank(options: RankOptions) -> tuple[Ranking, Path]:
+    from kernas.kernels.augmentation import named
+
     from ..pipeline import rank
     from ..scores.names import check_score_names, parse_scores
-    from ..spaces import NasBench201
     from ..truth import load_truth
 
     check_score_names(options.score)
-    space = NasBench201(options.cells, options.center, options.reduction)
+    space = space_of(options)
     if options.image_size is not None and not options.architectures:
         space.check_image_size(options.image_size)
     candidates = _candidates(options, space)
@@ -66,6 +68,8 @@ def _rank(options: RankOptions) -> tuple[Ranking, Path]:
         n_reference=options.n_reference,
         reference_seed=options.seed,
         grams=options.grams,
+        backend=options.backend,
+        augment=named(options.augment),
     )
     output = options.output or _numbered_folder(options.dataset, options.resume)
     again = "the same command" if options.resume else f"--output {output} --resume"
@@ -93,14 +97,15 @@ def _candidates(options: RankOptions, space: Space) -> list[Candidate]:
 
 def _data(options: RankOptions) -> tuple[Dataset, Dataset | None]:
     """The images of the regression, and those of the validation if any."""
-    from kernas.kernels.data import DATASETS, load
+    from kernas.kernels.data import load
+    from kernas.kernels.data.known import known_name
 
     n_train, n_validation = options.n_train, options.n_validation
     if n_train < 1 or n_validation < 0:
         name, value = ("--n-train", n_train) if n_train < 1 else ("--n-validation", n_validation)
         raise ConfigurationError(f"{name} {value}: expected a number of images, for example 100")
     size = options.image_size
-    if size is None and options.dataset in DATASETS:
+    if size is None and known_name(options.dataset) is not None:
         size = NAMED_IMAGE_SIZE
     total = n_train + n_validation
     try:
@@ -180,11 +185,12 @@ def _identity(options: RankOptions, space: Space, fit: Dataset) -> dict[str, Any
     }
 
 
-def _text(ranking: Ranking, output: Path) -> str:
+def _text(ranking: Ranking, output: Path, options: RankOptions) -> str:
     """What a person reads on stdout."""
     parts = [str(ranking.top(SHOWN))]
     if len(ranking) > SHOWN:
         parts.append(f"… {len(ranking) - SHOWN} more in {output / 'ranking.csv'}")
+    parts += ["", *_legend(ranking, options)]
     for name, value in ranking.statistics.items():
         parts.append(f"{name} with the truth (95% intervals): {value}")
     failed = sum(row.status == "error" for row in ranking.rows)
@@ -195,3 +201,24 @@ def _text(ranking: Ranking, output: Path) -> str:
         "summary.json, ranking.png"
     )
     return "\n".join(parts)
+
+
+def _legend(ranking: Ranking, options: RankOptions) -> list[str]:
+    """What the table's columns mean, and how sure its order is."""
+    first = next(iter(ranking.directions))
+    ways = {True: "higher", False: "lower"}
+    directions = ", ".join(f"{name} {ways[up]}" for name, up in ranking.directions.items())
+    images = f"{options.n_train} images of {options.dataset}"
+    if options.n_validation:
+        images += f", judged on {options.n_validation} others by the validation scores"
+    legend = [
+        f"Ranked by {first}. Better is: {directions}.",
+        f"Kernel regression on {images}; ridge {options.ridge:g}; ± is one standard error; "
+        "=3 shares the third place.",
+    ]
+    ranked = ranking.by(first)
+    for name in ranking.directions:
+        near = ranked.by(name).near_best()
+        if near is not None and near > 1:
+            legend.append(f"By {name}, {near} of {len(ranking)} lie within ± of the best.")
+    return legend

@@ -1,9 +1,10 @@
 """Rankings: evaluating candidates resumably, the table, and its agreement with the truth."""
 
 from .statistics import Agreement as Agreement
+from .statistics import Agreements as Agreements
 from .statistics import Interval as Interval
 from .statistics import agreement as agreement
+from .statistics import agreements as agreements
 from .statistics import ndcg as ndcg
-from .table import Agreements as Agreements
 from .table import Ranking as Ranking
 from .table import Row as Row

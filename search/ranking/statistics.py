@@ -1,17 +1,18 @@
-"""Agreement of a score with the truth: rank correlations, nDCG and their bootstrap intervals."""
+"""Agreement of scores with the truth, with bootstrap intervals of it and of differences."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, cast
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
 from jaxtyping import Real
-from scipy import stats
 
-from kernas.errors import DataError
+from kernas.errors import ConfigurationError, DataError
+
+from .rank_statistics import Comparison, Order
 
 LEVEL = 0.95
 N_RESAMPLES = 1000
@@ -48,12 +49,15 @@ class Interval:
 
 @dataclass(frozen=True)
 class Agreement:
-    """How well one score orders candidates like the truth; 1 is perfect.
+    """How well one score orders candidates like the truth.
 
     Attributes:
-        spearman: Spearman's ρ.
-        kendall: Kendall's τ_b.
-        ndcg: :func:`ndcg` of the score's order.
+        spearman: Spearman's ρ, 1 is perfect.
+        kendall: Kendall's τ_b, 1 is perfect.
+        ndcg: :func:`ndcg` of the score's order, 1 is perfect.
+        precision: the share of the best tenth by the score that is of the best tenth by the truth.
+        regret: the truth of the best candidate less that of the score's first; 0 is perfect, in
+            units of the truth.
         n: candidates compared, degenerate ones included.
         degenerate: candidates without a value, compared as one tie below all others.
         failed: candidates left out because they raised an error.
@@ -62,22 +66,81 @@ class Agreement:
     spearman: Interval
     kendall: Interval
     ndcg: Interval
+    precision: Interval
+    regret: Interval
     n: int
     degenerate: int = 0
     failed: int = 0
 
     def __str__(self) -> str:
         return (
-            f"Spearman {self.spearman}  Kendall {self.kendall}  nDCG {self.ndcg}  n={self.n}"
-            f" (degenerate {self.degenerate}, failed {self.failed})"
+            f"Spearman {self.spearman}  Kendall {self.kendall}  nDCG {self.ndcg}"
+            f"  of the best tenth {self.precision}  regret {self.regret}"
+            f"  n={self.n} (degenerate {self.degenerate}, failed {self.failed})"
         )
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON values; a statistic that is not defined is ``None``."""
         data = asdict(self)
-        for name in ("spearman", "kendall", "ndcg"):
+        for name in STATISTICS:
             data[name] = {k: v if math.isfinite(v) else None for k, v in data[name].items()}
         return data
+
+
+STATISTICS: dict[str, Callable[[Comparison], np.ndarray]] = {
+    "spearman": Comparison.spearman,
+    "kendall": Comparison.kendall,
+    "ndcg": Comparison.ndcg,
+    "precision": Comparison.precision,
+    "regret": Comparison.regret,
+}
+"""What an :class:`Agreement` has an interval of."""
+
+RESAMPLE_ENTRIES = 2**22
+"""Candidates of all resamples that are compared at a time."""
+
+
+@dataclass(frozen=True)
+class Agreements(Mapping[str, Agreement]):
+    """Score name → :class:`Agreement`, all from the same resamples; prints as one line a score.
+
+    Attributes:
+        by_score: the agreements.
+        draws: score name → statistic → its value in every resample.
+    """
+
+    by_score: Mapping[str, Agreement]
+    draws: Mapping[str, Mapping[str, np.ndarray]] = field(
+        default_factory=dict, compare=False, repr=False
+    )
+
+    def __getitem__(self, name: str) -> Agreement:
+        return self.by_score[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.by_score)
+
+    def __len__(self) -> int:
+        return len(self.by_score)
+
+    def __str__(self) -> str:
+        return "\n".join(f"{name}: {value}" for name, value in self.by_score.items())
+
+    def difference(self, first: str, second: str, statistic: str = "spearman") -> Interval:
+        """A statistic of one score less that of another, with its paired-bootstrap interval.
+
+        An interval without 0 says that one orders better than the other on candidates like these.
+
+        Raises:
+            ConfigurationError: there is no such score or statistic.
+        """
+        for given, known in (((first, second), tuple(self)), ((statistic,), tuple(STATISTICS))):
+            for name in given:
+                if name not in known:
+                    raise ConfigurationError(f"{name!r}: expected one of {', '.join(known)}")
+        values = [getattr(self[name], statistic).value for name in (first, second)]
+        one, other = (self.draws[name][statistic] for name in (first, second))
+        return _interval(values[0] - values[1], one - other)
 
 
 def ndcg(truth: Real[np.ndarray, " n"], score: Real[np.ndarray, " n"]) -> float:
@@ -98,49 +161,34 @@ def ndcg(truth: Real[np.ndarray, " n"], score: Real[np.ndarray, " n"]) -> float:
     Reference: Järvelin and Kekäläinen, Cumulated gain-based evaluation of IR techniques, ACM TOIS
     2002, section 2.2; ties as McSherry and Najork, ECIR 2008, section 3.
     """
-    from sklearn.metrics import ndcg_score
-
-    gain = (stats.rankdata(truth) - 1) / (len(truth) - 1)
-    return float(ndcg_score(gain[None, :], stats.rankdata(score)[None, :]))
+    every = np.ones((1, len(truth)), dtype=np.int64)
+    return float(Comparison(Order(truth, every), Order(score, every)).normalised_gain()[0])
 
 
-def _spearman(truth: np.ndarray, score: np.ndarray) -> float:
-    return float(cast(Any, stats.spearmanr(truth, score)).statistic)
-
-
-def _kendall(truth: np.ndarray, score: np.ndarray) -> float:
-    return float(cast(Any, stats.kendalltau(truth, score, variant="b")).statistic)
-
-
-STATISTICS: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
-    "spearman": _spearman,
-    "kendall": _kendall,
-    "ndcg": ndcg,
-}
-
-
-def agreement(
+def agreements(
     truth: Sequence[float] | np.ndarray,
-    scores: Sequence[float | None],
+    scores: Mapping[str, Sequence[float | None]],
     *,
-    higher_is_better: bool = True,
+    higher_is_better: Mapping[str, bool] | None = None,
     failed: int = 0,
     seed: int = 0,
     n_resamples: int = N_RESAMPLES,
-) -> Agreement:
-    """Rank correlations and nDCG of a score with the truth, with 95% paired-bootstrap intervals.
+) -> Agreements:
+    """How well scores order candidates like the truth, with 95% paired-bootstrap intervals.
 
-    The bootstrap draws candidates, each with its truth and its score, with replacement, and takes
+    The bootstrap draws candidates, each with its truth and its scores, with replacement, and takes
     percentiles (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, section 13.3);
-    resamples in which all truths or all scores are equal are passed over. There is no interval, but
+    resamples in which all truths or all scores are equal are passed over. All scores are judged on
+    the same resamples, so that their differences have intervals too. There is no interval, but
     NaN, where it would not be honest: for fewer than ``FEWEST`` candidates, where more resamples
     are passed over than one in twenty, and where all of them say the same, as those of a perfect
     order do, however few candidates there are.
 
     Args:
         truth: measured values (n,), larger is better.
-        scores: values (n,); ``None`` for a degenerate candidate, ranked as a tie at the bottom.
-        higher_is_better: direction of the score.
+        scores: score name → values (n,); ``None`` for a degenerate candidate, ranked as a tie at
+            the bottom.
+        higher_is_better: score name → direction; higher where it is not named.
         failed: candidates that were left out, for the record.
         seed: of the bootstrap.
         n_resamples: how many resamples, >= 1.
@@ -152,44 +200,98 @@ def agreement(
         DataError: the lengths differ, or a value is not finite.
     """
     measured = np.asarray(truth, dtype=np.float64)
-    order = _order(scores, higher_is_better)
-    if measured.shape != order.shape:
-        raise DataError(f"{measured.size} truths for {order.size} scores: expected one for each")
     if not np.isfinite(measured).all():
         raise DataError("a truth is not finite; leave out the candidates without a measurement")
-    n = len(order)
-    point = {name: _value(function, measured, order) for name, function in STATISTICS.items()}
-    draws: dict[str, list[float]] = {name: [] for name in STATISTICS}
+    directions = dict.fromkeys(scores, True) | dict(higher_is_better or {})
+    values = {name: _oriented(found, directions[name]) for name, found in scores.items()}
+    for found in values.values():
+        if measured.shape != found.shape:
+            raise DataError(
+                f"{measured.size} truths for {found.size} scores: expected one for each"
+            )
+    n = len(measured)
+    every = np.ones((1, n), dtype=np.int64)
+    points = _statistics(measured, values, every)
     generator = np.random.default_rng(seed)
-    for _ in range(n_resamples if n >= FEWEST else 0):
-        chosen = generator.integers(0, n, n)
-        for name, function in STATISTICS.items():
-            draws[name].append(_value(function, measured[chosen], order[chosen]))
-    intervals = {name: _interval(point[name], draws[name]) for name in STATISTICS}
-    degenerate = sum(score is None for score in scores)
-    return Agreement(**intervals, n=n, degenerate=degenerate, failed=failed)
+    drawn: list[dict[str, dict[str, np.ndarray]]] = []
+    left = n_resamples if n >= FEWEST else 0
+    while left:
+        some = min(left, max(1, RESAMPLE_ENTRIES // n))
+        chosen = generator.integers(0, n, (some, n))
+        flat = (chosen + n * np.arange(some)[:, None]).ravel()
+        counts = np.bincount(flat, minlength=some * n).reshape(some, n)
+        drawn.append(_statistics(measured, values, counts))
+        left -= some
+    draws = {
+        name: {
+            key: np.concatenate([part[name][key] for part in drawn]) if drawn else np.zeros(0)
+            for key in STATISTICS
+        }
+        for name in values
+    }
+    by_score = {
+        name: Agreement(
+            **{key: _interval(float(points[name][key][0]), draws[name][key]) for key in STATISTICS},
+            n=n,
+            degenerate=sum(value is None for value in scores[name]),
+            failed=failed,
+        )
+        for name in values
+    }
+    return Agreements(by_score, draws)
 
 
-def _order(scores: Sequence[float | None], higher_is_better: bool) -> np.ndarray:
-    """Ranks (n,) from the worst, 1, ties sharing the mean; ``None`` is below everything."""
+def agreement(
+    truth: Sequence[float] | np.ndarray,
+    scores: Sequence[float | None],
+    *,
+    higher_is_better: bool = True,
+    failed: int = 0,
+    seed: int = 0,
+    n_resamples: int = N_RESAMPLES,
+) -> Agreement:
+    """:func:`agreements` of one score.
+
+    Raises:
+        DataError: the lengths differ, or a value is not finite.
+    """
+    return agreements(
+        truth,
+        {"": scores},
+        higher_is_better={"": higher_is_better},
+        failed=failed,
+        seed=seed,
+        n_resamples=n_resamples,
+    )[""]
+
+
+def _statistics(
+    truth: np.ndarray, scores: Mapping[str, np.ndarray], counts: np.ndarray
+) -> dict[str, dict[str, np.ndarray]]:
+    """Score name → statistic → its values ``(B,)`` in resamples ``(B, n)``."""
+    if counts.shape[1] < 2:
+        undefined = np.full(len(counts), np.nan)
+        return {name: dict.fromkeys(STATISTICS, undefined) for name in scores}
+    order = Order(truth, counts)
+    found: dict[str, dict[str, np.ndarray]] = {}
+    for name, score in scores.items():
+        comparison = Comparison(order, Order(score, counts))
+        found[name] = {key: function(comparison) for key, function in STATISTICS.items()}
+    return found
+
+
+def _oriented(scores: Sequence[float | None], higher_is_better: bool) -> np.ndarray:
+    """Values of which larger is better; ``None`` is below everything."""
     sign = 1.0 if higher_is_better else -1.0
     oriented = np.array([-np.inf if s is None else sign * s for s in scores], dtype=np.float64)
     if np.isnan(oriented).any():
         raise DataError("a score is NaN; expected a number, or None for a degenerate candidate")
-    return np.asarray(stats.rankdata(oriented), dtype=np.float64)
+    return oriented
 
 
-def _value(
-    function: Callable[[np.ndarray, np.ndarray], float], truth: np.ndarray, order: np.ndarray
-) -> float:
-    if len(order) < 2 or np.ptp(truth) == 0 or np.ptp(order) == 0:
-        return math.nan
-    return function(truth, order)
-
-
-def _interval(value: float, draws: list[float]) -> Interval:
-    usable = [draw for draw in draws if not math.isnan(draw)]
-    if math.isnan(value) or not usable or len(usable) < USABLE * len(draws):
+def _interval(value: float, draws: np.ndarray) -> Interval:
+    usable = draws[~np.isnan(draws)]
+    if math.isnan(value) or not len(usable) or len(usable) < USABLE * len(draws):
         return Interval(value, math.nan, math.nan)
     if np.ptp(usable) <= 1e-12:
         return Interval(value, math.nan, math.nan)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from html import escape
+from typing import Any, overload
 
 from kernas.csv_text import csv_table
-from kernas.errors import DataError
+from kernas.errors import ConfigurationError, DataError, MissingDependencyError
 from kernas.kernels.regression import ScoreValue
 
 from ..truth import Truth
-from .statistics import N_RESAMPLES, Agreement, agreement
+from .statistics import N_RESAMPLES, Agreement, Agreements, agreements
 
 OK, DEGENERATE, ERROR = "ok", "degenerate", "error"
 
@@ -30,6 +32,7 @@ class Row:
         message: why it is degenerate or failed.
         truth: the measured value, if a truth was given.
         seconds: time that its architecture took, not a part of equality.
+        tied: whether others share the rank.
     """
 
     rank: int | None
@@ -40,6 +43,7 @@ class Row:
     message: str = ""
     truth: float | None = None
     seconds: float = field(default=0.0, compare=False)
+    tied: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON values."""
@@ -56,25 +60,6 @@ class Row:
             "truth": self.truth,
             "seconds": self.seconds,
         }
-
-
-@dataclass(frozen=True)
-class Agreements(Mapping[str, Agreement]):
-    """Score name → :class:`Agreement`; prints as one line a score."""
-
-    by_score: Mapping[str, Agreement]
-
-    def __getitem__(self, name: str) -> Agreement:
-        return self.by_score[name]
-
-    def __iter__(self):
-        return iter(self.by_score)
-
-    def __len__(self) -> int:
-        return len(self.by_score)
-
-    def __str__(self) -> str:
-        return "\n".join(f"{name}: {value}" for name, value in self.by_score.items())
 
 
 @dataclass(frozen=True)
@@ -96,6 +81,68 @@ class Ranking:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def __iter__(self) -> Iterator[Row]:
+        return iter(self.rows)
+
+    @overload
+    def __getitem__(self, position: int) -> Row: ...
+    @overload
+    def __getitem__(self, position: slice) -> Ranking: ...
+    def __getitem__(self, position: int | slice) -> Row | Ranking:
+        """The row at a position, or some rows as a ranking of their own."""
+        if isinstance(position, slice):
+            return replace(self, rows=self.rows[position])
+        return self.rows[position]
+
+    def by(self, score: str) -> Ranking:
+        """The same candidates ordered by another of their scores.
+
+        Raises:
+            ConfigurationError: there is no such score.
+        """
+        if score not in self.directions:
+            raise ConfigurationError(
+                f"score {score!r}: expected one of {', '.join(self.directions)}"
+            )
+        directions = {score: self.directions[score], **self.directions}
+        return replace(self, rows=rank_rows(self.rows, directions), directions=directions)
+
+    def near_best(self) -> int | None:
+        """How many candidates lie within one standard error of the best by the first score, itself
+        included; ``None`` where the score has no standard error."""
+        first = next(iter(self.directions))
+        values = [row.values[first] for row in self.rows if first in row.values]
+        if not values or values[0].standard_error is None:
+            return None
+        best, error = values[0].value, values[0].standard_error
+        return sum(abs(value.value - best) <= error for value in values)
+
+    def to_frame(self) -> Any:
+        """The rows as a ``pandas.DataFrame``, one column a score and its standard error.
+
+        Raises:
+            MissingDependencyError: pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError:
+            raise MissingDependencyError(
+                "a data frame needs pandas: run pip install pandas, or use to_csv()"
+            ) from None
+        from io import StringIO
+
+        return pandas.read_csv(StringIO(self.to_csv()))
+
+    def _repr_html_(self) -> str:
+        """The table in a notebook."""
+        lines = self._cells()
+        head = "".join(f"<th>{escape(cell)}</th>" for cell in lines[0])
+        body = "".join(
+            "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in line) + "</tr>"
+            for line in lines[1:]
+        )
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
     def top(self, n: int = 5) -> Ranking:
         """The first n rows as a ranking of their own; prints as a table."""
         return replace(self, rows=self.rows[: max(n, 0)])
@@ -111,7 +158,7 @@ class Ranking:
             n_resamples: of the bootstrap.
 
         Returns:
-            Score name → Spearman, Kendall, nDCG, each with its 95% interval.
+            Score name → its agreement, of which differences can be asked too.
 
         Raises:
             DataError: a candidate has no measured value.
@@ -123,18 +170,16 @@ class Ranking:
                 raise DataError(
                     f"{row.name} has no measured value in the truth; rank candidates of the table"
                 )
-        return Agreements(
+        return agreements(
+            [truth[row.name] for row in rows],
             {
-                name: agreement(
-                    [truth[row.name] for row in rows],
-                    [row.values[name].value if name in row.values else None for row in rows],
-                    higher_is_better=higher_is_better,
-                    failed=len(self.rows) - len(rows),
-                    seed=seed,
-                    n_resamples=n_resamples,
-                )
-                for name, higher_is_better in self.directions.items()
-            }
+                name: [row.values[name].value if name in row.values else None for row in rows]
+                for name in self.directions
+            },
+            higher_is_better=self.directions,
+            failed=len(self.rows) - len(rows),
+            seed=seed,
+            n_resamples=n_resamples,
         )
 
     def to_csv(self) -> str:
@@ -154,18 +199,25 @@ class Ranking:
         return csv_table(lines)
 
     def __str__(self) -> str:
-        """A table for people: rank, scores with standard errors, truth, name."""
-        has_truth = any(row.truth is not None for row in self.rows)
-        lines = [["rank", *self.directions, *(["truth"] if has_truth else []), "name"]]
-        for row in self.rows:
-            scores = [_show(row.values.get(name), row.status) for name in self.directions]
-            truth = [f"{row.truth:.2f}" if row.truth is not None else ""] if has_truth else []
-            lines.append(["–" if row.rank is None else str(row.rank), *scores, *truth, row.name])
+        """A table for people: rank, ``=3`` where it is shared, scores with standard errors, truth,
+        name."""
+        lines = self._cells()
         widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]) - 1)]
         return "\n".join(
             "  ".join([*(f"{c:>{w}}" for c, w in zip(line[:-1], widths, strict=True)), line[-1]])
             for line in lines
         )
+
+    def _cells(self) -> list[list[str]]:
+        """The head of the table and its rows, as texts."""
+        has_truth = any(row.truth is not None for row in self.rows)
+        lines = [["rank", *self.directions, *(["truth"] if has_truth else []), "name"]]
+        for row in self.rows:
+            scores = [_show(row.values.get(name), row.status) for name in self.directions]
+            truth = [f"{row.truth:.2f}" if row.truth is not None else ""] if has_truth else []
+            rank = "–" if row.rank is None else f"{'=' if row.tied else ''}{row.rank}"
+            lines.append([rank, *scores, *truth, row.name])
+        return lines
 
 
 def _show(value: ScoreValue | None, status: str) -> str:
@@ -198,4 +250,5 @@ def rank_rows(rows: Sequence[Row], directions: Mapping[str, bool]) -> tuple[Row,
             ranked.append(replace(row, rank=ranked[-1].rank))
         else:
             ranked.append(replace(row, rank=position))
-    return tuple(ranked)
+    shared = Counter(row.rank for row in ranked)
+    return tuple(replace(row, tied=row.rank is not None and shared[row.rank] > 1) for row in ranked)

@@ -12,8 +12,10 @@ import numpy as np
 
 from kernas.errors import ConfigurationError, DataError, KernelRangeError
 from kernas.kernels import Architecture, Blocking, Kernels, NeuralKernel, share_compilation
+from kernas.kernels.augmentation import Augmentation, checked_augment, identity_of_augment
 from kernas.kernels.data import Dataset
 from kernas.kernels.engine import recorded_blocking
+from kernas.kernels.kernel import Backend, check_backend
 from kernas.kernels.regression import METRICS, DegenerateKernelError, ScoreValue, score_gram
 
 from .base import Evaluation, Score, joined
@@ -41,6 +43,8 @@ class KernelSource:
         grams: a folder that keeps the matrices as Gram stores, ``HASH/KERNELS/train`` and
             ``HASH/KERNELS/validation`` of each architecture; what is there already is not computed
             again, for another ridge or metric for instance. ``None`` keeps none.
+        backend: ``"kernas"`` or ``"neural-tangents"``, which refuses some candidates.
+        augment: regression on transformed copies too; see :class:`NeuralKernel`.
 
     Raises:
         ConfigurationError: an argument is out of its range.
@@ -55,8 +59,12 @@ class KernelSource:
     tile_bytes: int | None = None
     blocking: Blocking | None = None
     grams: Path | None = None
+    backend: Backend = "kernas"
+    augment: Augmentation | tuple[Augmentation, ...] = ()
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "augment", checked_augment(self.augment))
+        check_backend(self.backend)
         if not 0 < self.ridge < float("inf"):
             raise ConfigurationError(
                 f"ridge={self.ridge!r}: expected a finite number > 0, relative to the mean "
@@ -90,6 +98,8 @@ class KernelSource:
             self.reference_seed,
             self.tile_bytes,
             self.grams,
+            self.backend,
+            self.augment,
         )
 
     def __eq__(self, other: object) -> bool:
@@ -100,7 +110,8 @@ class KernelSource:
 
     def expect(self, architectures: Iterable[Architecture]) -> None:
         """Let the kernels that are going to be evaluated share what is compiled."""
-        share_compilation(architectures, self.fit.x.shape[1:])
+        if self.backend == "kernas":
+            share_compilation(architectures, self.fit.x.shape[1:])
 
     def begin(
         self, architecture: Architecture, scores: Sequence[KernelScore]
@@ -112,7 +123,13 @@ class KernelSource:
         """
         asked = {score.get for score in scores}
         gets: tuple[KernelName, ...] = tuple(get for get in KERNELS if get in asked)
-        kernel = NeuralKernel(architecture, get=gets, blocking=self.blocking)
+        kernel = NeuralKernel(
+            architecture,
+            get=gets,
+            backend=self.backend,
+            blocking=self.blocking,
+            augment=self.augment,
+        )
         if self.tile_bytes is not None:
             kernel = replace(kernel, tile_bytes=self.tile_bytes)
         settings = kernel.settings(self.fit.x.shape[1:])
@@ -195,6 +212,8 @@ class KernelSource:
             "n_reference": self.n_reference,
             "reference_seed": self.reference_seed,
             "tile_bytes": self.tile_bytes,
+            "backend": self.backend,
+            **identity_of_augment(self.augment),
         }
 
 
@@ -219,9 +238,14 @@ class KernelScore:
         tile_bytes: bound of a tile's memory; ``None`` leaves it to ``NeuralKernel``.
         blocking: how the engine cuts its work; ``None`` leaves it to ``NeuralKernel``.
         grams: a folder that keeps the matrices; see :class:`KernelSource`.
+        backend: ``"kernas"``, or ``"neural-tangents"``: a candidate that it cannot express fails
+            with the reason.
+        augment: :class:`Flip`, :class:`Translate` or both: the kernel's mean over transformed
+            copies of the images; see :class:`NeuralKernel`.
 
     Raises:
         ConfigurationError: an argument is out of its range, or the metric needs ``validation``.
+        MissingDependencyError: the backend is not installed; the message says how it is.
         DataError: the two data sets do not belong together.
 
     Scores that agree in everything but ``get`` and ``metric`` share one evaluation a candidate.
@@ -237,6 +261,8 @@ class KernelScore:
     tile_bytes: int | None = None
     blocking: Blocking | None = None
     grams: Path | None = None
+    backend: Backend = "kernas"
+    augment: Augmentation | tuple[Augmentation, ...] = ()
 
     def __post_init__(self) -> None:
         if self.get not in KERNELS:
@@ -274,6 +300,8 @@ class KernelScore:
             self.tile_bytes,
             self.blocking,
             self.grams,
+            self.backend,
+            self.augment,
         )
 
     def settings(self) -> dict[str, Any]:

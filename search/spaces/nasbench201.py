@@ -11,7 +11,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from kernas.errors import ConfigurationError
 from kernas.kernels import (
@@ -19,13 +19,18 @@ from kernas.kernels import (
     AvgPool,
     Conv,
     Dense,
+    Flatten,
     GlobalAvgPool,
     GraphBuilder,
+    LayerNorm,
+    LocalAvgPool,
     Normalize,
     Relu,
     Sum,
     Zero,
 )
+from kernas.kernels.architecture import Layer
+from kernas.kernels.architecture.windows import Padding
 
 from .base import Candidate
 from .cell_strings import EDGES, OPERATIONS, Cell, format_cell, operations_of
@@ -39,6 +44,9 @@ RELU_GAIN = 2**0.5
 PYTORCH_GAIN = 3**-0.5
 """``W_std`` of the layers that no normalisation follows, as the benchmark trained them: PyTorch
 draws a layer's weights uniformly from ``±1/sqrt(fan_in)``, a variance of ``1/(3 fan_in)``."""
+
+Normalization = Literal["batch", "layer", "none"]
+Edges = Literal["zero", "circular"]
 
 
 @dataclass(frozen=True)
@@ -57,9 +65,17 @@ class NasBench201:
             neither a ReLU before it nor a normalisation after it, so that it weighs the shortcut
             against the block.
         readout_W_std: gain of the last layer, > 0, which scales both kernels by its square.
+        normalize: ``"batch"``, as published; ``"layer"``, every pixel over its channels
+            (:class:`LayerNorm`); or ``"none"``. Networks without batch normalisation need no
+            reference images, and neural-tangents can express those whose sums have uncorrelated
+            terms.
+        readout: what makes a vector of the last image: ``"gap"``, the mean over pixels, as
+            published; ``"lap:C"``, means over windows of ``2 C + 1`` pixels
+            (:class:`LocalAvgPool`); or ``"flatten"``.
+        padding: edges of the 3×3 windows, ``"zero"``, as published, or ``"circular"``.
 
-    The normalisations remove every other gain. ``docs/spaces.md`` compares the published skeleton
-    with this one, layer by layer.
+    Normalisations remove every other gain; without them it is √2 (He et al. 2015).
+    ``docs/spaces.md`` compares the published skeleton with this one, layer by layer.
 
     Raises:
         ConfigurationError: an argument is out of its range.
@@ -74,6 +90,9 @@ class NasBench201:
     reduction: Literal["residual", "pool"] = "residual"
     shortcut_W_std: float = PYTORCH_GAIN
     readout_W_std: float = PYTORCH_GAIN
+    normalize: Normalization = "batch"
+    readout: str = "gap"
+    padding: Edges = "zero"
 
     def __post_init__(self) -> None:
         if not isinstance(self.cells_per_stage, int) or self.cells_per_stage < 1:
@@ -82,6 +101,17 @@ class NasBench201:
             )
         if self.reduction not in ("residual", "pool"):
             raise ConfigurationError(f"reduction={self.reduction!r}: expected 'residual' or 'pool'")
+        for name, known in (("normalize", get_args(Normalization)), ("padding", get_args(Edges))):
+            if getattr(self, name) not in known:
+                raise ConfigurationError(
+                    f"{name}={getattr(self, name)!r}: expected one of {', '.join(known)}"
+                )
+        if self.normalize != "batch" and not self.center:
+            raise ConfigurationError(
+                f"center=False with normalize={self.normalize!r}: only batch normalisation has a "
+                "form that subtracts no mean"
+            )
+        _readout(self.readout)
         for name in ("shortcut_W_std", "readout_W_std"):
             gain = getattr(self, name)
             if not isinstance(gain, int | float) or not 0 < gain < float("inf"):
@@ -103,6 +133,9 @@ class NasBench201:
             "reduction": self.reduction,
             "shortcut_W_std": self.shortcut_W_std,
             "readout_W_std": self.readout_W_std,
+            "normalize": self.normalize,
+            "readout": self.readout,
+            "padding": self.padding,
         }
 
     def parse(self, cell: Cell) -> tuple[str, ...]:
@@ -179,16 +212,16 @@ class NasBench201:
             ArchitectureError: as :meth:`parse`.
         """
         operations = self.parse(cell)
-        builder = GraphBuilder()
-        node = _conv_normalize(builder, builder.input, 3, self.center)
+        skeleton = _Skeleton(self)
+        node = skeleton.normalized(skeleton.conv(skeleton.builder.input, 3, 1.0))
         for stage, width in enumerate(STAGE_WIDTHS):
             if stage > 0:
-                node = self._reduce(builder, node, width)
+                node = skeleton.reduction(node, width)
             for _ in range(self.cells_per_stage):
-                node = _add_cell(builder, node, operations, width, self.center)
-        node = builder.add(Relu(), builder.add(Normalize(center=self.center), node))
-        readout = Dense(W_std=self.readout_W_std)
-        return builder.build(builder.add(readout, builder.add(GlobalAvgPool(), node)))
+                node = skeleton.cell(node, operations, width)
+        node = skeleton.add(Relu(), skeleton.normalized(node))
+        node = skeleton.add(_readout(self.readout), node)
+        return skeleton.builder.build(skeleton.add(Dense(W_std=self.readout_W_std), node))
 
     def candidate(self, cell: Cell) -> Candidate:
         """A cell as a candidate, named by its cell string in the published order of edges.
@@ -248,57 +281,86 @@ class NasBench201:
                 f"multiple of 4, for example {max(4, size - size % 4)}"
             )
 
-    def _reduce(self, builder: GraphBuilder, node: int, width: float) -> int:
-        pooled = builder.add(AvgPool(2, stride=2, padding="VALID"), node)
-        if self.reduction == "pool":
-            return builder.add(Normalize(center=self.center), builder.add(_conv(1, width), pooled))
-        shortcut = builder.add(replace(_conv(1, width), W_std=self.shortcut_W_std), pooled)
-        branch = _relu_conv_normalize(builder, node, 3, width, self.center, stride=2)
-        branch = _relu_conv_normalize(builder, branch, 3, width, self.center)
-        return builder.add(Sum(), branch, shortcut)
+
+def _readout(name: str) -> Layer:
+    """The layer that a readout's name stands for.
+
+    Raises:
+        ConfigurationError: there is none of this name.
+    """
+    kind, _, radius = name.partition(":") if isinstance(name, str) else ("", "", "")
+    match kind:
+        case "gap" if not radius:
+            return GlobalAvgPool()
+        case "flatten" if not radius:
+            return Flatten()
+        case "lap" if radius.isascii() and radius.isdecimal():
+            return LocalAvgPool(int(radius))
+    raise ConfigurationError(
+        f"readout={name!r}: expected gap, flatten, or lap: and the radius of its windows in "
+        "pixels, for example lap:1"
+    )
 
 
-def _conv(window: int, width: float, stride: int = 1) -> Conv:
-    edge = window // 2
-    padding = ((edge, edge), (edge, edge))
-    return Conv(window, stride=stride, padding=padding, W_std=RELU_GAIN, width=width)
+class _Skeleton:
+    """A network in the making; its methods append to it and return the last node."""
 
+    def __init__(self, space: NasBench201) -> None:
+        self.space = space
+        self.builder = GraphBuilder()
+        self.add = self.builder.add
 
-def _conv_normalize(builder: GraphBuilder, node: int, window: int, center: bool) -> int:
-    return builder.add(Normalize(center=center), builder.add(_conv(window, 1.0), node))
+    def conv(
+        self, node: int, window: int, width: float, stride: int = 1, W_std: float = RELU_GAIN
+    ) -> int:
+        layer = Conv(window, stride=stride, padding=self._padding(window), W_std=W_std, width=width)
+        return self.add(layer, node)
 
+    def normalized(self, node: int) -> int:
+        match self.space.normalize:
+            case "batch":
+                return self.add(Normalize(center=self.space.center), node)
+            case "layer":
+                return self.add(LayerNorm(), node)
+            case "none":
+                return node
 
-def _relu_conv_normalize(
-    builder: GraphBuilder, node: int, window: int, width: float, center: bool, stride: int = 1
-) -> int:
-    node = builder.add(_conv(window, width, stride), builder.add(Relu(), node))
-    return builder.add(Normalize(center=center), node)
+    def relu_conv_normalized(self, node: int, window: int, width: float, stride: int = 1) -> int:
+        return self.normalized(self.conv(self.add(Relu(), node), window, width, stride))
 
+    def reduction(self, node: int, width: float) -> int:
+        pooled = self.add(AvgPool(2, stride=2, padding="VALID"), node)
+        if self.space.reduction == "pool":
+            return self.normalized(self.conv(pooled, 1, width))
+        shortcut = self.conv(pooled, 1, width, W_std=self.space.shortcut_W_std)
+        branch = self.relu_conv_normalized(node, 3, width, stride=2)
+        branch = self.relu_conv_normalized(branch, 3, width)
+        return self.add(Sum(), branch, shortcut)
 
-def _add_cell(
-    builder: GraphBuilder, node: int, operations: tuple[str, ...], width: float, center: bool
-) -> int:
-    """Append a cell that reads ``node``; edges that carry zero are left out."""
-    values: dict[int, int | None] = {0: node}
-    edges = dict(zip(EDGES, operations, strict=True))
-    for target in (1, 2, 3):
-        parts: list[int] = []
-        for source in range(target):
-            value = values[source]
-            if value is not None and edges[source, target] != "none":
-                parts.append(_add_operation(builder, value, edges[source, target], width, center))
-        values[target] = builder.add(Sum(), *parts) if parts else None
-    output = values[3]
-    return builder.add(Zero(), node) if output is None else output
+    def cell(self, node: int, operations: tuple[str, ...], width: float) -> int:
+        """A cell that reads ``node``; edges that carry zero are left out."""
+        values: dict[int, int | None] = {0: node}
+        edges = dict(zip(EDGES, operations, strict=True))
+        for target in (1, 2, 3):
+            parts: list[int] = []
+            for source in range(target):
+                value = values[source]
+                if value is not None and edges[source, target] != "none":
+                    parts.append(self._operation(value, edges[source, target], width))
+            values[target] = self.add(Sum(), *parts) if parts else None
+        output = values[3]
+        return self.add(Zero(), node) if output is None else output
 
+    def _operation(self, node: int, operation: str, width: float) -> int:
+        if operation == "skip_connect":
+            return node
+        if operation == "avg_pool_3x3":
+            pool = AvgPool(3, stride=1, padding=self._padding(3), divisor="valid")
+            return self.add(pool, node)
+        return self.relu_conv_normalized(node, 1 if operation == "nor_conv_1x1" else 3, width)
 
-def _add_operation(
-    builder: GraphBuilder, node: int, operation: str, width: float, center: bool
-) -> int:
-    if operation == "skip_connect":
-        return node
-    if operation == "avg_pool_3x3":
-        pool = AvgPool(3, stride=1, padding=((1, 1), (1, 1)), divisor="valid")
-        return builder.add(pool, node)
-    window = 1 if operation == "nor_conv_1x1" else 3
-    return _relu_conv_normalize(builder, node, window, width, center)
+    def _padding(self, window: int) -> Padding:
+        if self.space.padding == "circular" and window > 1:
+            return "CIRCULAR"
+        edge = window // 2
+        return ((edge, edge), (edge, edge))

@@ -10,6 +10,7 @@ from real_data import needs_data
 
 from kernas.errors import ConfigurationError, DataError, KernasError
 from kernas.kernels.data import Dataset, area_resize, load, load_unseen
+from kernas.kernels.data.known import known_name
 
 
 def save(path: Path, **arrays) -> Path:
@@ -372,6 +373,30 @@ def test_files_that_are_cut_off_damaged_or_of_another_kind(tmp_path):
         load(tmp_path / "absent.npz")
     with pytest.raises(DataError, match="holds no folders"):
         load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("CIFAR-10", "cifar10"),
+        ("Fashion MNIST", "fashion_mnist"),
+        ("fashion-mnist", "fashion_mnist"),
+        ("CIFAR100-coarse", "cifar100_coarse"),
+        ("ImageNet16_120", "imagenet16-120"),
+        ("cifar", None),
+        ("./mnist", None),
+        ("MNIST.npz", None),
+    ],
+)
+def test_names_are_understood_however_they_are_spelt(text, name):
+    assert known_name(text) == name
+
+
+def test_a_folder_comes_before_another_spelling_of_a_known_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "MNIST").mkdir()
+    assert known_name("MNIST") is None
+    assert known_name("mnist") == "mnist"
 
 
 def test_an_unknown_name_lists_the_known_ones():

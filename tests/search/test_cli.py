@@ -87,10 +87,13 @@ def test_a_ranking_is_printed_and_its_files_are_there(networks, tmp_path):
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     lines = result.stdout.splitlines()
-    assert lines[0].split() == ["rank", "nngp:validation_accuracy", "name"]
-    assert len(lines) == 1 + 4 + 1
-    assert lines[4].split() == ["4", "degenerate", EMPTY]
-    assert "4 candidates (1 degenerate, 0 failed)" in lines[5]
+    assert lines[0].split() == ["rank", "ntk:evidence", "ntk:validation_accuracy", "name"]
+    assert lines[4].split() == ["4", "degenerate", "degenerate", EMPTY]
+    assert lines[5] == ""
+    assert lines[6].startswith("Ranked by ntk:evidence. Better is: ntk:evidence higher, ")
+    assert "on 20 images of digits, judged on 20 others" in lines[7]
+    assert "ridge 0.01; ± is one standard error; =3 shares the third place" in lines[7]
+    assert "4 candidates (1 degenerate, 0 failed)" in lines[-1]
     assert {path.name for path in (tmp_path / "run").iterdir()} == {
         *("config.json", "results.jsonl", "run.lock"),
         *("ranking.csv", "timings.csv", "summary.json", "ranking.png"),
@@ -138,9 +141,10 @@ def test_truth_gives_statistics(networks, tmp_path, x64_kept, capsys):
     truth = ["--truth", str(tmp_path / "table.npz"), "--truth-column", "accuracy"]
     assert run(small(networks, tmp_path / "run", *truth)) == 0
     out = capsys.readouterr().out
-    assert "nngp:validation_accuracy with the truth (95% intervals): Spearman" in out
+    assert "ntk:evidence with the truth (95% intervals): Spearman" in out
     statistics = json.loads((tmp_path / "run" / "summary.json").read_text())["statistics"]
-    assert set(statistics["nngp:validation_accuracy"]) >= {"spearman", "kendall", "ndcg"}
+    shown = {"spearman", "kendall", "ndcg", "precision", "regret"}
+    assert set(statistics["ntk:validation_accuracy"]) >= shown
 
 
 def test_without_output_the_folders_are_numbered(networks, tmp_path, monkeypatch, x64_kept):

@@ -91,7 +91,10 @@ def test_verify_as_json(small, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["verify", "mnist", "cifar11"], "unknown data set 'cifar11': expected one of digits,"),
+        (
+            ["verify", "mnist", "cifar11"],
+            "data set 'cifar11', did you mean 'cifar10'?: expected one",
+        ),
         (["fetch", "cifar11"], "unknown data set 'cifar11'"),
         (["fetch", "digits"], "nothing to fetch for 'digits'"),
         (["fetch", "imagenet16-120"], "x_train and x_test (n, 16, 16, 3)"),

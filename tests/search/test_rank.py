@@ -11,13 +11,21 @@ import threading
 import time
 from typing import Any
 
+import pandas
 import pytest
 
 import kernas.kernels as kk
 import kernas.search as ks
 from kernas.csv_text import as_it_was
-from kernas.errors import ConfigurationError, DataError, KernasError, RunFolderError
+from kernas.errors import (
+    ConfigurationError,
+    DataError,
+    KernasError,
+    MissingDependencyError,
+    RunFolderError,
+)
 from kernas.kernels.regression import ScoreValue
+from kernas.search.ranking.table import rank_rows
 
 SPACE = ks.NasBench201(cells_per_stage=1)
 CANDIDATES = SPACE.sample(6, seed=0)
@@ -237,10 +245,17 @@ def test_bad_lists_are_refused_before_anything_is_computed(fake_score, fake_sour
     assert source.calls == []
 
 
-def test_architectures_are_candidates_named_by_their_hash(fake_score):
-    network = kk.serial(kk.Flatten(), kk.Dense())
-    ranking = ks.rank([network], fake_score(), progress=False)
-    assert (ranking.rows[0].name, ranking.rows[0].hash) == (network.hash[:12], network.hash)
+def test_architectures_are_candidates_with_the_names_that_they_are_given(fake_score):
+    network, other = kk.serial(kk.Flatten(), kk.Dense()), kk.serial(kk.Flatten(), kk.Dense(b_std=1))
+    (row,) = ks.rank([network], fake_score(), progress=False).rows
+    assert (row.name, row.hash) == (f"3 nodes, {network.hash[:8]}", network.hash)
+    named = ks.rank({"one": network, "two": other}, fake_score(), progress=False)
+    hashes = {"one": network.hash, "two": other.hash}
+    assert {row.name: row.hash for row in named.rows} == hashes
+    names: Any
+    for names in ({3: network}, {"": network}):
+        with pytest.raises(ConfigurationError, match="of a candidate: expected a text"):
+            ks.rank(names, fake_score(), progress=False)
 
 
 def test_progress_has_rate_and_remaining_time_on_stderr(fake_score, capsys):
@@ -377,3 +392,71 @@ def test_cells_share_what_is_compiled(center, most):
     score = ks.KernelScore(fit, validation, n_reference=4)
     cells = ks.NasBench201(1, center=center).sample(5, seed=2)
     assert ks.rank(cells, score, progress=False).summary["compilations"] <= most
+
+
+# --- what can be asked of a ranking --------------------------------------------------------------
+
+
+def row(name, values, rank=None, **more):
+    scores = {score: ScoreValue(*value) for score, value in values.items()}
+    return ks.Row(rank, name, name * 4, "ok", scores, **more)
+
+
+def two_scores():
+    rows = [
+        row("a", {"accuracy": (0.9, 0.05), "error": (0.3, None)}),
+        row("b", {"accuracy": (0.87, 0.05), "error": (0.1, None)}),
+        row("c", {"accuracy": (0.87, 0.05), "error": (0.2, None)}),
+        row("d", {"accuracy": (0.5, 0.1), "error": (0.2, None)}),
+    ]
+    directions = {"accuracy": True, "error": False}
+    return ks.Ranking(rank_rows(rows, directions), directions)
+
+
+def test_a_ranking_is_a_sequence_of_rows():
+    ranking = two_scores()
+    assert [one.name for one in ranking] == ["a", "b", "c", "d"]
+    assert ranking[0].name == "a"
+    assert ranking[-1].rank == 4
+    assert [one.name for one in ranking[1:3]] == ["b", "c"]
+    assert isinstance(ranking[1:3], ks.Ranking)
+
+
+def test_ties_are_written_as_ties_also_where_the_other_is_not_shown():
+    lines = str(two_scores()).splitlines()
+    assert [line.split()[0] for line in lines] == ["rank", "1", "=2", "=2", "4"]
+    assert str(two_scores().top(2)).splitlines()[2].split()[0] == "=2"
+
+
+def test_the_same_candidates_by_another_score():
+    by_error = two_scores().by("error")
+    assert [(one.rank, one.tied, one.name) for one in by_error] == [
+        (1, False, "b"),
+        (2, True, "c"),
+        (2, True, "d"),
+        (4, False, "a"),
+    ]
+    assert list(by_error.directions) == ["error", "accuracy"]
+    with pytest.raises(ConfigurationError, match="'loss': expected one of accuracy, error"):
+        two_scores().by("loss")
+
+
+def test_how_many_lie_near_the_best():
+    assert two_scores().near_best() == 3
+    assert two_scores().by("error").near_best() is None
+
+
+def test_a_table_for_notebooks_and_for_pandas():
+    html = two_scores()._repr_html_()
+    assert html.count("<tr>") == 5
+    assert "<td>=2</td><td>0.87 ± 0.05</td><td>0.1</td><td>b</td>" in html
+    frame = two_scores().to_frame()
+    assert isinstance(frame, pandas.DataFrame)
+    assert list(frame["name"]) == ["a", "b", "c", "d"]
+    assert frame["accuracy"].iloc[0] == 0.9
+
+
+def test_a_frame_without_pandas_says_what_to_do(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(MissingDependencyError, match="pip install pandas"):
+        two_scores().to_frame()

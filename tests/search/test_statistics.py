@@ -2,15 +2,18 @@
 
 import itertools
 import math
+from random import Random
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
+from sklearn.metrics import ndcg_score
 
 import kernas.search as ks
-from kernas.errors import DataError
+from kernas.errors import ConfigurationError, DataError
+from kernas.search.ranking import rank_statistics, statistics
 
 
 def sample(n: int, noise: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -180,3 +183,95 @@ def test_the_fewest_candidates_that_have_intervals_have_honest_ones(n, rho):
         ):
             hits[i] += not interval.is_known or interval.low <= true <= interval.high
     assert np.all(hits >= 122)
+
+
+# --- against SciPy and scikit-learn, one resample after the other ---------------------------------
+
+
+def one_by_one(truth, score, n_resamples, seed):
+    """The statistics of each resample by the libraries, ``(n_resamples, 3)``."""
+    generator, found = np.random.default_rng(seed), []
+    for _ in range(n_resamples):
+        chosen = generator.integers(0, len(truth), len(truth))
+        t, s = truth[chosen], score[chosen]
+        gain = (stats.rankdata(t) - 1) / (len(t) - 1)
+        found.append(
+            [
+                stats.spearmanr(t, s)[0],
+                stats.kendalltau(t, s)[0],
+                ndcg_score(gain[None], stats.rankdata(s)[None]),
+            ]
+        )
+    return np.array(found)
+
+
+@pytest.mark.parametrize("ties", ["none", "of the score", "of both"])
+def test_resamples_are_those_of_the_libraries(ties):
+    truth, score = sample(30, 0.8)
+    if ties != "none":
+        score = np.round(score)
+    if ties == "of both":
+        truth = np.round(truth)
+    found = ks.agreements(truth, {"a": score.tolist(), "b": truth.tolist()}, n_resamples=60, seed=3)
+    expected = one_by_one(truth, score, 60, 3)
+    for name, values in zip(("spearman", "kendall", "ndcg"), expected.T, strict=True):
+        np.testing.assert_allclose(found.draws["a"][name], values, rtol=0, atol=1e-12)
+
+
+def test_many_resamples_are_computed_in_parts_that_change_nothing(monkeypatch):
+    truth, score = sample(20, 0.8)
+    whole = ks.agreements(truth, {"a": score.tolist()}, n_resamples=50)
+    monkeypatch.setattr(statistics, "RESAMPLE_ENTRIES", 7 * 20)
+    monkeypatch.setattr(rank_statistics, "BLOCK_ENTRIES", 3 * 20)
+    parts = ks.agreements(truth, {"a": score.tolist()}, n_resamples=50)
+    assert parts == whole
+    for name in statistics.STATISTICS:
+        np.testing.assert_array_equal(parts.draws["a"][name], whole.draws["a"][name])
+
+
+def broken(values, random):
+    """The places of candidates from the best, ties in a random order."""
+    return sorted(range(len(values)), key=lambda i: (-values[i], random.random()))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_precision_and_regret_are_means_over_orders_of_ties(seed):
+    random = Random(seed)
+    scores = [random.randrange(7) for _ in range(random.randrange(12, 25))]
+    truth = [random.randrange(5) + 0.5 for _ in scores]
+    result = ks.agreement(truth, [float(s) for s in scores], n_resamples=10)
+    k, draws = max(1, round(len(scores) / 10)), 400
+    overlap, regret = [], []
+    for _ in range(draws):
+        by_score, by_truth = broken(scores, random), broken(truth, random)
+        overlap.append(len({*by_score[:k]} & {*by_truth[:k]}) / k)
+        regret.append(max(truth) - truth[by_score[0]])
+    for found, values in ((result.precision.value, overlap), (result.regret.value, regret)):
+        error = np.std(values) / draws**0.5
+        # Five standard errors; where all of many draws say the same, one in 400 may not.
+        assert abs(found - np.mean(values)) <= 5 * error + 5 / draws * max(1, max(truth))
+
+
+def test_a_perfect_score_picks_the_best_and_a_reversed_one_the_worst():
+    truth = np.arange(40.0)
+    perfect, reversed_ = (ks.agreement(truth, (sign * truth).tolist()) for sign in (1, -1))
+    assert (perfect.precision.value, perfect.regret.value) == (1, 0)
+    assert (reversed_.precision.value, reversed_.regret.value) == (0, 39)
+
+
+def test_differences_are_of_the_same_resamples():
+    truth, score = sample(60, 1.0)
+    close = (score + 1e-3 * np.random.default_rng(5).normal(size=60)).tolist()
+    noise = np.random.default_rng(4).normal(size=60).tolist()
+    found = ks.agreements(truth, {"score": score.tolist(), "close": close, "noise": noise})
+    near, far = (found.difference("score", other) for other in ("close", "noise"))
+    assert near.value == found["score"].spearman.value - found["close"].spearman.value
+    assert near.low <= 0 <= near.high
+    assert near.high - near.low < 0.1 * (far.high - far.low)
+    assert far.low > 0
+    opposite = found.difference("noise", "score")
+    assert (opposite.low, opposite.high) == pytest.approx((-far.high, -far.low))
+    with pytest.raises(ConfigurationError, match="'rho': expected one of spearman, kendall"):
+        found.difference("score", "noise", "rho")
+    with pytest.raises(ConfigurationError, match="'other': expected one of score, close, noise"):
+        found.difference("score", "other")
