@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import math
+import os
 import struct
 import warnings
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import numpy as np
 
@@ -168,6 +170,19 @@ def _differ(paths: list[Path], size: tuple[int, int], resize: Resize) -> bool:
     return True
 
 
+class _Bounded(io.BufferedReader):
+    """A file of which no more is asked than it has: Pillow asks for what a damaged header claims,
+    and Python would take the memory before it reads."""
+
+    def __init__(self, path: Path) -> None:
+        opened = open_regular(path)
+        self._size = os.fstat(opened.fileno()).st_size
+        super().__init__(cast(io.BufferedReader, opened).detach())
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        return super().read(None if size is None else min(size, self._size))
+
+
 def _opened(path: Path, read: Callable[[Image.Image], T]) -> T:
     """What is read from an image that Pillow opens."""
     from PIL import Image
@@ -178,7 +193,7 @@ def _opened(path: Path, read: Callable[[Image.Image], T]) -> T:
         # Warnings are of metadata, such as EXIF that is damaged, which are not read.
         with (
             warnings.catch_warnings(action="ignore"),
-            open_regular(path) as file,
+            _Bounded(path) as file,
             Image.open(file, formats=FORMATS) as image,
         ):
             _check_header(image, path, path.stat().st_size)

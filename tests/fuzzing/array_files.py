@@ -82,7 +82,7 @@ def wrong_array(rng: np.random.Generator, array: np.ndarray) -> np.ndarray:
         return array  # NumPy warns of every change to other numbers
     changes = (
         lambda: np.asfortranarray(array),
-        lambda: array[::-1],
+        lambda: array[::-1] if array.ndim else array,
         lambda: array[..., None],
         lambda: array.reshape(-1),
         lambda: array[: len(array) // 2] if array.ndim else array,
