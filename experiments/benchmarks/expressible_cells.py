@@ -4,8 +4,8 @@ A cell counts where its network of one cell a stage lowers, for 8×8 colour imag
 neural-tangents can express it: batch normalisation it cannot, and of a sum it adds the kernels,
 which is exact only where the terms are uncorrelated. Nothing is computed.
 
-    python experiments/benchmarks/expressible_cells.py            # ten minutes on two cores
-    python experiments/benchmarks/expressible_cells.py --quick    # 100 cells, to see it work; writes nothing
+    python experiments/benchmarks/expressible_cells.py            # ten minutes, 2 cores
+    python experiments/benchmarks/expressible_cells.py --quick    # 100 cells; writes nothing
 
 ``cells`` counts all 15,625, ``networks`` the different ones by hash.
 """
