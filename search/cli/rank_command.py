@@ -216,9 +216,8 @@ def _legend(ranking: Ranking, options: RankOptions) -> list[str]:
         f"Kernel regression on {images}; ridge {options.ridge:g}; ± is one standard error; "
         "=3 shares the third place.",
     ]
-    ranked = ranking.by(first)
     for name in ranking.directions:
-        near = ranked.by(name).near_best()
+        near = ranking.by(name).near_best()
         if near is not None and near > 1:
             legend.append(f"By {name}, {near} of {len(ranking)} lie within ± of the best.")
     return legend

@@ -145,7 +145,7 @@ class Ranking:
 
     def top(self, n: int = 5) -> Ranking:
         """The first n rows as a ranking of their own; prints as a table."""
-        return replace(self, rows=self.rows[: max(n, 0)])
+        return self[: max(n, 0)]
 
     def correlation(
         self, truth: Mapping[str, float], *, seed: int = 0, n_resamples: int = N_RESAMPLES

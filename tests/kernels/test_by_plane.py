@@ -76,7 +76,7 @@ def check(
     architecture: Architecture, shape: tuple[int, ...], *, seed: int = 0, single: bool = False
 ) -> None:
     rng = np.random.default_rng(seed)
-    x1, x2, reference = (rng.standard_normal((n, *shape)) for n in (3, 3, 3))
+    x1, x2, reference = (rng.standard_normal((3, *shape)) for _ in range(3))
     precisions = (np.float64, np.float32) if single else (np.float64,)
     check_engine(architecture, x1, x2, reference, blocking=BY_PLANE, precisions=precisions)
 
@@ -131,7 +131,7 @@ def test_one_pixel_grows(
     """There pairs with pixels outside stand beside the only one inside."""
     end = (kk.Normalize(), kk.Relu()) if len(before) == 3 else (kk.Relu(),)
     network = kk.serial(*before, GROWING, *end, kk.GlobalAvgPool(), kk.Dense())
-    x1, x2, reference = (np.random.default_rng(n).standard_normal((n, *shape)) for n in (3, 3, 3))
+    x1, x2, reference = (np.random.default_rng(n).standard_normal((n, *shape)) for n in (2, 3, 4))
     check_engine(network, x1, x2, reference, blocking=blocking, precisions=(np.float64,))
 
 
@@ -195,7 +195,7 @@ def test_result_does_not_depend_on_lanes(lanes: int) -> None:
     with jax.enable_x64(True):
         whole = bound(Blocking("whole"))(x)
         kernel = bound(Blocking("planes", lanes=lanes))
-        for left, right in ((7, None), (1, 7), (7, 2)):
+        for left, right in ((7, None), (7, 7), (1, None), (1, 7), (7, 2)):
             found = kernel(x[:left], None if right is None else x[:right])
             for ours, theirs in zip(found, whole, strict=True):
                 assert ours.shape == (left, right or left)

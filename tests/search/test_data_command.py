@@ -93,7 +93,7 @@ def test_verify_as_json(small, tmp_path, capsys):
     [
         (
             ["verify", "mnist", "cifar11"],
-            "data set 'cifar11', did you mean 'cifar10'?: expected one",
+            "unknown data set 'cifar11', did you mean 'cifar10'?: expected one of digits,",
         ),
         (["fetch", "cifar11"], "unknown data set 'cifar11'"),
         (["fetch", "digits"], "nothing to fetch for 'digits'"),
