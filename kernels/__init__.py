@@ -63,6 +63,7 @@ from .finite import EmpiricalKernel as EmpiricalKernel
 from .finite import finite_network as finite_network
 from .interface import KernelFunction as KernelFunction
 from .interface import Kernels as Kernels
+from .kernel import KernelTable as KernelTable
 from .kernel import NeuralKernel as NeuralKernel
 from .kernel import share_compilation as share_compilation
 from .program import Explanation as Explanation
@@ -70,7 +71,6 @@ from .program import explain as explain
 from .regression import METRICS as METRICS
 from .regression import ScoreValue as ScoreValue
 from .regression import score_gram as score_gram
-from .table import KernelTable as KernelTable
 
 if TYPE_CHECKING:
     from .estimators import KernelClassifier as KernelClassifier

@@ -84,7 +84,7 @@ class RangeCheck:
 
     def matrices(
         self,
-        request: Request[Any],
+        request: Request,
         matrices: Sequence[Matrix],
         statistics: Statistics | None,
     ) -> None:
@@ -202,9 +202,8 @@ def _is_far(layer: object) -> bool:
     return isinstance(layer, WeightLayer) and not 0.25 <= layer.W_std <= 4
 
 
-def _pixels(view: Any, image_shape: tuple[int, ...]) -> np.ndarray:
-    pixels = view.pixels if isinstance(view, Images) else view
-    return np.asarray(pixels).reshape(-1, *image_shape)
+def _pixels(view: Images, image_shape: tuple[int, ...]) -> np.ndarray:
+    return np.asarray(view.pixels).reshape(-1, *image_shape)
 
 
 def _sizes(K: np.ndarray, axis: int) -> np.ndarray:

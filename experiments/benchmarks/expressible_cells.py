@@ -22,7 +22,7 @@ from measuring import environment, report
 
 from kernas.errors import ArchitectureError
 from kernas.kernels import Architecture
-from kernas.kernels.backends.neural_tangents import check_expressible
+from kernas.kernels.backends.stax_network import check_expressible
 from kernas.kernels.program import lower
 from kernas.search import NasBench201
 from kernas.search.spaces.nasbench201 import Normalization

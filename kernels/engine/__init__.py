@@ -13,10 +13,6 @@ from .diagnosis import fault_in_float64 as fault_in_float64
 from .diagnosis import first_fault as first_fault
 from .diagnosis import suspects as suspects
 from .diagnosis import tiny as tiny
-from .evaluation import bind as bind
-from .evaluation import grams as grams
-from .evaluation import prepare as prepare
-from .evaluation import tile_shape as tile_shape
 from .programs import compilations as compilations
 from .records import DEFAULT_BIND_BYTES as DEFAULT_BIND_BYTES
 from .records import Images as Images
@@ -28,4 +24,8 @@ from .tiles import DEFAULT_TILE_BYTES as DEFAULT_TILE_BYTES
 from .tiles import TileShape as TileShape
 from .tiles import TilesOfRow as TilesOfRow
 from .tiles import fill_tiles as fill_tiles
+from .ways import bind as bind
+from .ways import grams as grams
+from .ways import prepare as prepare
+from .ways import tile_shape as tile_shape
 from .workers import Device as Device

@@ -49,8 +49,7 @@ NEARLY = 1.1
 
 FORMAT = 4
 
-Way = Literal["planes", "whole", "stream"]
-
+WayName = Literal["planes", "whole", "stream"]
 
 STREAM_PIXELS = 1024
 """Images of so many pixels are streams; larger ones are computed in planes."""
@@ -82,9 +81,14 @@ class Blocking:
             ``None`` if the choice was not measured.
     """
 
-    way: Way
+    way: WayName
     lanes: int = 16
     nanoseconds: float | None = None
+
+    @property
+    def by_plane(self) -> bool:
+        """Whether a moment is computed plane by plane."""
+        return self.way == "planes"
 
 
 def recorded_blocking(document: Any) -> Blocking:
@@ -94,7 +98,7 @@ def recorded_blocking(document: Any) -> Blocking:
         DocumentError: it is none.
     """
     return Blocking(
-        field(document, "way", one_of(*get_args(Way))),
+        field(document, "way", one_of(*get_args(WayName))),
         field(document, "lanes", SIZE),
         field(document, "nanoseconds", optional(NOT_NEGATIVE)),
     )

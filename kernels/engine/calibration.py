@@ -23,6 +23,7 @@ from .blocking import (
 from .records import Request, prepare
 from .streams import is_stream
 from .tiles import DEFAULT_TILE_BYTES, gram, tile_shape
+from .ways import WAYS
 from .workers import local_workers
 
 SMALL_PIXELS = 64
@@ -56,9 +57,7 @@ def resolved(program: Program, blocking: Blocking | None, *, with_tangent: bool)
     """The user's choice as far as the program allows it, or the one that is made for it."""
     if blocking is None:
         return blocking_of(program, with_tangent=with_tangent)
-    if blocking.way == "stream" and not is_stream(program):
-        return Blocking("whole")
-    return blocking
+    return blocking if WAYS[blocking.way].takes(program) else Blocking("whole")
 
 
 def _measured(side: int, tried: Sequence[int], *, with_tangent: bool) -> dict[int, float]:

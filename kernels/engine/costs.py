@@ -9,8 +9,8 @@ from ..architecture.windows import window_of
 from ..program.ops import FlattenOp, ImageOp, MomentOp, PoolOp, Program, RecordOp, SumOp, TapOp
 from ..program.planning import Plan, ProductStep, plan_pairs
 from .blocking import Blocking
-from .streams import stream_for
 from .tiles import TileShape
+from .ways import WAYS
 
 OPERATIONS = {"DualOp": 32, "SteinOp": 2, "WeightOp": 3, "LayerNormOp": 1, "NormalizeOp": 6}
 """Floating-point operations at one pair of pixels, both kernels together; a dual's are ReLU's."""
@@ -99,12 +99,7 @@ class KernelPlan:
             for line in lines
         ]
         times = "" if self.evaluations == 1 else f", {self.evaluations} times"
-        lanes = self.blocking.lanes
-        how = {
-            "planes": f"by plane, {lanes} pairs at a time",
-            "whole": "all planes at once",
-            "stream": f"as a stream, {lanes} pairs at a time",
-        }[self.blocking.way]
+        how = WAYS[self.blocking.way].text.format(self.blocking.lanes)
         predicted = "not measured" if self.seconds is None else f"{1e3 * self.seconds:.3g} ms"
         return "\n".join(
             [
@@ -125,13 +120,11 @@ def kernel_plan(
     evaluations: int = 1,
 ) -> KernelPlan:
     """The plan of a program with its costs, run ``evaluations`` times for a pair."""
-    plan = plan_pairs(program, fused=blocking.way == "planes")
-    steps = len(plan.steps)
-    if blocking.way == "stream":
-        steps = sum(len(bank.rows) for bank in stream_for(program, recording=False).banks)
+    way = WAYS[blocking.way]
+    plan = plan_pairs(program, fused=blocking.by_plane)
     products = {step.defines for step in plan.steps if isinstance(step, ProductStep)}
     costs = tuple(
-        _cost(plan, index, with_tangent, grids=blocking.way == "stream" or index in products)
+        _cost(plan, index, with_tangent, grids=way.grids or index in products)
         for index in sorted(plan.axes)
         if not isinstance(program.ops[index], RecordOp)
     )
@@ -142,7 +135,7 @@ def kernel_plan(
     return KernelPlan(
         program.image_shape,
         costs,
-        steps,
+        way.steps(program),
         blocking,
         tile.pair_bytes,
         (tile.rows, tile.columns),

@@ -12,7 +12,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -91,12 +91,10 @@ class Images:
         return Side(jnp.asarray(self.pixels), records)
 
 
-View = TypeVar("View", Images, np.ndarray)
-"""Images that stand for others, such as their mirror images: with their records, or as given."""
-
-
-class Request(NamedTuple, Generic[View]):
+class Request(NamedTuple):
     """A matrix that is wanted: the mean over the views of its rows and of its columns.
+
+    Views are images that stand for others, such as their mirror images.
 
     Attributes:
         rows: the views of the images of its rows.
@@ -104,8 +102,8 @@ class Request(NamedTuple, Generic[View]):
         symmetric: the columns are the rows, so that one triangle of pairs is enough.
     """
 
-    rows: tuple[View, ...]
-    columns: tuple[View, ...]
+    rows: tuple[Images, ...]
+    columns: tuple[Images, ...]
     symmetric: bool
 
     @property
@@ -114,7 +112,7 @@ class Request(NamedTuple, Generic[View]):
         return len(self.rows[0]), len(self.columns[0])
 
     @property
-    def meetings(self) -> list[tuple[View, View]]:
+    def meetings(self) -> list[tuple[Images, Images]]:
         """The views that meet."""
         return [(left, right) for left in self.rows for right in self.columns]
 

@@ -22,6 +22,7 @@ from jax import Array
 from ..covariance.activations import has_closed_form
 from ..program.ops import DualOp, MeanOp, Program
 from ..program.streams import EMPTY, Encoded, InstructionSet, Stream, encode, stream_of
+from .blocking import Blocking
 from .blocks import IndexBlock, blocks
 from .machine import Meetings, Shared, Table, run_pairs, run_records
 from .memory import operation_bytes, register_bytes
@@ -53,6 +54,11 @@ def known_stream(program: Program, recording: bool) -> Stream | None:
 def is_stream(program: Program) -> bool:
     """Whether a program can be computed as a stream."""
     return all(known_stream(program, recording) is not None for recording in (False, True))
+
+
+def steps(program: Program) -> int:
+    """Operations that a pair goes through."""
+    return sum(len(bank.rows) for bank in stream_for(program, recording=False).banks)
 
 
 _shared: dict[tuple[tuple[int, ...], bool], InstructionSet] = {}
@@ -229,8 +235,8 @@ def record_pairs(program: Program, n_reference: int) -> int:
     return n_reference + 1 if n_reference and is_centred(program) else 1
 
 
-def stream_tile(
-    program: Program, tile_bytes: int, n_reference: int, *, lanes: int, with_tangent: bool
+def tile_shape(
+    program: Program, tile_bytes: int, n_reference: int, *, blocking: Blocking, with_tangent: bool
 ) -> TileShape:
     """How many pairs and how many recorded images a number of bytes holds.
 
@@ -249,18 +255,23 @@ def stream_tile(
     workers = min(len(local_workers()), tile_bytes // (met * of_pair))
     pairs = tile_bytes // (of_pair * workers)
     chunk = 1 if met > 1 else min(n_reference or ALONE, pairs)
-    return TileShape(1, min(lanes, pairs), chunk, "stream", of_pair, workers)
+    return TileShape(1, min(blocking.lanes, pairs), chunk, blocking.way, of_pair, workers)
 
 
 def bind(
-    program: Program, reference: np.ndarray, *, lanes: int, max_bytes: int, with_tangent: bool
+    program: Program,
+    reference: np.ndarray,
+    *,
+    blocking: Blocking,
+    max_bytes: int,
+    with_tangent: bool,
 ) -> Statistics:
     """Record the statistics of the reference images, all of their pairs in one block.
 
     Raises:
         ConfigurationError: the block does not fit into ``max_bytes``.
     """
-    count = len(reference)
+    count, lanes = len(reference), blocking.lanes
     check_bind_bytes(
         program,
         count,
@@ -434,14 +445,14 @@ def _positions(reference: Images, images: Images) -> dict[int, int]:
     return {i: k for i, k in found if k is not None}
 
 
-def gram(
+def grams(
     program: Program,
-    requests: Sequence[Request[Images]],
+    requests: Sequence[Request],
     statistics: Statistics | None,
     *,
     tile: TileShape,
     with_tangent: bool,
-) -> list[Matrix]:
+) -> list[list[Matrix]]:
     """Matrices of one network, all pairs that are not known yet in one sweep.
 
     Args:
@@ -450,6 +461,9 @@ def gram(
         statistics: of the bound kernel, ``None`` if the program needs none.
         tile: how many pairs are in a block.
         with_tangent: whether ``Θ`` is wanted.
+
+    Returns:
+        For each request ``K`` and ``Θ`` of the one network.
     """
     make_room()
     layout = _Layout(program, False, with_tangent=with_tangent)
@@ -485,8 +499,8 @@ def gram(
             below = np.tril_indices(len(whole), -1)
             whole[below] = whole.T[below]
     if not with_tangent:
-        return [(whole, None) for whole in wholes]
-    return [(np.real(whole).copy(), np.imag(whole).copy()) for whole in wholes]
+        return [[(whole, None)] for whole in wholes]
+    return [[(np.real(whole).copy(), np.imag(whole).copy())] for whole in wholes]
 
 
 def lowered_pairs(program: Program, lanes: int, *, with_tangent: bool) -> Any:

@@ -17,11 +17,11 @@ from kernas.errors import ConfigurationError
 from ..covariance.moments import covariance, tangent
 from ..program.ops import Program
 from ..program.planning import plan_pairs
-from .blocking import Blocking, Way
+from .blocking import Blocking, WayName
 from .blocks import IndexBlock, balanced, blocks
 from .memory import pair_bytes
 from .programs import make_room
-from .records import NO_CONSTANTS, Images, Matrix, Request, Statistics, record_bytes, take
+from .records import NO_CONSTANTS, Matrix, Request, Statistics, record_bytes, take
 from .steps import Block, run_plan
 from .workers import Device, Task, local_workers, run_tasks
 
@@ -54,9 +54,14 @@ class TileShape:
     rows: int
     columns: int
     chunk: int
-    way: Way
+    way: WayName
     pair_bytes: int
     workers: int
+
+    @property
+    def by_plane(self) -> bool:
+        """Whether a tile is of planes, one left image meeting several right ones."""
+        return self.way == "planes"
 
 
 def tile_shape(
@@ -67,7 +72,7 @@ def tile_shape(
     Raises:
         ConfigurationError: not even one pair fits.
     """
-    by_plane = blocking.way == "planes"
+    by_plane = blocking.by_plane
     plan = plan_pairs(program, fused=by_plane)
     per_pair = max(pair_bytes(plan, with_tangent=with_tangent, by_plane=by_plane), 1)
     recorded = max(record_bytes(program, n_reference, with_tangent=with_tangent), 1)
@@ -99,7 +104,7 @@ def check_tile_bytes(program: Program, tile_bytes: int, least: int) -> None:
 
 def gram(
     program: Program,
-    request: Request[Images],
+    request: Request,
     statistics: Statistics | None,
     *,
     tile: TileShape,
@@ -129,7 +134,7 @@ def gram(
         return wholes
     make_room()
     constants = NO_CONSTANTS if statistics is None else statistics.constants
-    plan = plan_pairs(program, fused=tile.way == "planes")
+    plan = plan_pairs(program, fused=tile.by_plane)
 
     views = {id(view): view for view in (*request.rows, *request.columns)}
     meetings = [(id(left), id(right)) for left, right in request.meetings]
@@ -145,7 +150,7 @@ def gram(
             found: list[list[Array]] = []
             for left, right in meetings:
                 met = take(sides[left], row), take(sides[right], col)
-                block = Block(*met, False, shared, with_tangent, tile.way == "planes")
+                block = Block(*met, False, shared, with_tangent, tile.by_plane)
                 values = run_plan(plan, block)
                 found.append([values[output][0, 0] for output in alive.values()])
             parts: list[Array | None] = []
@@ -172,7 +177,7 @@ def gram(
 
 def _lanes(images: int, tile: TileShape) -> int:
     """Columns of a tile: as equal as possible, but by plane as wide as the device likes it."""
-    return min(images, tile.columns) if tile.way == "planes" else balanced(images, tile.columns)
+    return min(images, tile.columns) if tile.by_plane else balanced(images, tile.columns)
 
 
 def fill_tiles(

@@ -19,10 +19,9 @@ from kernas.errors import ConfigurationError, DataError
 from ..architecture import Architecture, Dense, Flatten, Relu, serial
 from ..data.checks import check_fitted_shape, check_images
 from ..interface import Get, KernelFunction, Kernels, check_finite
-from ..kernel import NeuralKernel
+from ..kernel import KernelTable, NeuralKernel
 from ..regression import RIDGES, Weights, choose_ridge, conjugate_gradients, decompose, factorise
 from ..regression.checks import check_ridge
-from ..table import KernelTable
 from .parameters import ReplacedKernel
 
 if TYPE_CHECKING:

@@ -118,11 +118,11 @@ def _timed(request: GramRequest) -> _Timing:
     side = min(FIRST_SIDE, most)
     while True:
         left, right = x1[:side], x2[len(x2) - side :]
-        kernel(kernel.prepare(left), kernel.prepare(right))  # compiles
+        kernel.named(kernel.prepare(left), kernel.prepare(right))  # compiles
         start = time.perf_counter()
         rows, columns = kernel.prepare(left), kernel.prepare(right)
         prepared = time.perf_counter()
-        kernel(rows, columns)
+        kernel.named(rows, columns)
         end = time.perf_counter()
         if end - prepared >= LONG_ENOUGH or side == most:
             return _Timing(
@@ -137,9 +137,7 @@ def _timed(request: GramRequest) -> _Timing:
 def _memory(request: GramRequest, prepared_bytes: float) -> int:
     """Most bytes of a tile's moments, of the prepared images that are kept, and of all images."""
     kernel, side = request.kernel, request.identity["tile_side"]
-    moments = kernel.tile_bytes
-    if kernel.backend == "kernas":
-        moments = min(moments, side**2 * kernel.plan(request.x1.shape[1:]).pair_bytes)
+    moments = min(kernel.tile_bytes, side**2 * kernel.pair_bytes(request.x1.shape[1:]))
     caches = kernel.tile_bytes * (1 if request.x2 is None else 2)
     given = request.x1.nbytes + (0 if request.x2 is None else request.x2.nbytes)
     return moments + min(round(prepared_bytes), caches) + given

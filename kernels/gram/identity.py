@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import numpy as np
@@ -14,10 +14,9 @@ import numpy as np
 from kernas import __version__
 
 from ..data import Dataset
-from ..engine import Device
+from ..engine import Blocking, Device
 from ..interface import checked_images
-from ..kernel import NeuralKernel
-from ..table import KernelTable
+from ..kernel import PreparedImages
 
 FORMAT, VERSION = "kernas.gram", 2
 """Stores of version 1 differ by the checksum of their identity, which they lack."""
@@ -32,8 +31,57 @@ Identity = dict[str, Any]
 
 Source = Dataset | np.ndarray
 
-StorableKernel = NeuralKernel | KernelTable[Any]
-"""Kernels that say which functions of images they are."""
+
+@runtime_checkable
+class StorableKernel(Protocol):
+    """What a store accepts: a kernel that says which functions of images it is.
+
+    :class:`NeuralKernel` and :class:`KernelTable` do.
+    """
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the store calls the matrices."""
+        ...
+
+    @property
+    def tile_bytes(self) -> int:
+        """Bound on the bytes of intermediate results."""
+        ...
+
+    @property
+    def blocking(self) -> Blocking | None:
+        """How the work is cut; ``None`` leaves it to the kernel."""
+        ...
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """Packages whose versions may move the last digits."""
+        ...
+
+    def identity(self) -> dict[str, Any]:
+        """Which functions of images these are, as JSON values."""
+        ...
+
+    def settings(self, image_shape: Sequence[int]) -> dict[str, Any]:
+        """What else decides the last digits, as JSON values."""
+        ...
+
+    def pair_bytes(self, image_shape: Sequence[int]) -> int:
+        """Bytes of intermediate results for a pair of images."""
+        ...
+
+    def prepare(self, x: np.ndarray) -> PreparedImages:
+        """Images with what the kernel needs of each by itself."""
+        ...
+
+    def named(self, x1: Any, x2: Any = None) -> dict[str, np.ndarray]:
+        """The matrices of all pairs of images, prepared or not, by :attr:`names`."""
+        ...
+
+    def with_blocking(self, blocking: Blocking) -> StorableKernel:
+        """The same kernel, its work cut as said."""
+        ...
 
 
 def images_of(source: Source, name: str) -> np.ndarray:
@@ -65,9 +113,7 @@ def identity_of(
     """
     shape = images_of(x1, "x1").shape[1:]
     device: Device = jax.local_devices()[0]
-    packages = ["jax", "jaxlib", "numpy", "zarr"]
-    if kernel.backend == "neural-tangents":
-        packages.append(kernel.backend)
+    packages = ["jax", "jaxlib", "numpy", "zarr", *kernel.packages]
     identity = {
         "format": FORMAT,
         "version": VERSION,

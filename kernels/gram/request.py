@@ -6,7 +6,7 @@ import contextlib
 import os
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,7 @@ from kernas.errors import ConfigurationError, GramStoreError, KernelRangeError
 
 from ..engine import recorded_blocking
 from ..interface import check_equal_shapes
-from ..kernel import NeuralKernel, PreparedImages
-from ..table import KernelTable
+from ..kernel import PreparedImages
 from .identity import Identity, Source, StorableKernel, identity_of, images_of
 from .metadata import stored_identity
 from .store import GramStore, check_identity, open_store
@@ -147,7 +146,7 @@ def requested(
         ArchitectureError: the network does not fit the images.
         GramStoreError: the store holds another matrix; the message names the field.
     """
-    if not isinstance(kernel, NeuralKernel | KernelTable):
+    if not isinstance(kernel, StorableKernel):
         raise ConfigurationError(
             f"kernel={kernel!r}: expected a NeuralKernel or a KernelTable, whose identity a store "
             "can keep"
@@ -172,4 +171,4 @@ def _with_stored_blocking(kernel: StorableKernel, stored: Identity | None) -> St
     """The kernel cut as the store's tiles are: a measurement may come out differently now."""
     if stored is None or kernel.blocking is not None or "blocking" not in stored["settings"]:
         return kernel
-    return replace(kernel, blocking=recorded_blocking(stored["settings"]["blocking"]))
+    return kernel.with_blocking(recorded_blocking(stored["settings"]["blocking"]))

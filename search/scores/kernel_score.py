@@ -13,9 +13,9 @@ import numpy as np
 from kernas.errors import ConfigurationError, DataError, KernelRangeError
 from kernas.kernels import Architecture, Blocking, Kernels, NeuralKernel, share_compilation
 from kernas.kernels.augmentation import Augmentation, checked_augment, identity_of_augment
+from kernas.kernels.backends import BackendName, check_backend
 from kernas.kernels.data import Dataset
 from kernas.kernels.engine import recorded_blocking
-from kernas.kernels.kernel import Backend, check_backend
 from kernas.kernels.regression import METRICS, DegenerateKernelError, ScoreValue, score_gram
 
 from .base import Evaluation, Score, joined
@@ -59,7 +59,7 @@ class KernelSource:
     tile_bytes: int | None = None
     blocking: Blocking | None = None
     grams: Path | None = None
-    backend: Backend = "kernas"
+    backend: BackendName = "kernas"
     augment: Augmentation | tuple[Augmentation, ...] = ()
 
     def __post_init__(self) -> None:
@@ -261,7 +261,7 @@ class KernelScore:
     tile_bytes: int | None = None
     blocking: Blocking | None = None
     grams: Path | None = None
-    backend: Backend = "kernas"
+    backend: BackendName = "kernas"
     augment: Augmentation | tuple[Augmentation, ...] = ()
 
     def __post_init__(self) -> None:

@@ -17,7 +17,7 @@ import pytest
 
 import kernas.kernels as kk
 from kernas.kernels.augmentation import Flip, augmented
-from kernas.kernels.backends.neural_tangents import check_expressible, pair_bytes
+from kernas.kernels.backends.stax_network import check_expressible, pair_bytes
 from kernas.kernels.program import lower
 from kernas.kernels.program.streams import stream_of
 from kernas.search.spaces import NasBench201

@@ -24,7 +24,7 @@ from kernas.kernels.architecture.layers import (
     WindowLayer,
 )
 from kernas.kernels.architecture.windows import axis_padding, extent, stride_of
-from kernas.kernels.backends.neural_tangents import check_expressible
+from kernas.kernels.backends.stax_network import check_expressible
 from kernas.kernels.engine import DEFAULT_TILE_BYTES, Blocking, tile_shape
 from kernas.kernels.engine.records import record_bytes
 from kernas.kernels.engine.workers import local_workers

@@ -28,7 +28,7 @@ from kernas.errors import (
 )
 from kernas.kernels import NeuralKernel
 from kernas.kernels._compat import INSTALL, import_neural_tangents
-from kernas.kernels.backends import neural_tangents as backend
+from kernas.kernels.backends import stax_network as backend
 
 # --- the import ----------------------------------------------------------------------------------
 

@@ -16,8 +16,8 @@ from oracles.recorded import recorded
 
 from kernas.kernels import Kernels, NeuralKernel
 from kernas.kernels.architecture.graph import Architecture
+from kernas.kernels.backends import BackendName
 from kernas.kernels.engine import Blocking
-from kernas.kernels.kernel import Backend
 
 BOTH = ("nngp", "ntk")
 FLOAT64 = Kernels(1e-10, 1e-10)
@@ -107,7 +107,7 @@ def check_engine(
     x2: np.ndarray | None = None,
     reference: np.ndarray | None = None,
     *,
-    backend: Backend = "kernas",
+    backend: BackendName = "kernas",
     blocking: Blocking | None = None,
     precisions: tuple[type, ...] = (np.float64, np.float32),
     double: float = FLOAT64.nngp,

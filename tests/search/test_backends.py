@@ -14,7 +14,7 @@ from selection import ordinary
 import kernas.kernels as kk
 import kernas.search as ks
 from kernas.errors import ArchitectureError, ConfigurationError
-from kernas.kernels.backends.neural_tangents import check_expressible
+from kernas.kernels.backends.stax_network import check_expressible
 from kernas.search.spaces.nasbench201 import Normalization
 
 SHAPE = (4, 4, 3)

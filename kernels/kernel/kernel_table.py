@@ -2,63 +2,31 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any, ClassVar, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
 import numpy as np
 
 from kernas.errors import ArchitectureError, ConfigurationError
 
-from .architecture import Architecture, Normalize
-from .augmentation import (
-    Augmentation,
-    Augmented,
-    augmented,
-    checked_augment,
-    identity_of_augment,
-    views_of,
-)
-from .engine import (
-    DEFAULT_TILE_BYTES,
-    Blocking,
-    KernelPlan,
-    TileShape,
-    grams,
-    kernel_plan,
-    prepare,
-    resolved,
-    tile_shape,
-)
-from .finite_values import RangeCheck
-from .interface import (
-    Get,
-    Kernels,
-    check_bytes,
-    check_equal_shapes,
-    checked_get,
-    checked_images,
-    names_of,
-    wanted,
-)
-from .kernel import Backend, Inputs, PreparedImages, engine_settings, request_of
-from .program import Program, lower_together
+from ..architecture import Architecture, Normalize
+from ..augmentation import Augmentation, checked_augment, identity_of_augment
+from ..backends import BACKENDS, BackendName, check_backend
+from ..engine import DEFAULT_TILE_BYTES, Blocking
+from ..interface import Get, Kernels, check_bytes, checked_get, names_of, wanted
+from .computation import Computation
+from .computed import ComputedKernel, identity_of_network
+from .prepared import Inputs, PreparedImages
 
 Key = TypeVar("Key", bound=Hashable)
 
 FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 
 
-@lru_cache(maxsize=64)
-def _lower(networks: tuple[Architecture, ...], image_shape: tuple[int, ...]) -> Program:
-    return lower_together(networks, image_shape)
-
-
 @dataclass(frozen=True, eq=False)
-class KernelTable(Generic[Key]):
+class KernelTable(ComputedKernel, Generic[Key]):
     """Kernels of networks that have layers in common, each common layer computed once.
 
     Depths are prefixes of one chain, and every readout is a weighting of the same moment: a local
@@ -79,26 +47,29 @@ class KernelTable(Generic[Key]):
         networks: by any key. They need not be alike; what is equal up to some layer is shared.
         get: the kernels that are wanted.
         tile_bytes: bound on the bytes of intermediate results that are held at a time.
-        blocking: how the engine cuts its work; by default chosen from a short measurement.
+        backend: ``"kernas"``, or ``"neural-tangents"``, which shares no layers: it computes one
+            network after the other, and refuses what :class:`NeuralKernel` does with it.
+        blocking: how the own engine cuts its work; by default chosen from a short measurement.
         augment: :class:`Flip`, :class:`Translate` or a tuple of both, of every network.
 
     Raises:
-        ConfigurationError: there are no networks, or ``get``, ``tile_bytes`` or ``augment`` is not
-            usable.
+        ConfigurationError: there are no networks, or ``get``, ``tile_bytes``, ``backend`` or
+            ``augment`` is not usable.
+        MissingDependencyError: the backend is not installed.
         ArchitectureError: a network normalises over a batch.
     """
 
     networks: Mapping[Key, Architecture]
     get: Get | tuple[Get, ...] = ("nngp", "ntk")
     tile_bytes: int = DEFAULT_TILE_BYTES
+    backend: BackendName = "kernas"
     blocking: Blocking | None = None
     augment: Augmentation | tuple[Augmentation, ...] = ()
-
-    backend: ClassVar[Backend] = "kernas"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "get", names_of(checked_get(self.get)))
         check_bytes(self.tile_bytes, "tile_bytes")
+        check_backend(self.backend)
         object.__setattr__(self, "augment", checked_augment(self.augment))
         object.__setattr__(self, "networks", dict(self.networks))
         if not self.networks:
@@ -113,11 +84,6 @@ class KernelTable(Generic[Key]):
                     f"networks[{key!r}] normalises over a batch: its kernel needs reference "
                     "images; use NeuralKernel(architecture).bind(x_train)"
                 )
-
-    @property
-    def needs_bind(self) -> bool:
-        """Never: networks that normalise over a batch are refused."""
-        return False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -141,16 +107,7 @@ class KernelTable(Generic[Key]):
             ArchitectureError: a network does not fit the images.
             KernelRangeError: as for a call.
         """
-        x = checked_images(x, "x")
-        shape = x.shape[1:]
-        program, tile = self._program(shape), self._tiles(shape)
-        views = tuple(views_of(x, self._augmented(shape)[0].views))
-        recorded = tuple(
-            prepare(program, view, None, tile=tile, with_tangent=self._tangent) for view in views
-        )
-        for view, images in zip(views, recorded, strict=True):
-            self._range(shape).images(program, view, images, None)
-        return PreparedImages(recorded, program, None, self._tangent)
+        return self._computation.prepare(x, self._tangent)
 
     def __call__(self, x1: Inputs, x2: Inputs | None = None) -> dict[Key, Kernels]:
         """The kernels of all pairs.
@@ -169,22 +126,7 @@ class KernelTable(Generic[Key]):
             KernelRangeError: a kernel overflows, or is zero where its network is not; the message
                 names the network and its layer.
         """
-        left, right = (
-            x if x is None or isinstance(x, PreparedImages) else self.prepare(x) for x in (x1, x2)
-        )
-        assert left is not None
-        if right is not None:
-            check_equal_shapes(left._program.image_shape, right._program.image_shape)
-        shape = left._program.image_shape
-        program, how = self._program(shape), self._augmented(shape)
-        for side in (left, right or left):
-            side.check_fit(program, None, views=how[0].views, tangent=self._tangent)
-        both = any(one.both for one in how)
-        requests = [request_of(left, right, both=both)]
-        (matrices,) = grams(
-            program, requests, None, tile=self._tiles(shape), with_tangent=self._tangent
-        )
-        self._range(shape).matrices(requests[0], matrices, None)
+        (matrices,) = self._computation.matrices([(x1, x2)], self._tangent)
         kernels = (cast(Kernels, wanted(self.get, K, T)) for K, T in matrices)
         return dict(zip(self.networks, kernels, strict=True))
 
@@ -193,25 +135,6 @@ class KernelTable(Generic[Key]):
         found = self(x1, x2).values()
         matrices = [getattr(kernels, name) for kernels in found for name in self.get]
         return dict(zip(self.names, matrices, strict=True))
-
-    def plan(self, image_shape: Sequence[int]) -> KernelPlan:
-        """What will be computed for a pair of images, and what it costs; computes nothing.
-
-        Args:
-            image_shape: ``(height, width, channels)`` or ``(features,)``.
-
-        Raises:
-            ConfigurationError: not even one pair fits into ``tile_bytes``.
-            ArchitectureError: a network does not fit the images.
-        """
-        shape = tuple(image_shape)
-        return kernel_plan(
-            self._program(shape),
-            self._blocking(shape),
-            self._tiles(shape),
-            with_tangent=self._tangent,
-            evaluations=max(one.evaluations for one in self._augmented(shape)),
-        )
 
     def identity(self) -> dict[str, Any]:
         """Which functions of images these are, as JSON values; beside it, :meth:`settings`.
@@ -222,18 +145,10 @@ class KernelTable(Generic[Key]):
         networks = zip(self._labels(), self.networks.values(), strict=True)
         return {
             "kernels": list(self.names),
-            "architectures": {
-                label: {"hash": network.hash, **json.loads(network.to_json())}
-                for label, network in networks
-            },
+            "architectures": {label: identity_of_network(network) for label, network in networks},
             "bound": None,
             **identity_of_augment(self.augment),
         }
-
-    def settings(self, image_shape: Sequence[int]) -> dict[str, Any]:
-        """What decides the last digits of a result: see :meth:`NeuralKernel.settings`."""
-        shape = tuple(image_shape)
-        return engine_settings(self._blocking(shape), self._tiles(shape), self.tile_bytes)
 
     @property
     def _tangent(self) -> bool:
@@ -251,25 +166,12 @@ class KernelTable(Generic[Key]):
                 )
         return labels
 
-    def _augmented(self, shape: tuple[int, ...]) -> list[Augmented]:
-        augment = checked_augment(self.augment)
-        return [augmented(network, augment, shape) for network in self.networks.values()]
-
-    def _program(self, shape: tuple[int, ...]) -> Program:
-        return _lower(tuple(one.architecture for one in self._augmented(shape)), shape)
-
-    def _range(self, shape: tuple[int, ...]) -> RangeCheck:
-        networks = (one.architecture for one in self._augmented(shape))
-        return RangeCheck(dict(zip(self.networks, networks, strict=True)), shape, self._tangent)
-
-    def _blocking(self, shape: tuple[int, ...]) -> Blocking:
-        return resolved(self._program(shape), self.blocking, with_tangent=self._tangent)
-
-    def _tiles(self, shape: tuple[int, ...]) -> TileShape:
-        return tile_shape(
-            self._program(shape),
+    @property
+    def _computation(self) -> Computation:
+        return Computation(
+            cast(Mapping[Hashable | None, Architecture], self.networks),
+            BACKENDS[self.backend],
             self.tile_bytes,
-            0,
-            blocking=self._blocking(shape),
-            with_tangent=self._tangent,
+            self.blocking,
+            checked_augment(self.augment),
         )

@@ -1,0 +1,177 @@
+"""The ways to compute a network's pairs: by the steps of a plan, in planes or whole; as a stream.
+
+A :class:`~.blocking.Blocking` and a :class:`~.tiles.TileShape` name their way. What differs between
+the ways stands in :data:`WAYS`, and nothing else asks which one it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..program.ops import Program
+from ..program.planning import plan_pairs
+from . import records, streams, tiles
+from .blocking import Blocking, WayName
+from .blocks import balanced
+from .records import Images, Matrix, Request, Statistics
+from .tiles import TileShape
+
+OVERFLOWING = np.errstate(over="ignore", invalid="ignore")
+"""Overflow is seen in results, and needs no warnings of NumPy's on the way."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """What a way does.
+
+    Attributes:
+        text: the way in words, with a place for the number of lanes.
+        takes: whether it computes a program.
+        steps: into how many steps it puts the instructions of a program.
+        grids: whether moments hold all pairs of pixels, needed or not.
+        bind, tile_shape, prepare, grams: as the functions of this module, which document them.
+    """
+
+    text: str
+    takes: Callable[[Program], bool]
+    steps: Callable[[Program], int]
+    grids: bool
+    bind: Callable[..., Statistics]
+    tile_shape: Callable[..., TileShape]
+    prepare: Callable[..., Images]
+    grams: Callable[..., list[list[Matrix]]]
+
+
+def _in_steps(text: str, *, fused: bool) -> Way:
+    """By the steps of a plan, with layers that keep pixels in place fused or not."""
+    return Way(
+        text,
+        takes=lambda program: True,
+        steps=lambda program: len(plan_pairs(program, fused=fused).steps),
+        grids=False,
+        bind=_bind_in_steps,
+        tile_shape=tiles.tile_shape,
+        prepare=_prepare_in_steps,
+        grams=_grams_in_steps,
+    )
+
+
+def _bind_in_steps(
+    program: Program,
+    reference: np.ndarray,
+    *,
+    blocking: Blocking,
+    max_bytes: int,
+    with_tangent: bool,
+) -> Statistics:
+    return records.bind(program, reference, max_bytes=max_bytes, with_tangent=with_tangent)
+
+
+def _prepare_in_steps(
+    program: Program,
+    x: np.ndarray,
+    statistics: Statistics | None,
+    *,
+    tile: TileShape,
+    with_tangent: bool,
+) -> Images:
+    chunk = balanced(len(x), tile.chunk)
+    return records.prepare(program, x, statistics, chunk=chunk, with_tangent=with_tangent)
+
+
+def _grams_in_steps(
+    program: Program, requests: Sequence[Request], *rest: Statistics | None, **how: object
+) -> list[list[Matrix]]:
+    return [tiles.gram(program, request, *rest, **how) for request in requests]
+
+
+WAYS: dict[WayName, Way] = {
+    "planes": _in_steps("by plane, {} pairs at a time", fused=True),
+    "whole": _in_steps("all planes at once", fused=False),
+    "stream": Way(
+        "as a stream, {} pairs at a time",
+        takes=streams.is_stream,
+        steps=streams.steps,
+        grids=True,
+        bind=streams.bind,
+        tile_shape=streams.tile_shape,
+        prepare=streams.prepare,
+        grams=streams.grams,
+    ),
+}
+"""The ways by the names that records of settings have for them."""
+
+
+@OVERFLOWING
+def bind(
+    program: Program,
+    reference: np.ndarray,
+    *,
+    blocking: Blocking,
+    max_bytes: int,
+    with_tangent: bool,
+) -> Statistics:
+    """Record the statistics of the reference images, all of their pairs in one block.
+
+    Raises:
+        ConfigurationError: the block does not fit into ``max_bytes``; the message says how many
+            images do.
+        ArchitectureError: a nonlinearity's series is not exact enough at these variances.
+    """
+    return WAYS[blocking.way].bind(
+        program, reference, blocking=blocking, max_bytes=max_bytes, with_tangent=with_tangent
+    )
+
+
+def tile_shape(
+    program: Program, tile_bytes: int, n_reference: int, *, blocking: Blocking, with_tangent: bool
+) -> TileShape:
+    """The tile that a number of bytes holds, and the chunk.
+
+    Raises:
+        ConfigurationError: not even one pair fits.
+    """
+    return WAYS[blocking.way].tile_shape(
+        program, tile_bytes, n_reference, blocking=blocking, with_tangent=with_tangent
+    )
+
+
+@OVERFLOWING
+def prepare(
+    program: Program,
+    x: np.ndarray,
+    statistics: Statistics | None,
+    *,
+    tile: TileShape,
+    with_tangent: bool,
+) -> Images:
+    """Compute the records of images.
+
+    Raises:
+        ArchitectureError: a nonlinearity's series is not exact enough at these variances.
+    """
+    return WAYS[tile.way].prepare(program, x, statistics, tile=tile, with_tangent=with_tangent)
+
+
+@OVERFLOWING
+def grams(
+    program: Program,
+    requests: Sequence[Request],
+    statistics: Statistics | None,
+    *,
+    tile: TileShape,
+    with_tangent: bool,
+) -> list[list[Matrix]]:
+    """For several pairs of sets of images ``K`` and ``Θ`` of each output of a program.
+
+    Args:
+        program: the lowered networks.
+        requests: the images of each matrix.
+        statistics: of the bound kernel, ``None`` if the program needs none.
+        tile: how pairs are grouped.
+        with_tangent: whether ``Θ`` is wanted; the second matrices are ``None`` otherwise.
+    """
+    return WAYS[tile.way].grams(program, requests, statistics, tile=tile, with_tangent=with_tangent)

@@ -1,0 +1,213 @@
+"""How the kernels of one network or of several come about: the way from images to matrices."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from kernas.errors import ArchitectureError, ConfigurationError
+
+from ..architecture import Architecture
+from ..augmentation import Augmentation, Augmented, augmented, views_of
+from ..backends import Backend, Work
+from ..engine import Blocking, KernelPlan, Matrix, Statistics, share
+from ..finite_values import RangeCheck
+from ..interface import check_equal_shapes, checked_images
+from ..program import Program, lower, lower_together
+from .prepared import Inputs, PreparedImages, request_of
+from .reference import Bound, statistics_for
+
+Shape = tuple[int, ...]
+
+
+@lru_cache(maxsize=256)
+def _lowered(networks: tuple[Architecture, ...], image_shape: Shape) -> Program:
+    if len(networks) == 1:
+        return lower(networks[0], image_shape)
+    return lower_together(networks, image_shape)
+
+
+def share_compilation(architectures: Iterable[Architecture], image_shape: Sequence[int]) -> None:
+    """Let the kernels of several networks share what is compiled for them.
+
+    Small images in networks with pools or strides inside are computed by programs that take the
+    network as data. Such a program knows the operations of the networks that are given here, so it
+    is compiled once for all of them, and not for each by itself. It changes no result.
+
+    Args:
+        architectures: those whose kernels are going to be computed; one that does not fit the
+            images is passed over, its kernel says why.
+        image_shape: ``(height, width, channels)`` or ``(features,)``.
+    """
+
+    def programs() -> Iterator[Program]:
+        for architecture in architectures:
+            with contextlib.suppress(ArchitectureError):
+                yield _lowered((architecture,), tuple(image_shape))
+
+    share(programs())
+
+
+@dataclass(frozen=True, eq=False)
+class Computation:
+    """Networks, and what is decided of the computation of their kernels.
+
+    Attributes:
+        networks: by what messages call them; ``None`` for the only one.
+        backend: what computes them.
+        tile_bytes: bound on the bytes of intermediate results.
+        blocking: how the user has the work cut.
+        augment: transformations that the kernels are means over.
+        bound: the reference images, if there are any.
+    """
+
+    networks: Mapping[Hashable | None, Architecture]
+    backend: Backend
+    tile_bytes: int
+    blocking: Blocking | None
+    augment: tuple[Augmentation, ...]
+    bound: Bound | None = None
+
+    def program(self, image_shape: Shape) -> Program:
+        """The networks lowered together, once the backend is known to express each.
+
+        Raises:
+            DataError: vectors cannot be augmented.
+            ArchitectureError: a network does not fit the images, allows no such augmentation, or
+                cannot be expressed.
+        """
+        networks = self._computed(image_shape)
+        program = _lowered(networks, image_shape)
+        for network in networks:
+            self.backend.check(network, image_shape)
+        return program
+
+    def bind(
+        self, x: np.ndarray, *, n_reference: int, seed: int, max_bytes: int, tangent: bool
+    ) -> Bound:
+        """Reference images, drawn without repetition, and their statistics.
+
+        Raises:
+            ConfigurationError: ``n_reference`` is not positive, or does not fit.
+            KernelRangeError: the statistics overflow or vanish.
+        """
+        if not isinstance(n_reference, int) or n_reference < 1:
+            raise ConfigurationError(
+                f"n_reference={n_reference!r}: expected a positive number of images"
+            )
+        x = checked_images(x, "x_train")
+        shape = x.shape[1:]
+        program = self.program(shape)
+        chosen = np.random.default_rng(seed).permutation(len(x))[:n_reference]
+        reference = x[np.sort(chosen)]
+        if not program.needs_reference:
+            return Bound(None, reference, seed)
+        work = self._work(shape, None, tangent)
+        statistics = self.backend.bind(work, reference, max_bytes=max_bytes)
+        self._range(shape, tangent).bound(program, reference, statistics)
+        return Bound(statistics, reference, seed)
+
+    def prepare(self, x: np.ndarray, tangent: bool) -> PreparedImages:
+        """Do what is needed of each image by itself.
+
+        Raises:
+            UnboundKernelError, DataError, ArchitectureError, KernelRangeError: as for a call of
+                :class:`NeuralKernel`.
+        """
+        x = checked_images(x, "x")
+        shape = x.shape[1:]
+        work, check = self._ready(shape, tangent), self._range(shape, tangent)
+        views = tuple(views_of(x, self._augmented(shape)[0].views))
+        prepared = tuple(self.backend.prepare(work, view) for view in views)
+        for view, images in zip(views, prepared, strict=True):
+            check.images(work.program, view, images, work.statistics)
+        return PreparedImages(prepared, work, self.backend)
+
+    def matrices(
+        self, requests: Sequence[tuple[Inputs, Inputs | None]], tangent: bool
+    ) -> list[list[Matrix]]:
+        """For each pair of sets of images ``K`` and ``Θ`` of every network.
+
+        Args:
+            requests: images of the rows and of the columns; ``None`` for the rows' own.
+            tangent: whether ``Θ`` is wanted.
+
+        Raises:
+            UnboundKernelError, DataError, ArchitectureError, KernelRangeError: as for a call of
+                :class:`NeuralKernel`.
+        """
+
+        def made(x: Inputs) -> PreparedImages:
+            return x if isinstance(x, PreparedImages) else self.prepare(x, tangent)
+
+        prepared = [(made(x1), None if x2 is None else made(x2)) for x1, x2 in requests]
+        for left, right in prepared:
+            if right is not None:
+                check_equal_shapes(left.image_shape, right.image_shape)
+            for side in (left, right or left):
+                shape = side.image_shape
+                side.check_fit(
+                    self.backend,
+                    self._ready(shape, tangent),
+                    views=self._augmented(shape)[0].views,
+                )
+        shape = prepared[0][0].image_shape
+        both = any(one.both for one in self._augmented(shape))
+        asked = [request_of(left, right, both=both) for left, right in prepared]
+        work, check = self._ready(shape, tangent), self._range(shape, tangent)
+        found = self.backend.grams(work, asked)
+        for request, of_networks in zip(asked, found, strict=True):
+            check.matrices(request, of_networks, work.statistics)
+        return found
+
+    def plan(self, image_shape: Sequence[int], tangent: bool) -> KernelPlan:
+        """What would be computed for a pair of images; see :meth:`NeuralKernel.plan`."""
+        work = self._planned(image_shape, tangent)
+        evaluations = max(one.evaluations for one in self._augmented(work.program.image_shape))
+        return self.backend.plan(work, evaluations=evaluations)
+
+    def pair_bytes(self, image_shape: Sequence[int], tangent: bool) -> int:
+        """Bytes of intermediate results for a pair of images."""
+        return self.backend.pair_bytes(self._planned(image_shape, tangent))
+
+    def settings(self, image_shape: Sequence[int], tangent: bool) -> dict[str, Any]:
+        """What decides the last digits of a result; see :meth:`NeuralKernel.settings`."""
+        return self.backend.settings(self._planned(image_shape, tangent))
+
+    def _augmented(self, image_shape: Shape) -> list[Augmented]:
+        """How the means over transformed images are computed."""
+        return [augmented(one, self.augment, image_shape) for one in self.networks.values()]
+
+    def _computed(self, image_shape: Shape) -> tuple[Architecture, ...]:
+        """The networks as they are computed."""
+        return tuple(one.architecture for one in self._augmented(image_shape))
+
+    def _work(self, image_shape: Shape, statistics: Statistics | None, tangent: bool) -> Work:
+        return Work(
+            self._computed(image_shape),
+            self.program(image_shape),
+            statistics,
+            tangent,
+            self.tile_bytes,
+            self.blocking,
+        )
+
+    def _ready(self, image_shape: Shape, tangent: bool) -> Work:
+        """Work that can be done: with the statistics that it needs."""
+        program = self.program(image_shape)
+        statistics = statistics_for(program, self.bound, tangent=tangent)
+        return self._work(image_shape, statistics, tangent)
+
+    def _planned(self, image_shape: Sequence[int], tangent: bool) -> Work:
+        """Work that is looked at only: statistics may be missing still."""
+        statistics = None if self.bound is None else self.bound.statistics
+        return self._work(tuple(image_shape), statistics, tangent)
+
+    def _range(self, image_shape: Shape, tangent: bool) -> RangeCheck:
+        networks = dict(zip(self.networks, self._computed(image_shape), strict=True))
+        return RangeCheck(networks, image_shape, tangent)
