@@ -17,7 +17,9 @@ from scipy.stats import binomtest
 
 import kernas.kernels as kk
 from kernas.files import write_whole
+from kernas.kernels.conventions import Convention
 from kernas.kernels.data import Dataset
+from kernas.kernels.engine import KernelPlan
 from kernas.kernels.gram.identity import StorableKernel
 from kernas.kernels.regression import factorise
 
@@ -85,7 +87,7 @@ RIDGES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 def chosen(
     stores: Matrices,
     names: Sequence[str],
-    convention: kk.Convention,
+    convention: Convention,
     train: Dataset,
     test: Dataset,
     n_fit: int,
@@ -137,7 +139,7 @@ def proportion(hits: int, of: int) -> dict[str, Any]:
     return {"value": 100 * hits / of, "low": 100 * interval.low, "high": 100 * interval.high}
 
 
-def predicted_costs(plan: kk.KernelPlan, n_train: int, n_test: int) -> dict[str, Any]:
+def predicted_costs(plan: KernelPlan, n_train: int, n_test: int) -> dict[str, Any]:
     """Pairs of both matrices, and pairs a second and hours by device, none of them measured here.
 
     This machine: from the short measurement that the plan makes of it. Accelerators: from the time

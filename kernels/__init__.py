@@ -50,27 +50,17 @@ from .augmentation import Flip as Flip
 from .augmentation import Translate as Translate
 from .augmentation import group_order as group_order
 from .conventions import CONVENTIONS as CONVENTIONS
-from .conventions import Convention as Convention
-from .covariance.activations import quadrature_error as quadrature_error
 from .data import Dataset as Dataset
 from .data import circle as circle
 from .data import hypercube as hypercube
 from .data import hypersphere as hypersphere
 from .data import load as load
-from .engine import Blocking as Blocking
-from .engine import KernelPlan as KernelPlan
 from .finite import EmpiricalKernel as EmpiricalKernel
 from .finite import finite_network as finite_network
-from .interface import KernelFunction as KernelFunction
 from .interface import Kernels as Kernels
 from .kernel import KernelTable as KernelTable
 from .kernel import NeuralKernel as NeuralKernel
-from .kernel import share_compilation as share_compilation
-from .program import Explanation as Explanation
 from .program import explain as explain
-from .regression import METRICS as METRICS
-from .regression import ScoreValue as ScoreValue
-from .regression import score_gram as score_gram
 
 if TYPE_CHECKING:
     from .estimators import KernelClassifier as KernelClassifier
@@ -78,9 +68,7 @@ if TYPE_CHECKING:
     from .estimators import SklearnKernel as SklearnKernel
     from .estimators import load_model as load_model
     from .estimators import save_model as save_model
-    from .gram import GramEstimate as GramEstimate
     from .gram import GramStore as GramStore
-    from .gram import TileFault as TileFault
     from .gram import compute_gram as compute_gram
     from .gram import estimate_gram as estimate_gram
     from .transformers import ZCA as ZCA
@@ -95,7 +83,7 @@ _ROOMS = {
         "load_model",
         "save_model",
     ),
-    "gram": ("GramEstimate", "GramStore", "TileFault", "compute_gram", "estimate_gram"),
+    "gram": ("GramStore", "compute_gram", "estimate_gram"),
     "transformers": ("PatchFeatures", "Standardizer", "ZCA"),
 }
 """Loaded when they are first used: scikit-learn and zarr take a second to import."""

@@ -28,6 +28,7 @@ from oracles.random_blocks import Form
 from oracles.random_networks import random_architecture
 
 import kernas.kernels as kk
+from kernas.kernels.engine import Blocking
 from kernas.search.spaces import NasBench201
 
 RECORD = Path(__file__).parent / "recorded" / "hashes.json"
@@ -115,7 +116,7 @@ def kernels_of(name: str) -> kk.Kernels:
     x = np.random.default_rng(7).normal(size=(4, *networks.shape_of(name)))
     with jax.enable_x64(True):
         kernel = kk.NeuralKernel(
-            networks.CASES[name], get=("nngp", "ntk"), blocking=kk.Blocking("whole")
+            networks.CASES[name], get=("nngp", "ntk"), blocking=Blocking("whole")
         )
         return kernel.bind(x)(x[:2])
 

@@ -24,6 +24,7 @@ from measuring import SEED, cifar10, environment, record_of, report, timed
 
 import kernas.kernels as kk
 from kernas.kernels.engine import compilations
+from kernas.kernels.kernel import share_compilation
 from kernas.search import Candidate, NasBench201
 
 N_REFERENCE = 32
@@ -63,7 +64,7 @@ def measure(setting: Setting, center: bool, cells: int) -> dict[str, Any]:
     first, *others = space.sample(cells + 1, seed=SEED)
     before = compilations().count
     architectures = [candidate.architecture for candidate in (first, *others)]
-    sharing, _ = timed(lambda: kk.share_compilation(architectures, x.shape[1:]))
+    sharing, _ = timed(lambda: share_compilation(architectures, x.shape[1:]))
     compiling, _ = timed(lambda: compute(first, x))
     processor, start = time.process_time(), time.perf_counter()
     seconds = [timed(lambda c=candidate: compute(c, x))[0] for candidate in others]

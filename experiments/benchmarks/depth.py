@@ -24,6 +24,7 @@ import tyro
 from measuring import HE, environment, report, timed
 
 import kernas.kernels as kk
+from kernas.kernels.engine import Blocking
 from kernas.kernels.program import lower
 
 RESULT = Path(__file__).with_suffix(".json")
@@ -59,7 +60,7 @@ def steps_of(layers: int, norm: tuple[kk.Normalize, ...]) -> dict[str, Callable[
         return lambda: step(network)
 
     def plan(network: kk.Architecture) -> Any:
-        return kk.NeuralKernel(network, blocking=kk.Blocking("planes")).plan(IMAGE)
+        return kk.NeuralKernel(network, blocking=Blocking("planes")).plan(IMAGE)
 
     return {
         "build": lambda: residual_network(layers, norm),
@@ -83,7 +84,7 @@ def megabytes(step: Callable[[], Any]) -> float:
 def first_call(layers: int, norm: tuple[kk.Normalize, ...]) -> float:
     """Seconds of the first kernel of two images."""
     x = np.random.default_rng(0).normal(size=(2, *IMAGE))
-    kernel = kk.NeuralKernel(residual_network(layers, norm), blocking=kk.Blocking("whole"))
+    kernel = kk.NeuralKernel(residual_network(layers, norm), blocking=Blocking("whole"))
     return timed(lambda: kernel.bind(x)(x))[0]
 
 

@@ -31,6 +31,7 @@ from measuring import SEED, alternating, environment, network, per_pair, report
 
 import kernas.kernels as kk
 from kernas.kernels.covariance.images import UNROLLED_CHANNELS
+from kernas.kernels.engine import Blocking
 from kernas.kernels.engine.products import run_products
 from kernas.kernels.program import lower, planning
 from kernas.kernels.program.planning import ProductStep, plan_pairs
@@ -81,7 +82,7 @@ def measure(shape: tuple[int, int, int], repetitions: dict[str, int]) -> dict[st
 
 def _kernel(chain: kk.Architecture, left: Any, right: Any, lanes: int, *, gain: int) -> Any:
     """The matrix of two sets, all pairs of pixels being multiplied where ``gain`` allows it."""
-    kernel = kk.NeuralKernel(chain, blocking=kk.Blocking("planes", lanes))
+    kernel = kk.NeuralKernel(chain, blocking=Blocking("planes", lanes))
     rows, columns = kernel.prepare(left), kernel.prepare(right)
 
     def call() -> Any:

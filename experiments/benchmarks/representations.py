@@ -34,6 +34,7 @@ from measuring import SEED, alternating, cifar10, environment, report, timed
 
 import kernas.kernels as kk
 from kernas.kernels.covariance.grids import window_mean
+from kernas.kernels.engine import Blocking
 from kernas.kernels.engine.planes import COMPILER_OPTIONS
 from kernas.search import NasBench201
 
@@ -54,8 +55,8 @@ def networks(side: int) -> dict[str, Any]:
     x = cifar10(IMAGES[side], side)
     pairs = len(x) * (len(x) + 1) // 2
     cells = NasBench201(1, center=False).sample(CELLS, seed=SEED)
-    ways = {f"stream, {lanes}": kk.Blocking("stream", lanes) for lanes in LANES[side]}
-    ways |= {"planes": kk.Blocking("planes", 16), "whole": kk.Blocking("whole")}
+    ways = {f"stream, {lanes}": Blocking("stream", lanes) for lanes in LANES[side]}
+    ways |= {"planes": Blocking("planes", 16), "whole": Blocking("whole")}
     found: dict[str, list[float]] = {name: [] for name in ways}
     compiling: dict[str, list[float]] = {name: [] for name in ways}
     chosen = set[str]()

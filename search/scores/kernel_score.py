@@ -11,11 +11,12 @@ from typing import Any, Literal, cast
 import numpy as np
 
 from kernas.errors import ConfigurationError, DataError, KernelRangeError
-from kernas.kernels import Architecture, Blocking, Kernels, NeuralKernel, share_compilation
+from kernas.kernels import Architecture, Kernels, NeuralKernel
 from kernas.kernels.augmentation import Augmentation, checked_augment, identity_of_augment
 from kernas.kernels.backends import BackendName, check_backend
 from kernas.kernels.data import Dataset
-from kernas.kernels.engine import recorded_blocking
+from kernas.kernels.engine import Blocking, recorded_blocking
+from kernas.kernels.kernel import share_compilation
 from kernas.kernels.regression import METRICS, DegenerateKernelError, ScoreValue, score_gram
 
 from .base import Evaluation, Score, joined

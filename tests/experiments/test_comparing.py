@@ -9,6 +9,7 @@ import small_data
 import table1
 
 import kernas.kernels as kk
+from kernas.kernels.conventions import Convention
 from kernas.kernels.data import Dataset
 
 
@@ -28,14 +29,14 @@ def test_the_choice_is_made_on_validation_images_and_fitted_to_all():
     stores: Any = (gram, cross)
     for labels, accuracy in ((z, 100), (1 - z, 0)):
         best = comparing.chosen(
-            stores, ["bad", "good"], kk.Convention(), dataset(y), dataset(labels), 12
+            stores, ["bad", "good"], Convention(), dataset(y), dataset(labels), 12
         )
         assert best["name"] == "good"
         assert best["validation"]["value"] == 100
         assert best["test"]["value"] == accuracy
         assert set(best["grid"]) == {"good", "bad"}
         assert best["grid"]["bad"]["value"] < 100
-    targets = kk.Convention().targets(y, 2)
+    targets = Convention().targets(y, 2)
     expected, _ = comparing.predictions(gram["good"], cross["good"], targets, best["ridge"])
     assert np.all(expected.argmax(axis=1) == z)
 

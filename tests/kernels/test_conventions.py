@@ -11,6 +11,7 @@ from oracles.published_cntk import published_cntk
 
 import kernas.kernels as kk
 from kernas.errors import ArchitectureError, ConfigurationError, DataError
+from kernas.kernels.conventions import Convention
 
 SHAPE = (4, 5, 2)
 PIXELS = SHAPE[0] * SHAPE[1]
@@ -96,7 +97,7 @@ def test_the_printed_covariance_has_one_window_more(pool):
 def test_the_first_scale_multiplies_the_kernel():
     x = np.random.default_rng(0).standard_normal((3, *SHAPE))
     mean, total = (
-        kk.NeuralKernel(kk.Convention(first_scale=scale).network(2, kk.Flatten(), channels=2))(x)
+        kk.NeuralKernel(Convention(first_scale=scale).network(2, kk.Flatten(), channels=2))(x)
         for scale in ("mean", "sum")
     )
     np.testing.assert_allclose(total, 9 * 2 / 2 * mean, rtol=1e-5)
@@ -104,35 +105,35 @@ def test_the_first_scale_multiplies_the_kernel():
 
 def test_what_counts_as_a_layer():
     networks = [
-        kk.Convention(readout_counts=counts).network(3, kk.GlobalAvgPool(), channels=3)
+        Convention(readout_counts=counts).network(3, kk.GlobalAvgPool(), channels=3)
         for counts in (False, True)
     ]
     found = [sum(isinstance(node.layer, kk.Conv) for node in one.nodes) for one in networks]
     assert found == [3, 2]
     with pytest.raises(ArchitectureError, match="depth=1: expected at least 2"):
-        kk.Convention(readout_counts=True).network(1, kk.Flatten(), channels=3)
+        Convention(readout_counts=True).network(1, kk.Flatten(), channels=3)
 
 
 def test_targets():
     y = [1, 0, 2]
-    one_hot = kk.Convention(labels="one-hot").targets(y, 3)
+    one_hot = Convention(labels="one-hot").targets(y, 3)
     np.testing.assert_allclose(one_hot, np.eye(3)[y], atol=1e-15)
-    np.testing.assert_allclose(kk.Convention().targets(y, 3), np.eye(3)[y] - 1 / 3)
+    np.testing.assert_allclose(Convention().targets(y, 3), np.eye(3)[y] - 1 / 3)
     published = kk.CONVENTIONS["arora2019"].targets([9], 10)
     np.testing.assert_allclose(published, [[-0.1] * 9 + [0.9]])
     with pytest.raises(DataError, match="n_classes=3"):
-        kk.Convention().targets([3], 3)
+        Convention().targets([3], 3)
 
 
 def test_choices_that_are_none():
     with pytest.raises(ConfigurationError, match="first_scale='max'"):
-        kk.Convention(first_scale="max")  # pyright: ignore[reportArgumentType]
+        Convention(first_scale="max")  # pyright: ignore[reportArgumentType]
     with pytest.raises(ConfigurationError, match="first_reads='row'"):
-        kk.Convention(first_reads="row")  # pyright: ignore[reportArgumentType]
+        Convention(first_reads="row")  # pyright: ignore[reportArgumentType]
     with pytest.raises(ArchitectureError, match=r"give sides=\(height, width\)"):
         kk.CONVENTIONS["survey"].network(2, kk.Flatten(), channels=3)
     with pytest.raises(ArchitectureError, match="published scale is not known"):
         kk.CONVENTIONS["survey"].scale(kk.LocalAvgPool(2), (4, 4))
-    assert kk.Convention().scale(kk.LocalAvgPool(2), (4, 4)) == 1
+    assert Convention().scale(kk.LocalAvgPool(2), (4, 4)) == 1
     with pytest.raises(ConfigurationError, match="labels='two'"):
-        kk.Convention(labels="two")  # pyright: ignore[reportArgumentType]
+        Convention(labels="two")  # pyright: ignore[reportArgumentType]

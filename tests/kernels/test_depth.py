@@ -18,6 +18,7 @@ import pytest
 import kernas.kernels as kk
 from kernas.kernels.augmentation import Flip, augmented
 from kernas.kernels.backends.stax_network import check_expressible, pair_bytes
+from kernas.kernels.engine import Blocking
 from kernas.kernels.program import lower
 from kernas.kernels.program.streams import stream_of
 from kernas.search.spaces import NasBench201
@@ -73,7 +74,7 @@ def test_deep_networks_are_kept_explained_and_planned(name: str, layers: int) ->
     assert len(repr(network)) < 100
     assert len(repr(network.nodes)) > len(network)
     assert again.hash == network.hash
-    kernel = kk.NeuralKernel(network, get=("nngp", "ntk"), blocking=kk.Blocking("planes"))
+    kernel = kk.NeuralKernel(network, get=("nngp", "ntk"), blocking=Blocking("planes"))
     plan = kernel.plan(shape)
     assert len(plan.instructions) >= sum("W_std" in n.layer.parameters() for n in network.nodes)
     explanation = kk.explain(network, shape)
@@ -117,7 +118,7 @@ def test_a_deep_kernel_is_the_recursion_of_its_layers() -> None:
     network = kk.serial(*[kk.Dense(W_std=HE), kk.Relu()] * depth, kk.Dense())
     x = np.random.default_rng(0).normal(size=(3, 5))
     with jax.enable_x64(True):
-        kernel = kk.NeuralKernel(network, get="nngp", blocking=kk.Blocking("whole"))
+        kernel = kk.NeuralKernel(network, get="nngp", blocking=Blocking("whole"))
         found = kernel(x)
     K = 2 * x @ x.T / x.shape[1]
     for layer in range(depth):

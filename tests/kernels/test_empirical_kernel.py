@@ -14,6 +14,7 @@ from selection import ordinary
 import kernas.kernels as kk
 from kernas.errors import ConfigurationError, DataError
 from kernas.kernels.finite.empirical import FEWEST_IMAGES, Apply
+from kernas.kernels.interface import KernelFunction
 
 
 def normal(*shape: int, seed: int = 0) -> np.ndarray:
@@ -96,7 +97,7 @@ def test_get_chooses_the_kernel() -> None:
     assert np.array_equal(kernel(x, get="nngp"), both.nngp)
     only: Any = kernel(x, get=("nngp",))
     assert only.ntk is None
-    assert isinstance(kernel, kk.KernelFunction)
+    assert isinstance(kernel, KernelFunction)
     assert not kernel.needs_bind
 
 

@@ -21,6 +21,7 @@ from kernas.errors import (
     KernelRangeError,
     UnboundKernelError,
 )
+from kernas.kernels.engine import Blocking
 from kernas.kernels.gram.request import GramRequest, PreparedBlocks
 from kernas.kernels.regression import conjugate_gradients, factorise
 from kernas.locks import exclusive
@@ -241,7 +242,7 @@ DIFFERENT = {
     "x2": lambda kernel: (kernel, X, X),
     "settings.tile_bytes": lambda kernel: (replace(kernel, tile_bytes=2**29), X),
     "settings.blocking.lanes": lambda kernel: (
-        replace(kernel, blocking=kk.Blocking("whole", 3)),
+        replace(kernel, blocking=Blocking("whole", 3)),
         X,
     ),
     "settings.backend": lambda kernel: (replace(kernel, backend="neural-tangents"), X),
@@ -443,7 +444,7 @@ def test_the_blocking_of_the_store_is_kept(tmp_path):
     """What another process measured decides, not what would be measured here."""
     x = np.random.default_rng(0).normal(size=(5, 4, 4, 1))
     network = kk.serial(kk.Conv(3), kk.Relu(), kk.Flatten(), kk.Dense())
-    measured = kk.NeuralKernel(network, blocking=kk.Blocking("planes", 3, 17.0))
+    measured = kk.NeuralKernel(network, blocking=Blocking("planes", 3, 17.0))
     kk.compute_gram(measured, x[:4], store=tmp_path, tile_side=2)
     store = kk.compute_gram(kk.NeuralKernel(network), x, store=tmp_path, tile_side=2)
     assert store.identity["settings"]["blocking"]["nanoseconds"] == 17.0
@@ -458,7 +459,7 @@ def test_the_blocking_of_a_process_that_was_quicker_is_taken_over(tmp_path, monk
 
     def late(request):
         monkeypatch.setattr(GramRequest, "opened", opened)
-        quicker = kk.NeuralKernel(network, blocking=kk.Blocking("planes", 3, 17.0))
+        quicker = kk.NeuralKernel(network, blocking=Blocking("planes", 3, 17.0))
         kk.compute_gram(quicker, x, store=request.path, tile_side=2)
         return opened(request)
 

@@ -13,6 +13,7 @@ import kernas.kernels as kk
 from kernas.documents import sealed
 from kernas.errors import ConfigurationError, GramStoreError, ModelFolderError
 from kernas.kernels import KernelClassifier, KernelRegressor, NeuralKernel, SklearnKernel
+from kernas.kernels.engine import Blocking
 
 NORMALIZED = kk.serial(
     kk.Conv(3, W_std=2**0.5), kk.Normalize(), kk.Relu(), kk.GlobalAvgPool(), kk.Dense()
@@ -35,7 +36,7 @@ def model(digits, tmp_path):
     [
         KernelClassifier(ridge="loo"),
         KernelClassifier(NeuralKernel(NORMALIZED), n_reference=6, reference_seed=3),
-        KernelClassifier(NeuralKernel(NORMALIZED, blocking=kk.Blocking("planes", 8)), solver="cg"),
+        KernelClassifier(NeuralKernel(NORMALIZED, blocking=Blocking("planes", 8)), solver="cg"),
     ],
     ids=["default", "bound", "conjugate-gradients"],
 )

@@ -29,6 +29,7 @@ from kernas.errors import (
 from kernas.kernels import NeuralKernel
 from kernas.kernels._compat import INSTALL, import_neural_tangents
 from kernas.kernels.backends import stax_network as backend
+from kernas.kernels.regression import score_gram
 
 # --- the import ----------------------------------------------------------------------------------
 
@@ -472,9 +473,7 @@ def test_a_kernel_fn_is_a_kernel(x):
         np.testing.assert_array_equal(kernel(x, get="nngp"), kernel(x).nngp)
         assert kernel(x, get=("ntk",)).nngp is None
         y = np.arange(5) % 2
-        score = kk.score_gram(
-            kernel(x, get="ntk"), y, ridge=1e-2, metrics=["loo_error"], n_classes=2
-        )
+        score = score_gram(kernel(x, get="ntk"), y, ridge=1e-2, metrics=["loo_error"], n_classes=2)
         assert np.isfinite(score["loo_error"].value)
 
 

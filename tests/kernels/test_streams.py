@@ -13,6 +13,7 @@ import kernas.kernels as kk
 from kernas.errors import ConfigurationError
 from kernas.kernels import NeuralKernel
 from kernas.kernels.engine import Blocking, blocking_of, streams
+from kernas.kernels.kernel import share_compilation
 from kernas.kernels.program import lower
 from kernas.kernels.program.streams import stream_of
 from kernas.search import NasBench201
@@ -128,7 +129,7 @@ def test_a_random_cell_agrees_with_numpy(center):
 @pytest.fixture(scope="module")
 def shared_cells():
     for center in (True, False):
-        kk.share_compilation((cell.architecture for cell in cells(center)), SHAPE)
+        share_compilation((cell.architecture for cell in cells(center)), SHAPE)
 
 
 @pytest.mark.slow
@@ -168,7 +169,7 @@ def test_pairs_with_reference_images_are_the_same_computed_once(center):
 
 
 def test_networks_that_do_not_fit_are_passed_over():
-    kk.share_compilation([kk.serial(kk.Conv(9, padding="VALID"), kk.Flatten())], SHAPE)
+    share_compilation([kk.serial(kk.Conv(9, padding="VALID"), kk.Flatten())], SHAPE)
 
 
 @pytest.fixture

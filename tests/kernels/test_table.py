@@ -6,6 +6,7 @@ import pytest
 
 import kernas.kernels as kk
 from kernas.errors import ArchitectureError, ConfigurationError, DataError, GramStoreError
+from kernas.kernels.engine import Blocking
 from kernas.kernels.gram.request import GramRequest
 
 BOTH = ("nngp", "ntk")
@@ -36,9 +37,9 @@ def images(n, seed=0):
 @pytest.mark.parametrize(
     ("augment", "blocking"),
     [
-        ((), kk.Blocking("whole")),
-        (kk.Flip(), kk.Blocking("whole")),
-        pytest.param(kk.Flip(), kk.Blocking("planes", lanes=2), marks=pytest.mark.slow),
+        ((), Blocking("whole")),
+        (kk.Flip(), Blocking("whole")),
+        pytest.param(kk.Flip(), Blocking("planes", lanes=2), marks=pytest.mark.slow),
     ],
     ids=["plain", "flip", "flip by plane"],
 )

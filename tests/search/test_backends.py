@@ -15,6 +15,7 @@ import kernas.kernels as kk
 import kernas.search as ks
 from kernas.errors import ArchitectureError, ConfigurationError
 from kernas.kernels.backends.stax_network import check_expressible
+from kernas.kernels.regression import score_gram
 from kernas.search.spaces.nasbench201 import Normalization
 
 SHAPE = (4, 4, 3)
@@ -83,7 +84,7 @@ def test_augmented_scores_are_those_of_the_augmented_kernel() -> None:
     score = ks.KernelScore(fit, get="ntk", metric="loo_error", augment=kk.Flip())
     ranking = ks.rank({"cell": architecture}, score, progress=False)
     K = kk.NeuralKernel(architecture, "ntk", augment=kk.Flip())(fit.x)
-    expected = kk.score_gram(K, fit.y, ridge=1e-2, metrics=["loo_error"], n_classes=2)
+    expected = score_gram(K, fit.y, ridge=1e-2, metrics=["loo_error"], n_classes=2)
     plain = kk.NeuralKernel(architecture, "ntk")(fit.x)
     assert ranking.rows[0].name == "cell"
     assert ranking.rows[0].values["ntk:loo_error"] == expected["loo_error"]

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 import kernas.kernels as kk
 import kernas.search as ks
 from kernas.errors import ArchitectureError, ConfigurationError, DataError
+from kernas.kernels.engine import Blocking
 from kernas.search.spaces.cell_strings import EDGES, OPERATIONS
 
 CELL = "|nor_conv_3x3~0|+|skip_connect~0|avg_pool_3x3~1|+|none~0|nor_conv_1x1~1|skip_connect~2|"
@@ -228,7 +229,7 @@ def test_normalisations_remove_all_gains_but_those_of_shortcut_and_readout():
     x = np.random.default_rng(0).normal(size=(4, 4, 4, 2))
 
     def both(architecture: kk.Architecture) -> kk.Kernels:
-        whole = kk.Blocking("whole")
+        whole = Blocking("whole")
         return kk.NeuralKernel(architecture, get=("nngp", "ntk"), blocking=whole).bind(x)(x)
 
     with jax.enable_x64(True):
