@@ -42,3 +42,5 @@ from .layers import Normalize as Normalize
 from .layers import Sum as Sum
 from .layers import WeightLayer as WeightLayer
 from .layers import Zero as Zero
+from .table import LayerSummary as LayerSummary
+from .table import Summary as Summary

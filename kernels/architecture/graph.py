@@ -10,6 +10,7 @@ from kernas.errors import ArchitectureError
 
 from .canonical import content_hash
 from .channels import SplitNetwork, layouts, split
+from .drawing import svg
 from .layers import (
     Dense,
     Input,
@@ -21,6 +22,7 @@ from .layers import (
     WindowLayer,
 )
 from .serialization import from_json, to_json
+from .table import Summary, layer_table, summarize
 from .windows import LARGEST_SIDE, output_size
 
 Shape = tuple[int, ...]
@@ -59,6 +61,13 @@ class Architecture:
     def __repr__(self) -> str:
         weights = sum(isinstance(node.layer, WeightLayer) for node in self.nodes)
         return f"<Architecture {len(self)} nodes, {weights} weight layers>"
+
+    def __str__(self) -> str:
+        return layer_table(self.nodes)
+
+    def _repr_svg_(self) -> str | None:
+        """What notebooks show: the graph as a drawing, of up to 500 nodes and 2,000 edges."""
+        return svg(self.nodes)
 
     @property
     def output(self) -> int:
@@ -135,6 +144,41 @@ class Architecture:
             pixels.append(self._output_pixels(index, parents, shape[:-1]))
         self._check_flattened(network, tuple(pixels))
         return tuple(pixels)
+
+    def summary(
+        self, image_shape: Sequence[int], width: int | None = None, outputs: int | None = 1
+    ) -> Summary:
+        """What each layer makes of images of one shape, and how many weights it has.
+
+        Args:
+            image_shape: ``(height, width, channels)`` or ``(features,)``, without the batch.
+            width: of a finite network: channels of a weight layer of relative width 1, >= 1.
+                ``None`` for the infinite network.
+            outputs: channels of the last layer, if it is a ``Dense``; ``None`` for as many as the
+                other layers would have in its place.
+
+        Returns:
+            A :class:`Summary`, which prints as a table. Shapes and weights are those of
+            ``finite_network(self, width, outputs=outputs)``.
+
+        Raises:
+            ArchitectureError: the network does not fit the images, or has ``outputs`` and does not
+                end in ``Dense``.
+            ConfigurationError: ``width`` or ``outputs`` is no integer >= 1.
+
+        >>> from kernas.kernels import Conv, Dense, GlobalAvgPool, Relu, serial
+        >>> network = serial(Conv(3, W_std=2**0.5), Relu(), GlobalAvgPool(), Dense(b_std=0.1))
+        >>> network.summary((8, 8, 3), width=64, outputs=10)
+        node  layer                     output  weights
+        0     Input                  (8, 8, 3)
+        1     Conv(3, W_std=1.414)  (8, 8, 64)    1,728
+        2     Relu                  (8, 8, 64)
+        3     GlobalAvgPool              (64,)
+        4     Dense(b_std=0.1)           (10,)      650
+        5 nodes, 2,378 weights at width 64
+        """
+        pixels = self.shapes(image_shape)
+        return summarize(self.nodes, pixels, int(image_shape[-1]), width, outputs)
 
     def _output_pixels(self, index: int, parents: list[Shape], image: Shape) -> Shape:
         layer = self.nodes[index].layer

@@ -10,14 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from kernas.errors import ConfigurationError, DataError
+from kernas.errors import ConfigurationError, DataError, printable
 
 from .checks import check_images, check_integer, check_labels, check_pair
 from .preprocessing import Standardization, fit_standardization
 from .subsets import balanced_order, proportional_split
 
+LONGEST_NAME = 60
+"""Characters of a name that is shown."""
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
     """Images with their class labels; the arrays are read-only.
 
@@ -33,12 +36,12 @@ class Dataset:
         DataError: arrays of wrong shape or dtype, NaN, labels out of range.
     """
 
-    x: np.ndarray = field(repr=False)
-    y: np.ndarray = field(repr=False)
+    x: np.ndarray
+    y: np.ndarray
     classes: tuple[str, ...]
     name: str
     info: dict[str, Any] = field(default_factory=dict)
-    standardization: Standardization | None = field(default=None, repr=False)
+    standardization: Standardization | None = None
 
     def __post_init__(self) -> None:
         y = check_labels(self.y, f"labels of {self.name}")
@@ -55,6 +58,17 @@ class Dataset:
         object.__setattr__(self, "y", y)
         object.__setattr__(self, "classes", tuple(str(c) for c in self.classes))
         object.__setattr__(self, "info", dict(self.info))
+
+    def __repr__(self) -> str:
+        name = printable(self.name)  # may be that of a file, with any characters
+        name = name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
+        what = "image" if len(self.input_shape) == 3 else "vector"
+        shape = "×".join(map(str, self.input_shape))
+        shape += " features" if what == "vector" else ""
+        images = f"{len(self):,} {what}{'' if len(self) == 1 else 's'} of {shape}"
+        classes = f"{self.n_classes} class{'' if self.n_classes == 1 else 'es'}"
+        standardised = "" if self.standardization else "not "
+        return f"Dataset({name}: {images}, {classes}, {standardised}standardised)"
 
     def __len__(self) -> int:
         return len(self.y)

@@ -25,7 +25,6 @@ from ..architecture import (
     Dense,
     DepthwiseConv,
     Flatten,
-    FullWeightLayer,
     GlobalAvgPool,
     Identity,
     Input,
@@ -38,6 +37,7 @@ from ..architecture import (
     Zero,
 )
 from ..architecture.pools import pooling_matrix
+from ..architecture.widths import Blocks, channel_blocks, weight_shapes
 from ..architecture.windows import WindowLayer, axis_padding, stride_of, window_of
 from ..covariance.activations.functions import function_of
 from ..interface import shape_advice
@@ -45,9 +45,6 @@ from ..interface import shape_advice
 BATCHNORM_EPSILON = 1e-5
 BATCHNORM_MOMENTUM = 0.9
 """Of the running averages; the complement of what PyTorch calls momentum, 0.1 by default."""
-
-Blocks = tuple[int, ...]
-"""Channels of a node, one number for each stretch of them that came from one layer."""
 
 
 class FiniteNetwork(nn.Module):
@@ -85,21 +82,20 @@ class FiniteNetwork(nn.Module):
             ConfigurationError: reference images are missing, or would not be read.
         """
         images, first = self._images(x, reference, train)
-        self.architecture.shapes(images.shape[1:])
+        nodes = self.architecture.nodes
+        pixels = self.architecture.shapes(images.shape[1:])
+        blocks = channel_blocks(nodes, pixels, images.shape[-1], self.width, self.outputs)
         values: list[Array] = []
-        blocks: list[Blocks] = []
-        for index, node in enumerate(self.architecture.nodes):
+        for index, node in enumerate(nodes):
             if isinstance(node.layer, Input):
                 values.append(images)
-                blocks.append((images.shape[-1],))
                 continue
             inputs = [values[i] for i in node.inputs]
-            before = [blocks[i] for i in node.inputs]
-            blocks.append(self._blocks(index, inputs[0], before))
             if isinstance(node.layer, WeightLayer):
-                value = self._weights(index, node.layer, inputs[0], sum(blocks[-1]))
+                channels = int(sum(blocks[index]))
+                value = self._weights(index, node.layer, inputs[0], channels)
             elif isinstance(node.layer, Normalize):
-                value = self._normalize(index, node.layer, inputs[0], before[0], first, train)
+                value = self._normalize(index, node.layer, inputs[0], blocks[index], first, train)
             else:
                 value = _weight_free(node.layer, inputs)
             values.append(value)
@@ -135,28 +131,15 @@ class FiniteNetwork(nn.Module):
             )
         return jnp.concatenate([reference, images]), len(reference)
 
-    def _blocks(self, index: int, x: Array, before: list[Blocks]) -> Blocks:
-        layer = self.architecture.nodes[index].layer
-        if index == self.architecture.output and self.outputs is not None:
-            return (self.outputs,)
-        if isinstance(layer, FullWeightLayer):
-            return (max(1, round(self.width * layer.width)),)
-        if isinstance(layer, Concat):
-            return tuple(block for blocks in before for block in blocks)
-        if isinstance(layer, Flatten | LocalAvgPool) and x.ndim == 4:
-            return (math.prod(x.shape[1:]),)  # the pixels of all blocks alternate
-        return before[0]
-
     def _weights(self, index: int, layer: WeightLayer, x: Array, channels: int) -> Array:
         """A flax layer with the parameters as this parameterisation keeps and scales them."""
         standard = self.parameterization == "standard"
-        window = window_of(layer) if isinstance(layer, Conv | DepthwiseConv) else (1, 1)
-        depthwise = isinstance(layer, DepthwiseConv)
-        fan_in = math.prod(window) * (1 if depthwise else x.shape[-1])
+        shapes = weight_shapes(layer, x.shape[-1], channels)
+        fan_in = math.prod(shapes["kernel"][:-1])
         deviations = {"kernel": layer.W_std / math.sqrt(fan_in), "bias": layer.b_std}
         common: dict[str, Any] = {
             "features": channels,
-            "use_bias": layer.b_std > 0,
+            "use_bias": "bias" in shapes,
             "kernel_init": normal(deviations["kernel"] if standard else 1.0),
             "bias_init": normal(deviations["bias"] if standard else 1.0),
             "param_dtype": x.dtype,
@@ -168,11 +151,11 @@ class FiniteNetwork(nn.Module):
             assert isinstance(layer, Conv | DepthwiseConv)
             x, padding = _padded(layer, x)
             unit = nn.Conv(
-                kernel_size=window,
+                kernel_size=window_of(layer),
                 strides=stride_of(layer),
                 padding=padding,
                 kernel_dilation=layer.dilations,
-                feature_group_count=channels if depthwise else 1,
+                feature_group_count=channels if isinstance(layer, DepthwiseConv) else 1,
                 **common,
             )
 
@@ -223,7 +206,7 @@ class FiniteNetwork(nn.Module):
                 f"{len(blocks)}, one for each block of its channels"
             )
         factors = jnp.array([1 / scale for scale in scales])
-        return jnp.repeat(factors, jnp.array(blocks), total_repeat_length=sum(blocks))
+        return jnp.repeat(factors, jnp.array(blocks), total_repeat_length=int(sum(blocks)))
 
 
 class _RootMeanSquare(nn.Module):

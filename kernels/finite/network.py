@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from kernas.errors import ArchitectureError, ConfigurationError
 
 from .._compat import require_flax
 from ..architecture import Architecture, Dense, Normalize
+from ..architecture.widths import check_count
 
 if TYPE_CHECKING:
     from .module import FiniteNetwork
@@ -73,9 +74,9 @@ def finite_network(
         raise ConfigurationError(
             f"architecture={architecture!r}: expected an Architecture; build one with serial(...)"
         )
-    _check_count(width, "width")
+    check_count(width, "width")
     if outputs is not None:
-        _check_count(outputs, "outputs")
+        check_count(outputs, "outputs")
         if not isinstance(architecture.nodes[-1].layer, Dense):
             raise ArchitectureError(
                 f"outputs={outputs}, but the network ends in "
@@ -95,11 +96,6 @@ def finite_network(
     from .module import FiniteNetwork
 
     return FiniteNetwork(architecture, width, outputs, parameterization, normalization, checked)
-
-
-def _check_count(value: Any, name: str) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ConfigurationError(f"{name}={value!r}: expected an integer >= 1")
 
 
 def _checked_scales(

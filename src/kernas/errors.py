@@ -7,6 +7,11 @@ MAX_LENGTH = 3000
 """Characters of a message; a longer one, for instance of a list of names, is cut in its middle."""
 
 
+def printable(text: str) -> str:
+    """The text in one line that a terminal shows as it is: what cannot be printed is escaped."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
 class KernasError(Exception):
     """Base of every exception that kernas raises on purpose.
 
@@ -18,7 +23,7 @@ class KernasError(Exception):
         text = super().__str__()
         if len(text) > MAX_LENGTH:
             text = f"{text[: MAX_LENGTH // 2]} … {text[-MAX_LENGTH // 3 :]}"
-        return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+        return printable(text)
 
 
 class ArchitectureError(KernasError, ValueError):

@@ -129,3 +129,17 @@ def test_standardized_by_a_part_uses_that_part_alone():
     assert np.abs(validation.x.mean(axis=(0, 1, 2))).max() > 1e-3
     with pytest.raises(DataError, match="expected equal numbers"):
         Dataset(np.ones((4, 3)), np.arange(4) % 2, ("a", "b"), "v").standardized(fit)
+
+
+def test_a_data_set_shows_itself_in_a_line():
+    x, y, classes = np.zeros((1200, 8, 8, 3)), np.arange(1200) % 2, ("a", "b")
+    data = Dataset(x, y, classes, "toy", {"source": "a" * 1000})
+    line = "Dataset(toy: 1,200 images of 8×8×3, 2 classes, not standardised)"
+    assert repr(data) == str(data) == line
+    assert repr(data.standardized(data).subset(4)) == (
+        "Dataset(toy: 4 images of 8×8×3, 2 classes, standardised)"
+    )
+    one = Dataset(np.ones((1, 5)), np.zeros(1, int), ("a",), "a\nb")
+    assert repr(one) == r"Dataset(a\nb: 1 vector of 5 features, 1 class, not standardised)"
+    long = Dataset(x, y, classes, "n" * 1000)
+    assert repr(long).startswith(f"Dataset({'n' * 59}…: 1,200 images")
