@@ -167,7 +167,8 @@ def draw(summary: dict[str, Any], path: Path) -> None:
     statistics = ranking.correlation({row.name: row.truth for row in rows if row.truth is not None})
     figure = score_truth_figure(ranking, statistics)
     for axes in figure.axes:
-        axes.set_ylabel("trained accuracy on CIFAR-10 (%)")
+        label = axes.get_ylabel()  # says whether the axis shows values or ranks
+        axes.set_ylabel(label.replace("measured value", "trained accuracy on CIFAR-10 (%)"))
     figure.savefig(path, dpi=110, metadata={"Software": "kernas"})
 
 

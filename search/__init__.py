@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from .ranking import agreement as agreement
     from .ranking import agreements as agreements
     from .ranking import ndcg as ndcg
-    from .report import score_distribution_figure as score_distribution_figure
+    from .report import leaderboard_figure as leaderboard_figure
+    from .report import score_score_figure as score_score_figure
     from .report import score_truth_figure as score_truth_figure
     from .scores import Evaluation as Evaluation
     from .scores import KernelScore as KernelScore
@@ -49,7 +50,7 @@ _ROOMS = {
         "agreements",
         "ndcg",
     ),
-    "report": ("score_distribution_figure", "score_truth_figure"),
+    "report": ("leaderboard_figure", "score_score_figure", "score_truth_figure"),
     "scores": (
         "Evaluation",
         "KernelScore",

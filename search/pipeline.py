@@ -53,8 +53,9 @@ def rank(
             without a name is named by its nodes and the beginning of its hash.
         scores: one score, or several; the first one ranks. Scores that share their data and ridge
             share one kernel evaluation a candidate.
-        output: run folder for ``ranking.csv``, ``timings.csv``, ``summary.json``, ``ranking.png``
-            and what is needed to go on after an interruption; ``None`` writes nothing.
+        output: run folder for ``ranking.csv``, ``timings.csv``, ``summary.json``, pictures
+            (``ranking.png``, ``scores.png`` of two scores or more, ``truth.png`` where there is
+            one) and what is needed to go on after an interruption; ``None`` writes nothing.
         resume: go on with the run that ``output`` holds: only what is missing is computed, and
             ``ranking.csv`` ends with the bytes of an uninterrupted run.
         truth: candidate's name → measured value, larger is better (see :func:`load_truth`).

@@ -168,7 +168,8 @@ class RankOptions(SpaceOptions):
         Path | None,
         tyro.conf.arg(metavar="PATH", help_behavior_hint="(default: next runs/rank-DATASET-N)"),
     ] = None
-    """Run folder for ranking.csv, timings.csv, summary.json and ranking.png."""
+    """Run folder for ranking.csv, timings.csv, summary.json and pictures: ranking.png, the best
+    candidates; scores.png, with two scores or more; truth.png, with a truth."""
 
     grams: Annotated[
         Path | None, tyro.conf.arg(metavar="PATH", help_behavior_hint="(default: none kept)")

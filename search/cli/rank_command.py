@@ -187,6 +187,8 @@ def _identity(options: RankOptions, space: Space, fit: Dataset) -> dict[str, Any
 
 def _text(ranking: Ranking, output: Path, options: RankOptions) -> str:
     """What a person reads on stdout."""
+    from ..report.files import report_names
+
     parts = [str(ranking.top(SHOWN))]
     if len(ranking) > SHOWN:
         parts.append(f"… {len(ranking) - SHOWN} more in {output / 'ranking.csv'}")
@@ -197,8 +199,8 @@ def _text(ranking: Ranking, output: Path, options: RankOptions) -> str:
     degenerate = sum(row.status == "degenerate" for row in ranking.rows)
     parts.append(
         f"{len(ranking)} candidates ({degenerate} degenerate, {failed} failed) in "
-        f"{ranking.summary['seconds']:.1f} s; written in {output}: ranking.csv, timings.csv, "
-        "summary.json, ranking.png"
+        f"{ranking.summary['seconds']:.1f} s; written in {output}: "
+        + ", ".join(report_names(ranking))
     )
     return "\n".join(parts)
 

@@ -265,6 +265,34 @@ def agreement(
     )[""]
 
 
+def spearman(
+    first: Sequence[float | None],
+    second: Sequence[float | None],
+    *,
+    higher_is_better: tuple[bool, bool] = (True, True),
+) -> float:
+    """Spearman's ρ of the orders that two scores give the same candidates.
+
+    Args:
+        first: values (n,); ``None`` for a degenerate candidate, ranked as a tie at the bottom.
+        second: likewise.
+        higher_is_better: direction of each; 1 says that both call the same candidates good.
+
+    Returns:
+        A number in [-1, 1]; NaN where one of both has fewer than two different values.
+
+    Raises:
+        DataError: the lengths differ, or a value is NaN.
+    """
+    one, other = map(_oriented, (first, second), higher_is_better)
+    if one.size != other.size:
+        raise DataError(f"{one.size} and {other.size} scores: expected two for each candidate")
+    every = np.ones((1, one.size), dtype=np.int64)
+    if one.size < 2:
+        return math.nan
+    return float(Comparison(Order(one, every), Order(other, every)).spearman()[0])
+
+
 def _statistics(
     truth: np.ndarray, scores: Mapping[str, np.ndarray], counts: np.ndarray
 ) -> dict[str, dict[str, np.ndarray]]:

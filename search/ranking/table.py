@@ -213,14 +213,19 @@ class Ranking:
         has_truth = any(row.truth is not None for row in self.rows)
         lines = [["rank", *self.directions, *(["truth"] if has_truth else []), "name"]]
         for row in self.rows:
-            scores = [_show(row.values.get(name), row.status) for name in self.directions]
+            scores = [show_value(row.values.get(name), row.status) for name in self.directions]
             truth = [f"{row.truth:.2f}" if row.truth is not None else ""] if has_truth else []
-            rank = "–" if row.rank is None else f"{'=' if row.tied else ''}{row.rank}"
-            lines.append([rank, *scores, *truth, row.name])
+            lines.append([show_rank(row), *scores, *truth, row.name])
         return lines
 
 
-def _show(value: ScoreValue | None, status: str) -> str:
+def show_rank(row: Row) -> str:
+    """The rank for people: ``=3`` where it is shared, a dash where there is none."""
+    return "–" if row.rank is None else f"{'=' if row.tied else ''}{row.rank}"
+
+
+def show_value(value: ScoreValue | None, status: str) -> str:
+    """A score for people with its standard error, or the status where there is none."""
     if value is None:
         return status
     error = "" if value.standard_error is None else f" ± {value.standard_error:.2g}"

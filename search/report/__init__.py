@@ -1,5 +1,6 @@
 """Reports of a ranking: files and figures."""
 
-from .figures import score_distribution_figure as score_distribution_figure
-from .figures import score_truth_figure as score_truth_figure
+from .against import score_score_figure as score_score_figure
+from .against import score_truth_figure as score_truth_figure
 from .files import write_report as write_report
+from .leaderboard import leaderboard_figure as leaderboard_figure

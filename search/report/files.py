@@ -10,20 +10,37 @@ from kernas.csv_text import csv_table
 from ..ranking.records import Record
 from ..ranking.run_folder import RunFolder
 from ..ranking.table import Ranking
-from .figures import ranking_figure, to_png
+from .against import score_score_figure, score_truth_figure
+from .leaderboard import leaderboard_figure
+from .panels import to_png
 
-RANKING, TIMINGS, SUMMARY, FIGURE = "ranking.csv", "timings.csv", "summary.json", "ranking.png"
+RANKING, TIMINGS, SUMMARY = "ranking.csv", "timings.csv", "summary.json"
+LEADERBOARD, SCORES, TRUTH = "ranking.png", "scores.png", "truth.png"
+
+
+def report_names(ranking: Ranking) -> list[str]:
+    """The files that :func:`write_report` writes of a ranking."""
+    scores = [SCORES] if len(ranking.directions) > 1 else []
+    truth = [TRUTH] if ranking.statistics else []
+    return [RANKING, TIMINGS, SUMMARY, LEADERBOARD, *scores, *truth]
 
 
 def write_report(folder: RunFolder, ranking: Ranking, records: Sequence[Record]) -> None:
-    """Write ``ranking.csv``, ``timings.csv``, ``summary.json`` and ``ranking.png``.
+    """Write ``ranking.csv``, ``timings.csv``, ``summary.json``, and as pictures ``ranking.png``,
+    the leaderboard, ``scores.png`` where there are two scores or more, ``truth.png`` where a truth
+    was given.
 
     ``ranking.csv`` holds nothing that varies between runs of one configuration; times stand apart.
     """
+    names = report_names(ranking)
     folder.write_text(RANKING, ranking.to_csv())
     folder.write_text(TIMINGS, _timings(records))
     folder.write_text(SUMMARY, summary_json(ranking, indent=1) + "\n")
-    folder.write_bytes(FIGURE, to_png(ranking_figure(ranking)))
+    folder.write_bytes(LEADERBOARD, to_png(leaderboard_figure(ranking)))
+    if SCORES in names:
+        folder.write_bytes(SCORES, to_png(score_score_figure(ranking)))
+    if TRUTH in names:
+        folder.write_bytes(TRUTH, to_png(score_truth_figure(ranking, ranking.statistics)))
 
 
 def summary_json(ranking: Ranking, indent: int | None = None) -> str:

@@ -96,8 +96,9 @@ def test_a_ranking_is_printed_and_its_files_are_there(networks, tmp_path):
     assert "4 candidates (1 degenerate, 0 failed)" in lines[-1]
     assert {path.name for path in (tmp_path / "run").iterdir()} == {
         *("config.json", "results.jsonl", "run.lock"),
-        *("ranking.csv", "timings.csv", "summary.json", "ranking.png"),
+        *("ranking.csv", "timings.csv", "summary.json", "ranking.png", "scores.png"),
     }
+    assert lines[-1].endswith("ranking.csv, timings.csv, summary.json, ranking.png, scores.png")
     assert "4/4" in result.stderr
 
 
@@ -142,6 +143,8 @@ def test_truth_gives_statistics(networks, tmp_path, x64_kept, capsys):
     assert run(small(networks, tmp_path / "run", *truth)) == 0
     out = capsys.readouterr().out
     assert "ntk:evidence with the truth (95% intervals): Spearman" in out
+    assert out.endswith("summary.json, ranking.png, scores.png, truth.png\n")
+    assert (tmp_path / "run" / "truth.png").read_bytes().startswith(b"\x89PNG")
     statistics = json.loads((tmp_path / "run" / "summary.json").read_text())["statistics"]
     shown = {"spearman", "kendall", "ndcg", "precision", "regret"}
     assert set(statistics["ntk:validation_accuracy"]) >= shown

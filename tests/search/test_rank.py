@@ -158,8 +158,23 @@ def test_the_run_folder_holds_the_ranking(tmp_path, fake_score):
     assert summary["kernel_settings"] == [{"tile": 7}]
     assert set(summary["statistics"]["fake"]["ndcg"]) == {"value", "low", "high"}
     assert len(summary["rows"]) == 6
-    assert (tmp_path / "run" / "ranking.png").read_bytes().startswith(b"\x89PNG")
+    pictures = {path.name: path for path in (tmp_path / "run").glob("*.png")}
+    assert set(pictures) == {"ranking.png", "truth.png"}
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in pictures.values())
     assert not list((tmp_path / "run").glob(".*"))
+
+
+def test_pictures_are_of_what_there_is_and_drawn_again_by_a_resumed_run(tmp_path, fake_score):
+    one, two = fake_score(), fake_score(name="other")
+    ks.rank(CANDIDATES, one, output=tmp_path / "one", progress=False)
+    assert {path.name for path in (tmp_path / "one").glob("*.png")} == {"ranking.png"}
+    folder = tmp_path / "two"
+    ks.rank(CANDIDATES, [one, two], output=folder, progress=False)
+    drawn = {path.name: path.read_bytes() for path in folder.glob("*.png")}
+    assert set(drawn) == {"ranking.png", "scores.png"}
+    (folder / "ranking.png").write_bytes(b"stale")
+    ks.rank(CANDIDATES, [one, two], output=folder, resume=True, progress=False)
+    assert {path.name: path.read_bytes() for path in folder.glob("*.png")} == drawn
 
 
 def test_resuming_computes_only_what_is_missing(tmp_path, fake_score, fake_source):

@@ -275,3 +275,18 @@ def test_differences_are_of_the_same_resamples():
         found.difference("score", "noise", "rho")
     with pytest.raises(ConfigurationError, match="'other': expected one of score, close, noise"):
         found.difference("score", "other")
+
+
+def test_spearman_of_two_scores_is_that_of_scipy_with_ties_at_the_bottom():
+    one, other = [3.0, 1.0, None, 2.0, None], [1.0, None, 5.0, 2.0, 2.0]
+    expected, _ = stats.spearmanr([3, 1, -9, 2, -9], [-1, -9, -5, -2, -2])
+    found = statistics.spearman(one, other, higher_is_better=(True, False))
+    assert found == pytest.approx(expected)
+    assert statistics.spearman(one, one) == pytest.approx(1)
+
+
+def test_spearman_of_too_little_is_nan_and_of_unequal_lengths_refused():
+    for one, other in (([], []), ([1.0], [2.0]), ([1.0, 1.0], [1.0, 2.0])):
+        assert math.isnan(statistics.spearman(one, other))
+    with pytest.raises(DataError, match="2 and 1 scores: expected two for each candidate"):
+        statistics.spearman([1.0, 2.0], [1.0])
