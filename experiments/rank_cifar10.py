@@ -18,7 +18,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,9 +26,10 @@ import tyro
 from benchmarks.measuring import report
 from running import RUNS, Options, command, foretell
 
-from kernas.kernels import METRICS as DIRECTIONS
-from kernas.kernels import ScoreValue
-from kernas.search import Ranking, Row, score_truth_figure
+from kernas.kernels.regression import METRICS as DIRECTIONS
+from kernas.kernels.regression import ScoreValue
+from kernas.search import Agreements, NasBench201, Ranking, Row, score_truth_figure
+from kernas.search.default_score import RANKING_SCORE
 
 RIDGE = "1e-2"
 """Fixed before the first run, like every number here: none was chosen by its correlation."""
@@ -131,12 +132,44 @@ def run(study: Study, name: str, setting: Setting, device: str) -> dict[str, Any
     return {"command": "kernas " + " ".join(arguments[3:]), **json.loads(done.stdout)}
 
 
+def ranking_of(summary: dict[str, Any]) -> Ranking:
+    """The ranking that a summary describes, and beside its scores what each network weighs.
+
+    ``params`` is what a network of the published width of 16 trains, without the scales of its
+    normalisations, in the published skeleton; larger ones rank higher.
+    """
+    published = NasBench201(cells_per_stage=5)
+    rows: list[Row] = []
+    for row in summary["rows"]:
+        values = {name: ScoreValue(**value) for name, value in row["scores"].items()}
+        network = published.candidate(row["name"]).architecture
+        weights = network.summary((32, 32, 3), width=16, outputs=10).weights
+        values["params"] = ScoreValue(float(weights))
+        at = (row["rank"], row["name"], row["hash"], row["status"])
+        rows.append(Row(*at, values, truth=row["truth"]))
+    names = summary["statistics"]
+    directions = {name: DIRECTIONS[name.split(":")[1]].higher_is_better for name in names}
+    return Ranking(tuple(rows), {**directions, "params": True})
+
+
+def differences(agreements: Agreements) -> dict[str, dict[str, Any]]:
+    """Spearman's ρ of the default score less that of every other one, with its interval."""
+    return {
+        name: asdict(agreements.difference(RANKING_SCORE, name))
+        for name in agreements
+        if RANKING_SCORE in agreements and name != RANKING_SCORE
+    }
+
+
 def kept(summary: dict[str, Any]) -> dict[str, Any]:
-    """What is worth keeping of a summary."""
+    """What is worth keeping of a summary: every candidate's values, and what follows from them."""
     seconds = sorted(row["seconds"] for row in summary["rows"])
+    ranking = ranking_of(summary)
+    agreements = ranking.correlation(truth_of(ranking))
     return {
         "command": summary["command"],
-        "statistics": summary["statistics"],
+        "statistics": {name: value.to_dict() for name, value in agreements.items()},
+        f"{RANKING_SCORE} less others": differences(agreements),
         "status": {
             status: sum(row["status"] == status for row in summary["rows"])
             for status in ("ok", "degenerate", "error")
@@ -146,26 +179,30 @@ def kept(summary: dict[str, Any]) -> dict[str, Any]:
         "compilations": summary["compilations"],
         "device": summary["device"],
         "versions": summary["versions"],
+        "candidates": {
+            "name": [row.name for row in ranking],
+            "truth": [row.truth for row in ranking],
+            **{
+                score: [
+                    round(row.values[score].value, 9) if score in row.values else None
+                    for row in ranking
+                ]
+                for score in ranking.directions
+            },
+        },
     }
+
+
+def truth_of(ranking: Ranking) -> dict[str, float]:
+    """The measured values by name."""
+    return {row.name: row.truth for row in ranking if row.truth is not None}
 
 
 def draw(summary: dict[str, Any], path: Path) -> None:
     """The figure of :data:`DRAWN`."""
-    rows = tuple(
-        Row(
-            row["rank"],
-            row["name"],
-            row["hash"],
-            row["status"],
-            {name: ScoreValue(**row["scores"][name]) for name in DRAWN if name in row["scores"]},
-            truth=row["truth"],
-        )
-        for row in summary["rows"]
-    )
-    directions = {name: DIRECTIONS[name.split(":")[1]].higher_is_better for name in DRAWN}
-    ranking = Ranking(rows, directions)
-    statistics = ranking.correlation({row.name: row.truth for row in rows if row.truth is not None})
-    figure = score_truth_figure(ranking, statistics)
+    ranking = ranking_of(summary)
+    drawn = replace(ranking, directions={name: ranking.directions[name] for name in DRAWN})
+    figure = score_truth_figure(drawn, drawn.correlation(truth_of(drawn)))
     for axes in figure.axes:
         label = axes.get_ylabel()  # says whether the axis shows values or ranks
         axes.set_ylabel(label.replace("measured value", "trained accuracy on CIFAR-10 (%)"))

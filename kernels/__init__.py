@@ -88,4 +88,5 @@ _ROOMS = {
 }
 """Loaded when they are first used: scikit-learn and zarr take a second to import."""
 
-__getattr__, __dir__ = lazy_names(__name__, globals(), _ROOMS, answer)
+if not TYPE_CHECKING:  # who checks types is told of names that are not there
+    __getattr__, __dir__ = lazy_names(__name__, globals(), _ROOMS, answer)

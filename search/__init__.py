@@ -64,4 +64,5 @@ _ROOMS = {
     "truth": ("Truth", "load_truth"),
 }
 
-__getattr__, __dir__ = lazy_names(__name__, globals(), _ROOMS)
+if not TYPE_CHECKING:  # who checks types is told of names that are not there
+    __getattr__, __dir__ = lazy_names(__name__, globals(), _ROOMS)

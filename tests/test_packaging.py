@@ -55,7 +55,11 @@ def test_the_wheel_holds_the_tracked_files(tracked, wheel):
     }
     installed = {name for name in wheel if ".dist-info/" not in name}
     assert installed == expected
-    assert {"kernas/__init__.py", "kernas/kernels/kernel.py", "kernas/py.typed"} <= installed
+    assert {
+        "kernas/__init__.py",
+        "kernas/kernels/kernel/neural_kernel.py",
+        "kernas/py.typed",
+    } <= installed
 
 
 def test_the_only_top_level_name_is_kernas(wheel):

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from ..architecture import Architecture
 from ..architecture.scales import scales_of, with_scales
+
+if TYPE_CHECKING:
+    from .neural_kernel import NeuralKernel
 
 ARGUMENTS = ("architecture", "get", "tile_bytes", "backend", "blocking", "augment")
 """Arguments of :class:`NeuralKernel` that :meth:`ScikitParameters.set_params` sets."""
@@ -27,7 +30,7 @@ class ScikitParameters:
         arguments = {name: getattr(self, name) for name in ARGUMENTS}
         return {**arguments, **(scales_of(self.architecture) if deep else {})}
 
-    def set_params(self, **params: Any) -> Self:
+    def set_params(self, **params: Any) -> NeuralKernel[Any]:
         """The kernel with other parameters; this one is not changed.
 
         An estimator replaces its kernel by it: ``GridSearchCV(KernelClassifier(kernel),
@@ -46,10 +49,10 @@ class ScikitParameters:
             ConfigurationError: there is no such parameter, or its value is not usable.
             ArchitectureError: a scale is not a finite number >= 0.
         """
-        if not params:
-            return self
-        arguments = {name: params[name] for name in params if name in ARGUMENTS}
         kernel: Any = self
+        if not params:
+            return kernel
+        arguments = {name: params[name] for name in params if name in ARGUMENTS}
         changed = replace(kernel, _bound=None, **arguments)
         scales = {name: params[name] for name in params if name not in ARGUMENTS}
         if not scales:

@@ -16,8 +16,9 @@ from .printing import tell
 from .space import space_of
 
 if TYPE_CHECKING:
-    from kernas.kernels import Architecture, GramEstimate, GramStore, NeuralKernel
+    from kernas.kernels import Architecture, GramStore, NeuralKernel
     from kernas.kernels.data import Dataset
+    from kernas.kernels.gram import GramEstimate
     from kernas.kernels.interface import Get
 
 

@@ -1,5 +1,7 @@
 """Tables of kernels: every number of the one pass is that of a kernel by itself."""
 
+from typing import Any, cast
+
 import jax
 import numpy as np
 import pytest
@@ -7,7 +9,9 @@ import pytest
 import kernas.kernels as kk
 from kernas.errors import ArchitectureError, ConfigurationError, DataError, GramStoreError
 from kernas.kernels.engine import Blocking
+from kernas.kernels.gram.identity import StorableKernel
 from kernas.kernels.gram.request import GramRequest
+from kernas.kernels.interface import KernelFunction
 
 BOTH = ("nngp", "ntk")
 SIDE = 5
@@ -53,6 +57,40 @@ def test_each_kernel_is_that_of_a_separate_run(augment, blocking):
         for found, expected in ((gram[key], alone(x)), (cross[key], alone(z, x))):
             for ours, theirs in zip(found, expected, strict=True):
                 np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-12)
+
+
+def test_neural_tangents_computes_a_table_too():
+    networks = {depth: kk.serial(*BODY * depth, kk.Flatten(), kk.Dense()) for depth in (1, 2)}
+    x, z = images(3), images(2, seed=1)
+    ours, theirs = (
+        kk.KernelTable(networks, backend=name, augment=kk.Flip())
+        for name in ("kernas", "neural-tangents")
+    )
+    prepared = theirs.prepare(x)
+    for first, second in ((ours(x), theirs(prepared)), (ours(z, x), theirs(z, prepared))):
+        for key in networks:
+            for of_ours, of_theirs in zip(first[key], second[key], strict=True):
+                np.testing.assert_allclose(of_theirs, of_ours, rtol=1e-6)
+    assert theirs.settings(x.shape[1:])["backend"] == "neural-tangents"
+    assert theirs.packages == ("neural-tangents",)
+    with pytest.raises(DataError, match="prepared by another kernel"):
+        ours(prepared)
+    correlated = kk.residual(kk.serial(kk.Relu(), kk.Conv(3), kk.Relu()))
+    table = kk.KernelTable(
+        {"skip": kk.serial(kk.Conv(3), correlated, kk.Flatten(), kk.Dense())},
+        backend="neural-tangents",
+    )
+    with pytest.raises(ArchitectureError, match="neural-tangents cannot express"):
+        table(x)
+    with pytest.raises(ConfigurationError, match="backend='torch'"):
+        kk.KernelTable(networks, backend=cast(Any, "torch"))
+
+
+def test_a_table_is_stored_and_is_no_kernel_of_one_network(table):
+    assert isinstance(table, StorableKernel)
+    assert isinstance(kk.NeuralKernel(NETWORKS[1, 0]), StorableKernel)
+    assert not isinstance(table, KernelFunction)
+    assert not isinstance(kk.as_kernel(lambda x1, x2, get: x1), StorableKernel)
 
 
 def test_windows_run_from_flattened_pixels_to_the_global_pool(table):

@@ -1,0 +1,52 @@
+"""The names at the top of the packages: what a user's script needs, and no others by accident.
+
+A name that comes or goes is a decision: change the list here, ``CHANGELOG.md`` and the docs.
+"""
+
+import sys
+from types import ModuleType
+
+import pytest
+
+import kernas.kernels as kk
+import kernas.search as ks
+
+LAYERS = """
+    Abs AvgPool Concat Conv Cos Dense DepthwiseConv Elementwise Elu Erf Exp Flatten Gaussian Gelu
+    GlobalAvgPool Hermite Identity Input LayerNorm LeakyRelu LocalAvgPool MaxPool Monomial Normalize
+    Relu Selu Sign Sin Sinusoid Sum Zero
+"""
+KERNELS = f"""
+    {LAYERS}
+    Architecture GraphBuilder parallel register_elementwise residual serial
+    Flip Kernels KernelTable NeuralKernel Translate as_kernel explain group_order CONVENTIONS
+    EmpiricalKernel finite_network
+    KernelClassifier KernelRegressor SklearnKernel load_model save_model
+    GramStore compute_gram estimate_gram
+    Dataset PatchFeatures Standardizer ZCA circle hypercube hypersphere load
+"""
+SEARCH = """
+    rank Ranking Row Candidate NasBench201 Space read_candidates
+    Evaluation KernelScore Score Source evaluate_scores parse_scores score_names
+    Agreement Agreements Interval agreement agreements ndcg Truth load_truth
+    leaderboard_figure score_score_figure score_truth_figure
+"""
+MACHINERY = {"TYPE_CHECKING", "lazy_names", "answer"}
+"""What a package needs to make its names."""
+
+
+def public(package):
+    """The names that a package lists, without its rooms."""
+    rooms = {name for name in vars(package) if isinstance(getattr(package, name), ModuleType)}
+    return {name for name in dir(package) if not name.startswith("_")} - rooms - MACHINERY
+
+
+@pytest.mark.parametrize(("package", "names"), [(kk, KERNELS), (ks, SEARCH)], ids=["kk", "ks"])
+def test_the_top_has_these_names_and_no_others(package, names):
+    assert public(package) == set(names.split())
+    for name in names.split():
+        found = getattr(package, name)
+        assert getattr(found, "__doc__", None), f"{name} has no docstring"
+        home = getattr(found, "__module__", package.__name__)
+        assert home.startswith("kernas.") or name == "CONVENTIONS", f"{name} comes from {home}"
+        assert home in sys.modules
