@@ -144,6 +144,7 @@ def ranking_of(summary: dict[str, Any]) -> Ranking:
         values = {name: ScoreValue(**value) for name, value in row["scores"].items()}
         network = published.candidate(row["name"]).architecture
         weights = network.summary((32, 32, 3), width=16, outputs=10).weights
+        assert weights is not None
         values["params"] = ScoreValue(float(weights))
         at = (row["rank"], row["name"], row["hash"], row["status"])
         rows.append(Row(*at, values, truth=row["truth"]))
