@@ -9,6 +9,7 @@ from ..architecture.windows import window_of
 from ..program.ops import FlattenOp, ImageOp, MomentOp, PoolOp, Program, RecordOp, SumOp, TapOp
 from ..program.planning import Plan, ProductStep, plan_pairs
 from .blocking import Blocking
+from .calibration import layer_nanoseconds
 from .streams import stream_for
 from .tiles import TileShape
 
@@ -51,8 +52,7 @@ class KernelPlan:
         blocking: how they are cut.
         pair_bytes: most bytes alive at once for one pair.
         tile: ``(rows, columns)``, images on the left and on the right of a tile.
-        seconds: predicted time of one pair with all workers at work, ``None`` if the device was
-            not measured.
+        seconds: predicted time of one pair with all workers at work.
         evaluations: so many times the instructions run for a pair: several where the kernel is a
             mean over mirror images.
     """
@@ -63,7 +63,7 @@ class KernelPlan:
     blocking: Blocking
     pair_bytes: int
     tile: tuple[int, int]
-    seconds: float | None
+    seconds: float
     evaluations: int = 1
 
     @property
@@ -105,12 +105,11 @@ class KernelPlan:
             "whole": "all planes at once",
             "stream": f"as a stream, {lanes} pairs at a time",
         }[self.blocking.way]
-        predicted = "not measured" if self.seconds is None else f"{1e3 * self.seconds:.3g} ms"
         return "\n".join(
             [
                 *table,
                 f"one pair: {self.operations:,} operations in {self.steps} steps{times}, {how}; "
-                f"{self.pair_bytes:,} bytes; {predicted}",
+                f"{self.pair_bytes:,} bytes; {1e3 * self.seconds:.3g} ms",
                 f"a tile: {self.tile[0]} × {self.tile[1]} images",
             ]
         )
@@ -135,10 +134,9 @@ def kernel_plan(
         for index in sorted(plan.axes)
         if not isinstance(program.ops[index], RecordOp)
     )
-    seconds = None
-    if blocking.nanoseconds is not None:
-        operations = evaluations * sum(cost.operations for cost in costs)
-        seconds = operations / PROBE_OPERATIONS * blocking.nanoseconds * 1e-9
+    nanoseconds = layer_nanoseconds(program, blocking, with_tangent=with_tangent)
+    operations = evaluations * sum(cost.operations for cost in costs)
+    seconds = operations / PROBE_OPERATIONS * nanoseconds * 1e-9
     return KernelPlan(
         program.image_shape,
         costs,
