@@ -12,19 +12,23 @@ from typing import TYPE_CHECKING
 from kernas.lazily import lazy_names
 
 if TYPE_CHECKING:
+    from .pipeline import estimate_ranking as estimate_ranking
     from .pipeline import rank as rank
     from .ranking import Agreement as Agreement
     from .ranking import Agreements as Agreements
     from .ranking import Interval as Interval
     from .ranking import Ranking as Ranking
+    from .ranking import RankingEstimate as RankingEstimate
     from .ranking import Row as Row
     from .ranking import agreement as agreement
     from .ranking import agreements as agreements
     from .ranking import ndcg as ndcg
     from .report import score_distribution_figure as score_distribution_figure
     from .report import score_truth_figure as score_truth_figure
+    from .scores import Cost as Cost
     from .scores import Evaluation as Evaluation
     from .scores import KernelScore as KernelScore
+    from .scores import MeanScore as MeanScore
     from .scores import Score as Score
     from .scores import Source as Source
     from .scores import evaluate_scores as evaluate_scores
@@ -38,12 +42,13 @@ if TYPE_CHECKING:
     from .truth import load_truth as load_truth
 
 _ROOMS = {
-    "pipeline": ("rank",),
+    "pipeline": ("estimate_ranking", "rank"),
     "ranking": (
         "Agreement",
         "Agreements",
         "Interval",
         "Ranking",
+        "RankingEstimate",
         "Row",
         "agreement",
         "agreements",
@@ -51,8 +56,10 @@ _ROOMS = {
     ),
     "report": ("score_distribution_figure", "score_truth_figure"),
     "scores": (
+        "Cost",
         "Evaluation",
         "KernelScore",
+        "MeanScore",
         "Score",
         "Source",
         "evaluate_scores",

@@ -159,9 +159,7 @@ def _key(with_tangent: bool, dtype: str) -> dict[str, Any]:
     }
 
 
-def _kept(
-    key: dict[str, Any], choice: Callable[[], tuple[Blocking, dict[int, float]]]
-) -> Blocking:
+def _kept(key: dict[str, Any], choice: Callable[[], tuple[Blocking, dict[int, float]]]) -> Blocking:
     """A measured choice from the cache folder, or made now and kept there."""
     name = "-".join(str(value) for value in key.values()).replace(" ", "_").replace("/", "_")
     cache = system_cache()

@@ -39,15 +39,14 @@ computed whole."""
 
 PROBE_LAYERS, PROBE_REPETITIONS = 3, 3
 
-STREAM_REPETITIONS = 5
-"""Turns of the probe of whole moments, of which the shortest counts."""
-
-PROBE_ENTRIES = 2**21
-"""Pairs of pixels that it computes in a turn, or one moment: milliseconds."""
+STREAM_SIDE, STREAM_ENTRIES, STREAM_REPETITIONS = 16, 2**21, 10
+"""The probe of whole moments: side of its images, whose moments are in cache, pairs of pixels in a
+turn, some ten milliseconds, and turns, of which the shortest counts."""
 
 OF_STREAM = 2.0
-"""What an operation of a stream takes, over one of a layer alone: its rows choose what they do and
-move registers (``experiments/benchmarks/rank_estimate.py``)."""
+"""What an operation of a stream takes, over one of the probe: its rows choose what they do and move
+registers (``experiments/benchmarks/rank_estimate.py``; 1.8 to 2.1 of the processor's time for cells
+of 8×8 and 16×16 pixels, 2.6 at 32×32)."""
 
 
 def blocking_of(program: Program, *, with_tangent: bool) -> Blocking:
@@ -78,9 +77,8 @@ def layer_nanoseconds(program: Program, blocking: Blocking, *, with_tangent: boo
     """
     if blocking.nanoseconds is not None:
         return blocking.nanoseconds
-    pixels = program.image_shape[:2] if len(program.image_shape) == 3 else (1, 1)
     measure, dtype = _STREAMS[with_tangent], str(jnp.result_type(float))
-    known = measured_stream(probe_side(pixels), with_tangent, dtype, measure)
+    known = measured_stream(STREAM_SIDE, with_tangent, dtype, measure)
     assert known.nanoseconds is not None
     return known.nanoseconds * (1.0 if blocking.way == "planes" else OF_STREAM)
 
@@ -141,7 +139,7 @@ def _measured_stream(side: int, tried: Sequence[int], *, with_tangent: bool) -> 
     found: dict[int, float] = {}
     for lanes in tried:
         x = np.ones((side, side, side, side, lanes), jnp.result_type(float))
-        times = max(1, PROBE_ENTRIES // x.size)
+        times = max(1, STREAM_ENTRIES // x.size)
 
         def run(device: Device, x: np.ndarray = x, times: int = times) -> None:
             own = jax.device_put(x, device)

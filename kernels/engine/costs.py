@@ -20,6 +20,13 @@ PROBE_OPERATIONS = 16 + OPERATIONS["DualOp"] + OPERATIONS["WeightOp"]
 """Those of the layer that the calibration times: nine taps of both kernels, weights and ReLU."""
 
 
+COMPILING_STREAM, COMPILING_ROW, MOST_ROWS = 2.0, 0.2, 60
+"""Seconds to compile a stream, those of a row, and how many rows may differ: many do the same."""
+
+COMPILING_INSTRUCTION = 0.4
+"""Seconds to compile what other networks take for an instruction, on both sides of a tile."""
+
+
 @dataclass(frozen=True)
 class InstructionCost:
     """An instruction on one pair of images.
@@ -70,6 +77,14 @@ class KernelPlan:
     def operations(self) -> int:
         """Floating-point operations of one pair."""
         return self.evaluations * sum(cost.operations for cost in self.instructions)
+
+    @property
+    def compile_seconds(self) -> float:
+        """To compile what is computed for a pair, roughly (two cores, 2025; see
+        ``experiments/benchmarks/rank_estimate.py``); nothing if it is in the cache."""
+        if self.blocking.way == "stream":
+            return COMPILING_STREAM + COMPILING_ROW * min(self.steps, MOST_ROWS)
+        return COMPILING_INSTRUCTION * len(self.instructions)
 
     @property
     def planes(self) -> int:
