@@ -39,7 +39,13 @@ class PlanOptions(ExplainOptions):
     Typical calls:
       kernas plan network.json --image-size 32
       kernas plan network.json --image-size 32 --get nngp --augment flip
+      kernas plan network.json --n 1000
     """
+
+    n: Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="(default: none)")] = (
+        None
+    )
+    """Images of a matrix, for its pairs, time and memory."""
 
     get: Literal["nngp", "ntk"] = "ntk"
     """The kernel."""

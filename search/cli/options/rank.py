@@ -12,6 +12,10 @@ from ...default_score import DEFAULT_SCORES
 from .arguments import Augment, Backend, DatasetName, Device, Dtype, Resize
 from .space import SpaceOptions
 
+OwnSeed = Annotated[
+    int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="(default: --seed)")
+]
+
 
 @dataclass(frozen=True)
 class RankOptions(SpaceOptions):
@@ -22,7 +26,9 @@ class RankOptions(SpaceOptions):
     Typical calls:
       kernas rank --sample 50 --score nngp:loo_error,ntk:loo_error --output runs/digits
       kernas rank --dataset cifar10 --truth nasbench201 --sample 100 --n-validation 200
+      kernas rank --dataset photos --image-seeds 5
       kernas rank --dataset images.npz --image-size 16 --architectures cells.txt network.json
+      kernas rank --dataset cifar10 --image-size 32 --n-train 200 --dry-run
     """
 
     dataset: DatasetName = "digits"
@@ -62,9 +68,9 @@ class RankOptions(SpaceOptions):
 
     image_size: Annotated[
         int | None,
-        tyro.conf.arg(metavar="INT", help_behavior_hint="(default: 8, or a file's stored size)"),
+        tyro.conf.arg(metavar="INT", help_behavior_hint="(default: 8; smaller images keep theirs)"),
     ] = None
-    """Side in pixels that images are resized to by area averaging."""
+    """Side in pixels that images are resized to by area averaging. A multiple of 4 for cells."""
 
     resize: Resize = None
 
@@ -82,7 +88,22 @@ class RankOptions(SpaceOptions):
     backend: Backend = "kernas"
 
     seed: int = 0
-    """Fixes the sample, the images, the reference images and the bootstrap."""
+    """Fixes the sample, the images, the reference images and the bootstrap, but for those that have
+    a seed of their own."""
+
+    cell_seed: OwnSeed = None
+    """Fixes the sample of cells."""
+
+    image_seed: OwnSeed = None
+    """Fixes the images of the regression and of the validation, and the reference images."""
+
+    bootstrap_seed: OwnSeed = None
+    """Fixes the intervals of the agreement with the truth."""
+
+    image_seeds: int = 1
+    """Draws of the images: every score is the mean over so many, those of the image seed and of the
+    numbers that follow it, and its error the deviation of the draws over the root of their
+    number."""
 
     output: Annotated[
         Path | None,
@@ -99,6 +120,12 @@ class RankOptions(SpaceOptions):
     resume: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Go on with the run folder (without --output: the last numbered one)."""
 
+    yes: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Begin without asking what takes more than 10 minutes."""
+
+    dry_run: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Say what the ranking will take, and neither compute nor write anything."""
+
     json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Print one JSON object and nothing else on stdout."""
 
@@ -113,4 +140,4 @@ class RankOptions(SpaceOptions):
     images of the same size starts at once."""
 
     quiet: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """No progress bar."""
+    """No progress bar, no estimate before, and no word on images that are resized."""
