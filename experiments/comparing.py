@@ -147,9 +147,7 @@ def predicted_costs(plan: KernelPlan, n_train: int, n_test: int) -> dict[str, An
     pair (``benchmarks/accelerators.py``): nobody has run it there.
     """
     pairs = n_train * (n_train + 1) // 2 + n_train * n_test
-    rates = {}
-    if plan.seconds is not None:
-        rates[HERE] = 1 / plan.seconds
+    rates = {HERE: 1 / plan.seconds}
     for platform in json.loads(ACCELERATORS.read_text())["platforms"].values():
         bounds = [
             (lanes["operations_a_pair"], lanes["estimate_not_measured"]["ms_a_pair"])

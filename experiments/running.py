@@ -22,7 +22,7 @@ from typing import Any, Literal, TypeVar
 import tyro
 
 from kernas.errors import ConfigurationError, KernasError
-from kernas.kernels.gram.estimate import duration
+from kernas.quantities import duration
 from kernas.search.cli.devices import configure_jax
 from kernas.search.cli.options import Device
 

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 from kernas.lazily import lazy_names
 
 if TYPE_CHECKING:
+    from .pipeline import estimate_ranking as estimate_ranking
     from .pipeline import rank as rank
     from .ranking import Agreement as Agreement
     from .ranking import Agreements as Agreements
     from .ranking import Interval as Interval
     from .ranking import Ranking as Ranking
+    from .ranking import RankingEstimate as RankingEstimate
     from .ranking import Row as Row
     from .ranking import agreement as agreement
     from .ranking import agreements as agreements
@@ -24,8 +26,10 @@ if TYPE_CHECKING:
     from .report import leaderboard_figure as leaderboard_figure
     from .report import score_score_figure as score_score_figure
     from .report import score_truth_figure as score_truth_figure
+    from .scores import Cost as Cost
     from .scores import Evaluation as Evaluation
     from .scores import KernelScore as KernelScore
+    from .scores import MeanScore as MeanScore
     from .scores import Score as Score
     from .scores import Source as Source
     from .scores import evaluate_scores as evaluate_scores
@@ -39,12 +43,13 @@ if TYPE_CHECKING:
     from .truth import load_truth as load_truth
 
 _ROOMS = {
-    "pipeline": ("rank",),
+    "pipeline": ("estimate_ranking", "rank"),
     "ranking": (
         "Agreement",
         "Agreements",
         "Interval",
         "Ranking",
+        "RankingEstimate",
         "Row",
         "agreement",
         "agreements",
@@ -52,8 +57,10 @@ _ROOMS = {
     ),
     "report": ("leaderboard_figure", "score_score_figure", "score_truth_figure"),
     "scores": (
+        "Cost",
         "Evaluation",
         "KernelScore",
+        "MeanScore",
         "Score",
         "Source",
         "evaluate_scores",

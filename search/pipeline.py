@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, cast
 
@@ -13,14 +13,15 @@ from kernas.errors import ConfigurationError, KernasError
 from kernas.kernels import Architecture
 
 from .ranking.environment import device, dtype, versions
+from .ranking.estimate import RankingEstimate, estimate_candidates
 from .ranking.evaluate import check_names, evaluate_candidates, rows_of
 from .ranking.records import Record, check_record
-from .ranking.run_folder import open_run
+from .ranking.run_folder import RunFolder, check_run, open_run
 from .ranking.table import Ranking, rank_rows
 from .report.files import write_report
 from .scores import Score
 from .scores.base import check_scores
-from .scores.kernel_score import with_recorded_blocking
+from .scores.recorded import with_recorded_blocking
 from .spaces import Candidate
 from .truth import Truth
 
@@ -76,6 +77,101 @@ def rank(
             before is kept.
         KernasError: a file could not be written on the way.
     """
+    job = _job(candidates, scores, truth, seed, options)
+    if output is None:
+        return job.ranking(evaluate_candidates(job.candidates, job.scores, progress=progress))
+    with open_run(output, job.config, resume=resume) as folder:
+        done = job.records(folder)
+        try:
+            resumed = with_recorded_blocking(job.scores, (record["settings"] for record in done))
+            records = evaluate_candidates(
+                job.candidates, resumed, done=done, keep=folder.append, progress=progress
+            )
+            ranking = job.ranking(records)
+            write_report(folder, ranking, records)
+        except OSError as error:
+            raise KernasError(
+                f"cannot write in {folder.path} ({error}); free some space there and resume"
+            ) from error
+    return ranking
+
+
+def estimate_ranking(
+    candidates: Candidates,
+    scores: Score | Sequence[Score],
+    *,
+    output: str | os.PathLike[str] | None = None,
+    resume: bool = False,
+    truth: Mapping[str, float] | None = None,
+    seed: int = 0,
+    options: Mapping[str, Any] | None = None,
+) -> RankingEstimate:
+    """What :func:`rank` with the same arguments will take; evaluates and writes nothing.
+
+    Networks that the run in ``output`` has evaluated already do not count. Compilation is an upper
+    bound, what is in JAX's cache is only read; pairs are predicted from their operations and a
+    short measurement of the device, once, as :meth:`NeuralKernel.plan` does.
+
+    Args:
+        candidates, scores, output, resume, truth, seed, options: as for :func:`rank`.
+
+    Returns:
+        The estimate; ``print`` shows it as one line.
+
+    Raises:
+        ConfigurationError, DataError, RunFolderError: as for :func:`rank`.
+    """
+    job = _job(candidates, scores, truth, seed, options)
+    done: list[Record] = []
+    if output is not None:
+        done = job.records(check_run(output, job.config, resume=resume))
+    return estimate_candidates(job.candidates, job.scores, done=done)
+
+
+def check_output(
+    output: str | os.PathLike[str], options: Mapping[str, Any], *, resume: bool = False
+) -> None:
+    """Refuse a run folder that :func:`rank` would refuse, as far as that is known already.
+
+    Before images are read or anything is compiled; writes nothing.
+
+    Args:
+        output, resume: as for :func:`rank`.
+        options: those that are known of the run's.
+
+    Raises:
+        RunFolderError: as for :func:`rank`.
+    """
+    known = {"format": FORMAT, "version": VERSION, "options": dict(options)}
+    check_run(output, known, resume=resume)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """The arguments of a ranking, checked, and what identifies its run."""
+
+    candidates: list[Candidate]
+    scores: tuple[Score, ...]
+    truth: Truth | None
+    seed: int
+    config: dict[str, Any]
+
+    def records(self, folder: RunFolder) -> list[Record]:
+        """What an earlier session has finished."""
+        names = [score.name for score in self.scores]
+        return folder.records(partial(check_record, scores=names))
+
+    def ranking(self, records: Sequence[Record]) -> Ranking:
+        return _ranking(self.candidates, self.scores, records, self.truth, self.seed, self.config)
+
+
+def _job(
+    candidates: Candidates,
+    scores: Score | Sequence[Score],
+    truth: Mapping[str, float] | None,
+    seed: int,
+    options: Mapping[str, Any] | None,
+) -> _Job:
     chosen = _named(candidates)
     wanted = tuple(scores) if isinstance(scores, Sequence) else (scores,)
     check_names(chosen)
@@ -84,24 +180,7 @@ def rank(
     if table is not None:
         table.require(candidate.name for candidate in chosen)
     config = _config(chosen, wanted, table, seed, options or {})
-    if output is None:
-        records = evaluate_candidates(chosen, wanted, progress=progress)
-        return _ranking(chosen, wanted, records, table, seed, config)
-    with open_run(output, config, resume=resume) as folder:
-        names = [score.name for score in wanted]
-        done = folder.records(partial(check_record, scores=names))
-        try:
-            resumed = with_recorded_blocking(wanted, (record["settings"] for record in done))
-            records = evaluate_candidates(
-                chosen, resumed, done=done, keep=folder.append, progress=progress
-            )
-            ranking = _ranking(chosen, wanted, records, table, seed, config)
-            write_report(folder, ranking, records)
-        except OSError as error:
-            raise KernasError(
-                f"cannot write in {folder.path} ({error}); free some space there and resume"
-            ) from error
-    return ranking
+    return _Job(chosen, wanted, table, seed, config)
 
 
 def _named(candidates: Candidates) -> list[Candidate]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from kernas.errors import ConfigurationError, DataError, DownloadError
 from kernas.files import user_path
+from kernas.progress import progress_bar
 from kernas.published import PUBLISHED, PublishedFile
 
 from .folders import first_data_folder
@@ -59,6 +61,14 @@ def fetch(
 def _download(file: PublishedFile, mirrors: tuple[str, ...], target: Path, progress: bool) -> Path:
     import pooch
 
+    def download(url: str, output: str, asking: Any) -> None:
+        # Called for what is not there already, which alone has a bar.
+        with progress_bar(
+            shown=progress, total=file.size, desc=file.name, unit="B", unit_scale=True
+        ) as bar:
+            by = pooch.downloaders.choose_downloader(url, progressbar=bar if progress else False)
+            by(url, output, asking)
+
     failures: list[str] = []
     for mirror in mirrors:
         try:
@@ -67,7 +77,7 @@ def _download(file: PublishedFile, mirrors: tuple[str, ...], target: Path, progr
                 known_hash=f"sha256:{file.sha256}",
                 fname=file.name,
                 path=target,
-                progressbar=progress,
+                downloader=download,
             )
         # Connections fail with kinds of OSError, other sums with ValueError: the next one may do.
         except (OSError, ValueError) as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 
@@ -37,6 +38,7 @@ def load(
     resize: Resize | None = None,
     seed: int = 0,
     standardize: bool = True,
+    largest_side: int | None = None,
 ) -> tuple[Dataset, Dataset]:
     """A training and a test set: class-balanced subsets, resized, standardised.
 
@@ -74,6 +76,10 @@ def load(
         standardize: whether to subtract the mean and divide by the standard deviation of the
             training images, per channel (per feature for vectors). Pixels stored as bytes are in
             [0, 1] before.
+        largest_side: instead of ``image_size``, that of images that are larger: they become squares
+            of this side, or of their shorter side where that is less. Images of which no side is
+            longer stay as they are, and so do vectors; ``info["resized_from"]`` is the size of
+            those that do not, ``None`` if they had several.
 
     Returns:
         The training and the test :class:`Dataset`.
@@ -90,8 +96,18 @@ def load(
     for option, value in (("n_train", n_train), ("n_test", n_test)):
         if value is not None:
             check_integer(value, option, 1)
-    source, classes, how = _read(name, image_size, resize)
-    size = target_size(image_size, source.x.shape[1:], how)
+    if largest_side is not None:
+        check_integer(largest_side, "largest_side", 1)
+        if image_size is not None:
+            raise ConfigurationError(
+                f"image_size={image_size!r} and largest_side={largest_side}: expected one of them"
+            )
+    asked = largest_side if image_size is None else image_size
+    source, classes, how = _read(name, asked, resize)
+    shape = source.x.shape[1:]
+    if largest_side is not None:
+        image_size = _reduced(shape, largest_side)
+    size = target_size(image_size, shape, how)
     if n_train is not None and n_train < len(classes):
         raise ConfigurationError(
             f"n_train={n_train} for the {len(classes)} classes of {source.name}: expected at least "
@@ -114,6 +130,7 @@ def load(
         "input_shape": list(x_train.shape[1:]),
         "standardized": fitted is not None,
         **_said(how),
+        **_said_of_reduction(source, largest_side, size),
     }
     train, test = (
         Dataset(x, y, classes, source.name, {**info, "part": part, "n_loaded": len(y)}, fitted)
@@ -203,6 +220,24 @@ def _read(
 def _said(resize: Resize) -> dict[str, str]:
     """What the record of the data says of resizing; of stretching nothing, as it always did."""
     return {} if resize == "stretch" else {"resize": resize}
+
+
+def _reduced(shape: tuple[int, ...], largest_side: int) -> int | None:
+    """The side of images of a shape that are to be no larger, ``None`` if they stay as they are."""
+    if len(shape) != 3 or max(shape[:2]) <= largest_side:
+        return None
+    return min(largest_side, *shape[:2])
+
+
+def _said_of_reduction(
+    source: Source, largest_side: int | None, size: tuple[int, int] | None
+) -> dict[str, Any]:
+    """What the record of the data says of images that were too large."""
+    if largest_side is None:
+        return {}
+    if source.resize is not None:  # of different sizes, and resized as they were read
+        return {"resized_from": None}
+    return {} if size is None else {"resized_from": list(source.x.shape[1:3])}
 
 
 def _resized(x: np.ndarray, size: tuple[int, int] | None, resize: Resize) -> np.ndarray:

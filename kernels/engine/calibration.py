@@ -9,28 +9,45 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array, lax
 
 from ..architecture import Conv, Dense, GlobalAvgPool, Relu, serial
+from ..covariance.activations import Dual
+from ..covariance.grids import beside_left, beside_right, window_mean
+from ..covariance.moments import covariance, moment, tangent
+from ..covariance.weights import weight_moment
 from ..program import Program, lower
 from ..program.planning import LocalStep, ProductStep, plan_pairs
 from .blocking import (
     STREAM_PIXELS,
     Blocking,
     measured_blocking,
+    measured_stream,
     probe_side,
     stream_lanes,
 )
+from .planes import COMPILER_OPTIONS
+from .programs import compiled
 from .records import Request, prepare
 from .streams import is_stream
 from .tiles import DEFAULT_TILE_BYTES, gram, tile_shape
 from .ways import WAYS
-from .workers import local_workers
+from .workers import Device, local_workers, run_tasks
 
 SMALL_PIXELS = 64
 """Images of so many pixels, in networks with pools or strides inside that are no streams, are
 computed whole."""
 
 PROBE_LAYERS, PROBE_REPETITIONS = 3, 3
+
+STREAM_SIDE, STREAM_ENTRIES, STREAM_REPETITIONS = 16, 2**21, 10
+"""The probe of whole moments: side of its images, whose moments are in cache, pairs of pixels in a
+turn, some ten milliseconds, and turns, of which the shortest counts."""
+
+OF_STREAM = 2.0
+"""What an operation of a stream takes, over one of the probe: its rows choose what they do and move
+registers (``experiments/benchmarks/rank_estimate.py``; 1.8 to 2.1 of the processor's time for cells
+of 8×8 and 16×16 pixels, 2.6 at 32×32)."""
 
 
 def blocking_of(program: Program, *, with_tangent: bool) -> Blocking:
@@ -51,6 +68,20 @@ def blocking_of(program: Program, *, with_tangent: bool) -> Blocking:
         return Blocking("whole")
     dtype = str(jnp.result_type(float))
     return measured_blocking(probe_side(pixels), with_tangent, dtype, _MEASURES[with_tangent])
+
+
+def layer_nanoseconds(program: Program, blocking: Blocking, *, with_tangent: bool) -> float:
+    """Time of one convolution with its nonlinearity at one pair of pixels, as a program is cut.
+
+    Of planes it was measured when they were chosen. Otherwise a layer of whole moments is measured
+    once, in about a second, and kept in the user's cache folder.
+    """
+    if blocking.nanoseconds is not None:
+        return blocking.nanoseconds
+    measure, dtype = _STREAMS[with_tangent], str(jnp.result_type(float))
+    known = measured_stream(STREAM_SIDE, with_tangent, dtype, measure)
+    assert known.nanoseconds is not None
+    return known.nanoseconds * (1.0 if blocking.by_plane else OF_STREAM)
 
 
 def resolved(program: Program, blocking: Blocking | None, *, with_tangent: bool) -> Blocking:
@@ -99,3 +130,53 @@ def _probe(side: int, lanes: int, with_tangent: bool) -> Callable[[], object]:
 
 
 _MEASURES = {flag: partial(_measured, with_tangent=flag) for flag in (False, True)}
+
+
+def _measured_stream(side: int, tried: Sequence[int], *, with_tangent: bool) -> dict[int, float]:
+    """Nanoseconds of a layer at one pair of pixels of whole moments, all workers at work."""
+    workers = local_workers()
+    found: dict[int, float] = {}
+    for lanes in tried:
+        x = np.ones((side, side, side, side, lanes), jnp.result_type(float))
+        times = max(1, STREAM_ENTRIES // x.size)
+
+        def run(device: Device, x: np.ndarray = x, times: int = times) -> None:
+            own = jax.device_put(x, device)
+            _layers(own, np.int32(times), with_tangent=with_tangent).block_until_ready()
+
+        run(workers[0])  # compiles
+        seconds: list[float] = []
+        for _ in range(STREAM_REPETITIONS):
+            start = time.perf_counter()
+            run_tasks([run] * len(workers), workers)
+            seconds.append(time.perf_counter() - start)
+        found[lanes] = min(seconds) / (len(workers) * times * x.size) * 1e9
+    return found
+
+
+@partial(compiled, static_argnames=("with_tangent",), compiler_options=COMPILER_OPTIONS)
+def _layers(x: Array, times: Array, *, with_tangent: bool) -> Array:
+    """So many layers on whole moments of images whose pixels have the variance 1."""
+    window, dual, sides = Conv(3), Dual(Relu(), Relu()), (x.shape[0], x.shape[2])
+    ones = jnp.ones((*sides, x.shape[-1]), x.dtype)
+
+    def layer(_: Array, x: Array) -> Array:
+        x = weight_moment(
+            window_mean(window, x, sides, sides),
+            jnp.ones((), ones.dtype),
+            W_std=2**0.5,
+            b_std=0.0,
+            trainable=True,
+            with_tangent=with_tangent,
+        )
+        K, slope = dual.of_pairs(
+            covariance(x), dual.of_pixels(ones, ones), (beside_left, beside_right)
+        )
+        T = tangent(x)
+        return moment(K, None if T is None else T * slope)
+
+    start = moment(x, x) if with_tangent else x
+    return lax.fori_loop(0, times, layer, start)[0, 0, 0, 0]
+
+
+_STREAMS = {flag: partial(_measured_stream, with_tangent=flag) for flag in (False, True)}

@@ -9,6 +9,7 @@ from ..architecture.windows import window_of
 from ..program.ops import FlattenOp, ImageOp, MomentOp, PoolOp, Program, RecordOp, SumOp, TapOp
 from ..program.planning import Plan, ProductStep, plan_pairs
 from .blocking import Blocking
+from .calibration import layer_nanoseconds
 from .tiles import TileShape
 from .ways import WAYS
 
@@ -17,6 +18,13 @@ OPERATIONS = {"DualOp": 32, "SteinOp": 2, "WeightOp": 3, "LayerNormOp": 1, "Norm
 
 PROBE_OPERATIONS = 16 + OPERATIONS["DualOp"] + OPERATIONS["WeightOp"]
 """Those of the layer that the calibration times: nine taps of both kernels, weights and ReLU."""
+
+
+COMPILING_STREAM, COMPILING_ROW, MOST_ROWS = 2.0, 0.2, 60
+"""Seconds to compile a stream, those of a row, and how many rows may differ: many do the same."""
+
+COMPILING_INSTRUCTION = 0.4
+"""Seconds to compile what other networks take for an instruction, on both sides of a tile."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +59,7 @@ class KernelPlan:
         blocking: how they are cut.
         pair_bytes: most bytes alive at once for one pair.
         tile: ``(rows, columns)``, images on the left and on the right of a tile.
-        seconds: predicted time of one pair with all workers at work, ``None`` if the device was
-            not measured.
+        seconds: predicted time of one pair with all workers at work.
         evaluations: so many times the instructions run for a pair: several where the kernel is a
             mean over mirror images.
     """
@@ -63,13 +70,27 @@ class KernelPlan:
     blocking: Blocking
     pair_bytes: int
     tile: tuple[int, int]
-    seconds: float | None
+    seconds: float
     evaluations: int = 1
 
     @property
     def operations(self) -> int:
         """Floating-point operations of one pair."""
         return self.evaluations * sum(cost.operations for cost in self.instructions)
+
+    @property
+    def compile_seconds(self) -> float:
+        """To compile what is computed for a pair, roughly (two cores, 2025; see
+        ``experiments/benchmarks/rank_estimate.py``); nothing if it is in the cache."""
+        if self.shared:
+            return COMPILING_STREAM + COMPILING_ROW * min(self.steps, MOST_ROWS)
+        return COMPILING_INSTRUCTION * len(self.instructions)
+
+    @property
+    def shared(self) -> bool:
+        """Whether the programs serve other networks too, and what is recorded of an image with the
+        reference images is not computed again."""
+        return WAYS[self.blocking.way].shared
 
     @property
     def planes(self) -> int:
@@ -100,12 +121,11 @@ class KernelPlan:
         ]
         times = "" if self.evaluations == 1 else f", {self.evaluations} times"
         how = WAYS[self.blocking.way].text.format(self.blocking.lanes)
-        predicted = "not measured" if self.seconds is None else f"{1e3 * self.seconds:.3g} ms"
         return "\n".join(
             [
                 *table,
                 f"one pair: {self.operations:,} operations in {self.steps} steps{times}, {how}; "
-                f"{self.pair_bytes:,} bytes; {predicted}",
+                f"{self.pair_bytes:,} bytes; {1e3 * self.seconds:.3g} ms",
                 f"a tile: {self.tile[0]} × {self.tile[1]} images",
             ]
         )
@@ -124,14 +144,13 @@ def kernel_plan(
     plan = plan_pairs(program, fused=blocking.by_plane)
     products = {step.defines for step in plan.steps if isinstance(step, ProductStep)}
     costs = tuple(
-        _cost(plan, index, with_tangent, grids=way.grids or index in products)
+        _cost(plan, index, with_tangent, grids=way.shared or index in products)
         for index in sorted(plan.axes)
         if not isinstance(program.ops[index], RecordOp)
     )
-    seconds = None
-    if blocking.nanoseconds is not None:
-        operations = evaluations * sum(cost.operations for cost in costs)
-        seconds = operations / PROBE_OPERATIONS * blocking.nanoseconds * 1e-9
+    nanoseconds = layer_nanoseconds(program, blocking, with_tangent=with_tangent)
+    operations = evaluations * sum(cost.operations for cost in costs)
+    seconds = operations / PROBE_OPERATIONS * nanoseconds * 1e-9
     return KernelPlan(
         program.image_shape,
         costs,

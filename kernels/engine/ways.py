@@ -31,14 +31,15 @@ class Way:
         text: the way in words, with a place for the number of lanes.
         takes: whether it computes a program.
         steps: into how many steps it puts the instructions of a program.
-        grids: whether moments hold all pairs of pixels, needed or not.
+        shared: whether its programs serve other networks, whose moments hold all pairs of pixels,
+            needed or not, and no pair is computed twice.
         bind, tile_shape, prepare, grams: as the functions of this module, which document them.
     """
 
     text: str
     takes: Callable[[Program], bool]
     steps: Callable[[Program], int]
-    grids: bool
+    shared: bool
     bind: Callable[..., Statistics]
     tile_shape: Callable[..., TileShape]
     prepare: Callable[..., Images]
@@ -51,7 +52,7 @@ def _in_steps(text: str, *, fused: bool) -> Way:
         text,
         takes=lambda program: True,
         steps=lambda program: len(plan_pairs(program, fused=fused).steps),
-        grids=False,
+        shared=False,
         bind=_bind_in_steps,
         tile_shape=tiles.tile_shape,
         prepare=_prepare_in_steps,
@@ -95,7 +96,7 @@ WAYS: dict[WayName, Way] = {
         "as a stream, {} pairs at a time",
         takes=streams.is_stream,
         steps=streams.steps,
-        grids=True,
+        shared=True,
         bind=streams.bind,
         tile_shape=streams.tile_shape,
         prepare=streams.prepare,

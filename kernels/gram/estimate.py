@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from kernas.quantities import duration, size
+
 from .identity import Source, StorableKernel
 from .metadata import shape_of, stored_identity
 from .request import GramRequest, requested
@@ -146,19 +148,3 @@ def _memory(request: GramRequest, prepared_bytes: float) -> int:
 def _existing(path: Path) -> Path:
     """The folder, or the nearest one above it that exists."""
     return next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.exists())
-
-
-def duration(seconds: float) -> str:
-    """A time in the unit that a person would choose."""
-    for unit, length in (("days", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.1f} {unit}"
-    return f"{seconds:.1f} s"
-
-
-def size(number: float) -> str:
-    """Bytes in the decimal unit that a person would choose."""
-    for unit, length in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
-        if number >= length:
-            return f"{number / length:.1f} {unit}"
-    return f"{number / 1e3:.1f} kB"

@@ -5,13 +5,11 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import sys
 import time
-
-from tqdm import tqdm
 
 from kernas.errors import GramStoreError
 from kernas.locks import POLL_SECONDS, exclusive
+from kernas.progress import progress_bar
 
 from .identity import Source, StorableKernel
 from .metadata import LOCKS
@@ -82,15 +80,13 @@ def _fill(store: GramStore, request: GramRequest, progress: bool) -> None:
     grid = store.grid()
     missing = [tile for tile in grid if not store.holds(tile)]
     pairs = sum(tile.pairs for tile in grid)
-    with tqdm(
+    with progress_bar(
+        shown=progress,
         total=pairs,
         initial=pairs - sum(tile.pairs for tile in missing),
         desc="gram",
         unit="pair",
         unit_scale=True,
-        file=sys.stderr,
-        disable=not progress,
-        dynamic_ncols=True,
     ) as bar:
         while missing:
             busy = []

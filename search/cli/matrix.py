@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from kernas.errors import ConfigurationError
 
+from .agreement import agreed
 from .interruption import way_on
 from .options import MatrixOptions
 from .printing import tell
@@ -114,7 +114,7 @@ def fill(options: MatrixOptions, kernel: NeuralKernel, train: Dataset, path: Pat
             f"--store {path}: {estimate.disk_bytes:,} bytes to be written and "
             f"{estimate.free_bytes:,} free; make room, or choose another folder"
         )
-    if estimate.missing and not options.yes and not _agreed():
+    if estimate.missing and not options.yes and not agreed():
         return None
     start = time.perf_counter()
     with way_on(f"{path} keeps its finished tiles; give the same command to go on"):
@@ -122,17 +122,3 @@ def fill(options: MatrixOptions, kernel: NeuralKernel, train: Dataset, path: Pat
             kernel, train, store=path, tile_side=options.tile, progress=not options.quiet
         )
     return Filled(store, estimate, time.perf_counter() - start)
-
-
-def _agreed() -> bool:
-    """Whether the user says yes.
-
-    Raises:
-        ConfigurationError: there is no terminal to ask on.
-    """
-    if sys.stdin is None or sys.stdin.closed or not sys.stdin.isatty():
-        raise ConfigurationError(
-            "there is no terminal to ask on whether to begin: give --yes to begin without asking"
-        )
-    tell("begin? [y/N] ", end="")
-    return sys.stdin.readline().strip().lower() in ("y", "yes")

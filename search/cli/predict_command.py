@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from tqdm import tqdm
 
 from kernas.csv_text import csv_table
 from kernas.documents import (
@@ -28,6 +26,7 @@ from kernas.errors import (
     ModelFolderError,
 )
 from kernas.files import write_whole
+from kernas.progress import progress_bar
 
 from .devices import configure_jax
 from .exit_codes import DONE
@@ -158,14 +157,7 @@ def _images(
 def _values(estimator: KernelClassifier, x: np.ndarray, *, quiet: bool) -> np.ndarray:
     """``f(x)``, shape ``(n, C)``, some images at a time."""
     parts: list[np.ndarray] = []
-    with tqdm(
-        total=len(x),
-        desc="predict",
-        unit="image",
-        file=sys.stderr,
-        disable=quiet,
-        dynamic_ncols=True,
-    ) as bar:
+    with progress_bar(shown=not quiet, total=len(x), desc="predict", unit="image") as bar:
         for start in range(0, len(x), IMAGES_AT_A_TIME):
             part = x[start : start + IMAGES_AT_A_TIME]
             parts.append(estimator.values(part))

@@ -8,6 +8,7 @@ import errno
 import io
 import json as json_module
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -47,6 +48,16 @@ def say(text: str) -> None:
 def say_json(value: object, indent: int | None = 1) -> None:
     """Print a result as JSON, in ASCII: it means the same whatever the encoding of who reads it."""
     say(json_module.dumps(value, indent=indent, default=str))
+
+
+def table_width() -> int | None:
+    """Columns that a table on stdout has: those that ``COLUMNS`` says, or else of the terminal;
+    ``None`` where it may be as wide as it is."""
+    if os.environ.get("COLUMNS", "").isdecimal() and int(os.environ["COLUMNS"]) > 0:
+        return int(os.environ["COLUMNS"])
+    if sys.stdout is None or not sys.stdout.isatty():
+        return None
+    return shutil.get_terminal_size().columns
 
 
 def tell(text: str, end: str = "\n") -> None:

@@ -3,38 +3,49 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from kernas.errors import ConfigurationError, DataError
-
+from .agreement import agreed
 from .devices import configure_jax
 from .exit_codes import DONE, FAILED
+from .images import check_images, image_seeds, read_images, say_resized, scores_on
 from .interruption import way_on
 from .options import RankOptions
-from .printing import messages_aside, say, say_json, tell
+from .printing import messages_aside, say, say_json, table_width, tell
 from .space import space_of
 
 if TYPE_CHECKING:
     from kernas.kernels.data import Dataset
 
-    from ..ranking.table import Ranking
+    from ..ranking import Ranking, RankingEstimate
     from ..spaces import Candidate, Space
 
-NAMED_IMAGE_SIZE = 8
 SHOWN = 10
+
+UNASKED_SECONDS = 600
+"""What takes no longer is begun without a question."""
 
 
 def run_rank(options: RankOptions) -> int:
     """Rank as the options say, print the result, and return the exit code."""
     configure_jax(options.device, options.dtype, compilation_cache=options.compilation_cache)
     with messages_aside(options.json):
-        ranking, output = _rank(options)
+        asked = _asked(options)
+        ranking = None if options.dry_run or not _begin(options, asked) else _rank(options, asked)
+    if options.dry_run:
+        if options.json:
+            say_json(asdict(asked.estimate), indent=None)
+        else:
+            say(str(asked.estimate))
+        return DONE
+    if ranking is None:
+        return DONE
     if options.json:
         say_json(dict(ranking.summary), indent=None)
     else:
-        say(_text(ranking, output, options))
+        say(_text(ranking, asked.output, options))
     failed = [row for row in ranking.rows if row.status == "error"]
     if len(failed) == len(ranking.rows):
         tell(f"kernas: all {len(failed)} candidates failed, the first with {failed[0].message}")
@@ -42,49 +53,69 @@ def run_rank(options: RankOptions) -> int:
     return DONE
 
 
-def _rank(options: RankOptions) -> tuple[Ranking, Path]:
-    from kernas.kernels.augmentation import named
+class _Asked(NamedTuple):
+    """What the options ask for, all of it checked: arguments of ``rank``, and what it will take."""
 
-    from ..pipeline import rank
-    from ..scores.names import check_score_names, parse_scores
+    arguments: dict[str, Any]
+    output: Path
+    estimate: RankingEstimate
+
+
+def _asked(options: RankOptions) -> _Asked:
+    from ..pipeline import check_output, estimate_ranking
+    from ..scores.names import check_score_names
     from ..truth import load_truth
 
     check_score_names(options.score)
-    space = space_of(options)
+    space, seeds = space_of(options), image_seeds(options)
     if options.image_size is not None and not options.architectures:
         space.check_image_size(options.image_size)
+    output = options.output or _numbered_folder(options.dataset, options.resume)
+    check_output(output, _identity(options, space, None), resume=options.resume)
     candidates = _candidates(options, space)
     truth = None
     if options.truth is not None:
         truth = load_truth(options.truth, options.truth_column)
         truth.require(candidate.name for candidate in candidates)
-    fit, validation = _data(options)
-    _check_images(candidates, space, fit)
-    scores = parse_scores(
-        options.score,
-        fit,
-        validation,
-        ridge=options.ridge,
-        n_reference=options.n_reference,
-        reference_seed=options.seed,
-        grams=options.grams,
-        backend=options.backend,
-        augment=named(options.augment),
-    )
-    output = options.output or _numbered_folder(options.dataset, options.resume)
-    again = "the same command" if options.resume else f"--output {output} --resume"
-    with way_on(f"{output} keeps what was finished; give {again} to go on"):
-        ranking = rank(
-            candidates,
-            scores,
-            output=output,
-            resume=options.resume,
-            truth=truth,
-            seed=options.seed,
-            progress=not options.quiet,
-            options=_identity(options, space, fit),
-        )
-    return ranking, output
+    draws = [read_images(options, seed) for seed in seeds]
+    fit = draws[0].fit
+    if not options.quiet:
+        say_resized(fit)
+    check_images(candidates, space, fit)
+    arguments = {
+        "candidates": candidates,
+        "scores": scores_on(options, draws),
+        "output": output,
+        "resume": options.resume,
+        "truth": truth,
+        "seed": _seed(options, options.bootstrap_seed),
+        "options": _identity(options, space, fit),
+    }
+    return _Asked(arguments, output, estimate_ranking(**arguments))
+
+
+def _begin(options: RankOptions, asked: _Asked) -> bool:
+    """Whether to begin, once it was said what it takes.
+
+    Raises:
+        ConfigurationError: nobody can be asked.
+    """
+    long = asked.estimate.most_seconds > UNASKED_SECONDS and not options.yes
+    if long or not options.quiet:
+        tell(str(asked.estimate))
+    return not long or agreed()
+
+
+def _rank(options: RankOptions, asked: _Asked) -> Ranking:
+    from ..pipeline import rank
+
+    again = "the same command" if options.resume else f"--output {asked.output} --resume"
+    with way_on(f"{asked.output} keeps what was finished; give {again} to go on"):
+        return rank(**asked.arguments, progress=not options.quiet)
+
+
+def _seed(options: RankOptions, own: int | None) -> int:
+    return options.seed if own is None else own
 
 
 def _candidates(options: RankOptions, space: Space) -> list[Candidate]:
@@ -92,59 +123,7 @@ def _candidates(options: RankOptions, space: Space) -> list[Candidate]:
 
     if options.architectures:
         return read_candidates(options.architectures, space)
-    return space.sample(options.sample, seed=options.seed)
-
-
-def _data(options: RankOptions) -> tuple[Dataset, Dataset | None]:
-    """The images of the regression, and those of the validation if any."""
-    from kernas.kernels.data import load
-    from kernas.kernels.data.known import known_name
-
-    n_train, n_validation = options.n_train, options.n_validation
-    if n_train < 1 or n_validation < 0:
-        name, value = ("--n-train", n_train) if n_train < 1 else ("--n-validation", n_validation)
-        raise ConfigurationError(f"{name} {value}: expected a number of images, for example 100")
-    size = options.image_size
-    if size is None and known_name(options.dataset) is not None:
-        size = NAMED_IMAGE_SIZE
-    total = n_train + n_validation
-    try:
-        train, _ = load(
-            options.dataset,
-            n_train=total,
-            n_test=1,
-            image_size=size,
-            resize=options.resize,
-            seed=options.seed,
-            standardize=False,
-        )
-    except ConfigurationError as error:
-        raise ConfigurationError(
-            f"--dataset {options.dataset} with --n-train {n_train} and --n-validation "
-            f"{n_validation}, {total} images in all: {error}"
-        ) from None
-    if n_train < train.n_classes:
-        raise ConfigurationError(
-            f"--n-train {n_train} for the {train.n_classes} classes of {train.name}: expected at "
-            f"least one image of each, --n-train {train.n_classes} or more"
-        )
-    if n_validation == 0:
-        return train.standardized(train), None
-    fit, validation = train.split(n_train / total, seed=options.seed)
-    return fit.standardized(fit), validation.standardized(fit)
-
-
-def _check_images(candidates: Sequence[Candidate], space: Space, fit: Dataset) -> None:
-    """Refuse images that the space's skeleton cannot take; lists of JSON may hold other nets."""
-    if not any("|" in candidate.name for candidate in candidates):
-        return
-    if len(fit.input_shape) != 3:
-        raise DataError(
-            f"{fit.name} has vectors of {fit.input_shape[0]} features: the cells of {space.name} "
-            "need images (n, height, width, channels)"
-        )
-    for side in fit.input_shape[:2]:
-        space.check_image_size(side)
+    return space.sample(options.sample, seed=_seed(options, options.cell_seed))
 
 
 def _numbered_folder(dataset: str, resume: bool) -> Path:
@@ -161,21 +140,29 @@ def _numbered_folder(dataset: str, resume: bool) -> Path:
     return runs / f"{stem}{max(last, 1) if resume else last + 1}"
 
 
-def _identity(options: RankOptions, space: Space, fit: Dataset) -> dict[str, Any]:
-    """The options that decide the result, named as on the command line."""
+def _identity(options: RankOptions, space: Space, fit: Dataset | None) -> dict[str, Any]:
+    """The options that decide the result, named as on the command line; of the images, once they
+    are read, what became of them."""
     chosen = (
         {"architectures": list(options.architectures)}
         if options.architectures
         else {"sample": options.sample}
     )
+    own = {name: getattr(options, name) for name in ("cell_seed", "image_seed", "bootstrap_seed")}
+    images: dict[str, Any] = {}
+    if fit is not None:
+        images["image_shape"] = list(fit.input_shape)
+        if "resize" in fit.info:
+            images["resize"] = fit.info["resize"]
     return {
         "dataset": options.dataset,
         **chosen,
         "seed": options.seed,
+        **{name: seed for name, seed in own.items() if seed not in (None, options.seed)},
+        **({"image_seeds": options.image_seeds} if options.image_seeds > 1 else {}),
         "score": options.score,
         "ridge": options.ridge,
-        "image_shape": list(fit.input_shape),
-        **({"resize": fit.info["resize"]} if "resize" in fit.info else {}),
+        **images,
         "n_train": options.n_train,
         "n_validation": options.n_validation,
         "n_reference": options.n_reference,
@@ -189,7 +176,7 @@ def _text(ranking: Ranking, output: Path, options: RankOptions) -> str:
     """What a person reads on stdout."""
     from ..report.files import report_names
 
-    parts = [str(ranking.top(SHOWN))]
+    parts = [ranking.top(SHOWN).table(table_width())]
     if len(ranking) > SHOWN:
         parts.append(f"… {len(ranking) - SHOWN} more in {output / 'ranking.csv'}")
     parts += ["", *_legend(ranking, options)]
@@ -213,9 +200,11 @@ def _legend(ranking: Ranking, options: RankOptions) -> list[str]:
     images = f"{options.n_train} images of {options.dataset}"
     if options.n_validation:
         images += f", judged on {options.n_validation} others by the validation scores"
+    draws = options.image_seeds
+    over = f" over {draws} draws of the images" if draws > 1 else ""
     legend = [
         f"Ranked by {first}. Better is: {directions}.",
-        f"Kernel regression on {images}; ridge {options.ridge:g}; ± is one standard error; "
+        f"Kernel regression on {images}; ridge {options.ridge:g}; ± is one standard error{over}; "
         "=3 shares the third place.",
     ]
     for name in ranking.directions:

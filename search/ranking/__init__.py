@@ -1,5 +1,6 @@
 """Rankings: evaluating candidates resumably, the table, and its agreement with the truth."""
 
+from .estimate import RankingEstimate as RankingEstimate
 from .statistics import Agreement as Agreement
 from .statistics import Agreements as Agreements
 from .statistics import Interval as Interval

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
-
-from tqdm import tqdm
 
 from kernas.errors import ConfigurationError, GramStoreError
 from kernas.kernels.engine import compilations
 from kernas.kernels.regression import ScoreValue
+from kernas.progress import progress_bar
 
 from ..scores import Evaluation, Score
 from ..scores.base import begin_scores
@@ -42,41 +40,68 @@ def evaluate_candidates(
     Returns:
         One record for each different architecture, in the order of the candidates.
     """
-    first: dict[str, Candidate] = {}
-    for candidate in candidates:
-        first.setdefault(candidate.architecture.hash, candidate)
-    records = {
-        record["hash"]: record
-        for record in done
-        if record["hash"] in first and record["status"] != ERROR
-    }
+    first = different(candidates)
     for source in dict.fromkeys(score.source for score in scores):
         # Of all, done or not, so that a run that is resumed computes in the same programs.
         source.expect(candidate.architecture for candidate in first.values())
+    records = _usable(done, first)
     missing = [candidate for hash_, candidate in first.items() if hash_ not in records]
-    with tqdm(
+    compiling = f"compiling programs for {len(missing)} networks …"
+    with progress_bar(
+        shown=progress,
         total=len(first),
-        initial=len(first) - len(missing),
-        desc="rank",
+        initial=len(records),
+        desc=compiling if missing else "rank",
         unit="architecture",
-        file=sys.stderr,
-        disable=not progress,
-        dynamic_ncols=True,
     ) as bar:
+
+        def begun() -> None:
+            # The first candidate waits for compilation: rate and remaining time begin after it.
+            bar.start_t = bar.last_print_t = time.time()
+            bar.set_description("rank")
 
         def take(record: Record) -> None:
             keep(record)
             records[record["hash"]] = record
             bar.update()
 
-        _evaluate(missing, scores, take)
+        _evaluate(missing, scores, take, begun if progress else None)
     return [records[hash_] for hash_ in first]
 
 
+def different(candidates: Iterable[Candidate]) -> dict[str, Candidate]:
+    """Of every hash the first candidate, in their order."""
+    first: dict[str, Candidate] = {}
+    for candidate in candidates:
+        first.setdefault(candidate.architecture.hash, candidate)
+    return first
+
+
+def missing_of(candidates: Iterable[Candidate], done: Iterable[Record]) -> list[Candidate]:
+    """The candidates that :func:`evaluate_candidates` evaluates."""
+    first = different(candidates)
+    known = _usable(done, first)
+    return [candidate for hash_, candidate in first.items() if hash_ not in known]
+
+
+def _usable(done: Iterable[Record], wanted: Collection[str]) -> dict[str, Record]:
+    """Records of an earlier session by their hash; what failed is computed again."""
+    return {
+        record["hash"]: record
+        for record in done
+        if record["hash"] in wanted and record["status"] != ERROR
+    }
+
+
 def _evaluate(
-    candidates: Sequence[Candidate], scores: Sequence[Score], take: Callable[[Record], None]
+    candidates: Sequence[Candidate],
+    scores: Sequence[Score],
+    take: Callable[[Record], None],
+    begun: Callable[[], None] | None,
 ) -> None:
     """Records in order; the host's part of each while the device's of the next is computed.
+
+    ``begun`` is called once the first candidate's part on the device, which compiles, has ended.
 
     When it ends before its end, what only the host has to finish is still taken: one candidate is
     lost.
@@ -84,8 +109,10 @@ def _evaluate(
     finishing: deque[Future[Record]] = deque()
     with ThreadPoolExecutor(1) as host:
         try:
-            for candidate in candidates:
+            for number, candidate in enumerate(candidates):
                 finishing.append(host.submit(_begin(candidate, scores)))
+                if number == 0 and begun is not None:
+                    begun()
                 if len(finishing) > 1:
                     take(finishing.popleft().result())
         finally:

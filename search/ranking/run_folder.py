@@ -8,10 +8,11 @@ name and moved onto it. Each line of ``results.jsonl`` carries the checksum of i
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,41 @@ class RunFolder:
         return write_whole(self.path / name, data)
 
 
+def check_run(
+    output: str | os.PathLike[str], config: Mapping[str, Any], *, resume: bool
+) -> RunFolder:
+    """Refuse what :func:`open_run` would refuse, before long work; writes nothing.
+
+    Args:
+        output: the folder, which may not exist.
+        config: what is known already of the run's configuration; what it lacks is not compared.
+        resume: as for :func:`open_run`.
+
+    Returns:
+        The folder, whose records can be read if there are any.
+
+    Raises:
+        RunFolderError: as for :func:`open_run`.
+    """
+    path = Path(output)
+    try:
+        there = next(place for place in (path, *path.absolute().parents) if os.path.lexists(place))
+        if not there.is_dir():
+            reason = errno.EEXIST if there == path else errno.ENOTDIR
+            raise OSError(reason, os.strerror(reason))
+    except OSError as error:
+        raise _unmade(path, error) from None
+    folder = RunFolder(path)
+    try:
+        if not os.access(there, os.W_OK | os.X_OK):
+            raise OSError(errno.EACCES, os.strerror(errno.EACCES))
+        with _held(folder) if (path / LOCK).exists() else nullcontext():
+            _check(folder, config, resume, whole=False)
+    except OSError as error:
+        raise _unwritten(path, error) from None
+    return folder
+
+
 @contextmanager
 def open_run(
     output: str | os.PathLike[str], config: Mapping[str, Any], *, resume: bool
@@ -97,53 +133,91 @@ def open_run(
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise RunFolderError(
-            f"cannot make the run folder {path} ({error.strerror}); choose another output folder"
-        ) from None
-    with ExitStack() as stack:
-        folder = RunFolder(path)
+        raise _unmade(path, error) from None
+    folder = RunFolder(path)
+    with _held(folder):
         try:
-            held = stack.enter_context(exclusive(path / LOCK))
-            if held:
-                _prepare(folder, config, resume)
+            if _check(folder, config, resume, whole=True):
+                _drop_cut_line(path / RESULTS)
+            else:
+                folder.write_text(CONFIG, _text(config))
         except OSError as error:
-            raise RunFolderError(
-                f"cannot write in {path} ({error.strerror}); choose another output folder"
-            ) from None
-        if not held:
-            raise RunFolderError(
-                f"another process is writing in {path}; wait for it, or choose another output "
-                "folder"
-            )
+            raise _unwritten(path, error) from None
         yield folder
 
 
-def _prepare(folder: RunFolder, config: Mapping[str, Any], resume: bool) -> None:
-    text = json.dumps(config, indent=1, ensure_ascii=False) + "\n"
-    stored_path, results = folder.path / CONFIG, folder.path / RESULTS
+def _unmade(path: Path, error: OSError) -> RunFolderError:
+    return RunFolderError(
+        f"cannot make the run folder {path} ({error.strerror}); choose another output folder"
+    )
+
+
+def _unwritten(path: Path, error: OSError) -> RunFolderError:
+    return RunFolderError(
+        f"cannot write in {path} ({error.strerror}); choose another output folder"
+    )
+
+
+@contextmanager
+def _held(folder: RunFolder) -> Iterator[None]:
+    """Hold the lock of a folder that exists.
+
+    Raises:
+        RunFolderError: the lock cannot be written, or another process holds it.
+    """
+    with ExitStack() as stack:
+        try:
+            held = stack.enter_context(exclusive(folder.path / LOCK))
+        except OSError as error:
+            raise _unwritten(folder.path, error) from None
+        if not held:
+            raise RunFolderError(
+                f"another process is writing in {folder.path}; wait for it, or choose another "
+                "output folder"
+            )
+        yield
+
+
+def _text(config: Mapping[str, Any]) -> str:
+    return json.dumps(config, indent=1, ensure_ascii=False) + "\n"
+
+
+def _check(folder: RunFolder, config: Mapping[str, Any], resume: bool, *, whole: bool) -> bool:
+    """Whether the folder holds a run of this configuration, to be resumed.
+
+    Args:
+        folder: one that may not exist.
+        config: of the run, or what is known of it.
+        resume: whether a run that is there may be.
+        whole: whether ``config`` is the whole configuration.
+
+    Raises:
+        RunFolderError: it holds another run, or this one and ``resume`` is false.
+    """
+    stored_path = folder.path / CONFIG
     if not stored_path.exists():
-        if results.exists():
+        if (folder.path / RESULTS).exists():
             raise RunFolderError(
                 f"{folder.path} has a {RESULTS} but no {CONFIG}; choose another output folder"
             )
-        folder.write_text(CONFIG, text)
-        return
+        return False
     try:
         stored = expect(read(stored_path, finite=False), OBJECT, "the document")
     except DocumentError as error:
         raise RunFolderError(
             f"{stored_path} cannot be read: {error}; choose another output folder"
         ) from None
-    difference = first_difference(stored, json.loads(text))
+    here = json.loads(_text(config))
+    difference = first_difference(stored if whole else _common(stored, here), here)
     if difference is not None:
-        name, there, here = difference
+        name, there, wanted = difference
         if name == "version":
             raise RunFolderError(
-                f"{folder.path} is of format version {there}, not {here}: its files stay as they "
+                f"{folder.path} is of format version {there}, not {wanted}: its files stay as they "
                 "are; resume it with the kernas that began it, or choose another output folder"
             )
         raise RunFolderError(
-            f"{folder.path} belongs to another configuration: {name} is {there} there and {here} "
+            f"{folder.path} belongs to another configuration: {name} is {there} there and {wanted} "
             "here; choose another output folder, or give the same options"
         )
     if not resume:
@@ -151,7 +225,14 @@ def _prepare(folder: RunFolder, config: Mapping[str, Any], resume: bool) -> None
             f"{folder.path} already holds this run; give --resume (resume=True) to go on with it, "
             "or choose another output folder"
         )
-    _drop_cut_line(results)
+    return True
+
+
+def _common(stored: Any, known: Any) -> Any:
+    """What is stored in the fields that are known, inside objects too."""
+    if isinstance(stored, dict) and isinstance(known, dict):
+        return {key: _common(stored[key], known[key]) for key in known if key in stored}
+    return stored
 
 
 def _drop_cut_line(results: Path) -> None:

@@ -13,6 +13,7 @@ from kernas.errors import ConfigurationError, DataError, MissingDependencyError
 from kernas.kernels.regression import ScoreValue
 
 from ..truth import Truth
+from .layout import aligned, fitted
 from .statistics import N_RESAMPLES, Agreement, Agreements, agreements
 
 OK, DEGENERATE, ERROR = "ok", "degenerate", "error"
@@ -201,12 +202,18 @@ class Ranking:
     def __str__(self) -> str:
         """A table for people: rank, ``=3`` where it is shared, scores with standard errors, truth,
         name."""
+        return aligned(self._cells())
+
+    def table(self, width: int | None = None) -> str:
+        """The same in so many columns of a terminal; ``None`` for as many as it takes.
+
+        Where there are fewer, names lose their middle, then the columns of all scores but the first
+        are left out from the last one on; a line below says so.
+        """
         lines = self._cells()
-        widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]) - 1)]
-        return "\n".join(
-            "  ".join([*(f"{c:>{w}}" for c, w in zip(line[:-1], widths, strict=True)), line[-1]])
-            for line in lines
-        )
+        if width is None or max(map(len, aligned(lines).splitlines())) <= width:
+            return aligned(lines)
+        return fitted(lines, width, spare=range(2, 1 + len(self.directions)))
 
     def _cells(self) -> list[list[str]]:
         """The head of the table and its rows, as texts."""

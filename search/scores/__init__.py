@@ -1,10 +1,12 @@
 """Scores: numbers that rank architectures without training them."""
 
+from .base import Cost as Cost
 from .base import Evaluation as Evaluation
 from .base import Score as Score
 from .base import Source as Source
 from .base import evaluate_scores as evaluate_scores
 from .kernel_score import KernelScore as KernelScore
-from .kernel_score import KernelSource as KernelSource
+from .kernel_source import KernelSource as KernelSource
+from .mean_score import MeanScore as MeanScore
 from .names import parse_scores as parse_scores
 from .names import score_names as score_names

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from kernas.errors import ConfigurationError
 from kernas.kernels import Architecture
@@ -27,8 +27,49 @@ class Evaluation:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Cost:
+    """What scores of one architecture will take.
+
+    Attributes:
+        pairs: of images whose kernel is computed.
+        seconds: on this machine, compilation apart; ``None`` if it is not known.
+        programs: what has to be compiled for it unless it is in the cache, each with its seconds;
+            what several architectures name is compiled once for all of them.
+    """
+
+    pairs: int = 0
+    seconds: float | None = 0.0
+    programs: Mapping[Hashable, float] = field(default_factory=dict)
+
+    def __add__(self, other: Cost) -> Cost:
+        """One after the other."""
+        known = self.seconds is not None and other.seconds is not None
+        return Cost(
+            self.pairs + other.pairs,
+            cast(float, self.seconds) + cast(float, other.seconds) if known else None,
+            longest(self.programs, other.programs),
+        )
+
+
+def longest(*programs: Mapping[Hashable, float]) -> dict[Hashable, float]:
+    """Programs with the longest time that is given for each."""
+    found: dict[Hashable, float] = {}
+    for some in programs:
+        for name, seconds in some.items():
+            found[name] = max(seconds, found.get(name, 0.0))
+    return found
+
+
 class Source(Hashable, Protocol):
     """Where scores come from. Scores with equal sources are evaluated together, once."""
+
+    def cost(self, architecture: Architecture, scores: Sequence[Any]) -> Cost:
+        """What :meth:`begin` with the same arguments and its host's part will take.
+
+        Computes nothing of the architecture; a short measurement of the device may come first.
+        """
+        ...
 
     def expect(self, architectures: Iterable[Architecture]) -> None:
         """Called once before a ranking with all of its architectures, to prepare what they share.
@@ -94,11 +135,22 @@ def evaluate_scores(architecture: Architecture, scores: Sequence[Score]) -> Eval
 
 def begin_scores(architecture: Architecture, scores: Sequence[Score]) -> Callable[[], Evaluation]:
     """The device's part of :func:`evaluate_scores`; what is returned does the host's."""
+    begun = [source.begin(architecture, members) for source, members in by_source(scores)]
+    return lambda: joined(finish() for finish in begun)
+
+
+def cost_of_scores(architecture: Architecture, scores: Sequence[Score]) -> Cost:
+    """What :func:`evaluate_scores` will take."""
+    costs = [source.cost(architecture, members) for source, members in by_source(scores)]
+    return sum(costs, Cost())
+
+
+def by_source(scores: Iterable[Score]) -> list[tuple[Source, list[Score]]]:
+    """The scores that are evaluated together, with their source."""
     groups: dict[Source, list[Score]] = {}
     for score in scores:
         groups.setdefault(score.source, []).append(score)
-    begun = [source.begin(architecture, members) for source, members in groups.items()]
-    return lambda: joined(finish() for finish in begun)
+    return list(groups.items())
 
 
 def joined(evaluations: Iterable[Evaluation]) -> Evaluation:

@@ -8,7 +8,8 @@ from kernas.errors import ConfigurationError
 from kernas.kernels.data import Dataset
 from kernas.kernels.regression import METRICS
 
-from .kernel_score import KERNELS, KernelName, KernelScore
+from .kernel_score import KernelScore
+from .kernel_source import KERNELS, KernelName
 
 
 def score_names() -> list[str]:

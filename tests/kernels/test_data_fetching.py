@@ -188,3 +188,17 @@ def test_what_cannot_be_fetched(name, expected, tmp_path):
     with pytest.raises(ConfigurationError, match=expected):
         fetch(name, tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_downloaded_has_a_bar_and_what_is_there_has_none(
+    mirror, small, monkeypatch, capsys
+):
+    folder, address, _ = mirror
+    give(folder, small.files["mnist"])
+    set_mirrors(monkeypatch, "mnist", address)
+    fetch("mnist", progress=True)
+    shown = capsys.readouterr().err
+    assert all(file in shown for file in small.files["mnist"])
+    assert shown.count("100%") == len(small.files["mnist"])
+    fetch("mnist", progress=True)
+    assert "%" not in capsys.readouterr().err

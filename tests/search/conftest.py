@@ -13,7 +13,7 @@ import pytest
 
 from kernas.kernels import Architecture
 from kernas.kernels.regression import ScoreValue
-from kernas.search import Evaluation
+from kernas.search import Cost, Evaluation
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,9 @@ class FakeSource:
 
     def expect(self, architectures: Iterable[Architecture]) -> None:
         self.expected.extend(architecture.hash for architecture in architectures)
+
+    def cost(self, architecture: Architecture, scores: Sequence[Any]) -> Cost:
+        return Cost(3 * len(scores), 0.5, {"shared": 7.0, architecture.hash: 2.0})
 
     def begin(self, architecture: Architecture, scores: Sequence[Any]) -> Callable[[], Evaluation]:
         self.calls.append(architecture.hash)

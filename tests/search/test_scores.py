@@ -7,7 +7,7 @@ import pytest
 
 import kernas.kernels as kk
 import kernas.search as ks
-import kernas.search.scores.kernel_score as module
+import kernas.search.scores.kernel_source as module
 from kernas.errors import ConfigurationError, DataError
 from kernas.kernels.data import load
 from kernas.kernels.engine import compilations

@@ -17,7 +17,7 @@ import kernas.kernels as kk
 import kernas.search as ks
 from kernas import errors, files
 from kernas.kernels.engine import blocking
-from kernas.search.cli import app, devices, matrix, printing
+from kernas.search.cli import agreement, app, devices, printing
 from kernas.search.cli.app import run
 
 CELL = "|nor_conv_3x3~0|+|skip_connect~0|avg_pool_3x3~1|+|none~0|none~1|none~2|"
@@ -80,14 +80,14 @@ def test_who_cannot_be_asked_gives_yes(stdin, monkeypatch):
         stream.close()
     monkeypatch.setattr(sys, "stdin", stream)
     with pytest.raises(errors.ConfigurationError, match="give --yes"):
-        matrix._agreed()
+        agreement.agreed()
 
 
 def test_the_end_of_the_input_is_a_no(monkeypatch):
     terminal = io.StringIO("")
     monkeypatch.setattr(terminal, "isatty", lambda: True)
     monkeypatch.setattr(sys, "stdin", terminal)
-    assert not matrix._agreed()
+    assert not agreement.agreed()
 
 
 # --- stdout and stderr ----------------------------------------------------------------------------

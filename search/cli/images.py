@@ -1,0 +1,152 @@
+"""From the options of ``kernas rank`` to images, and to scores on them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from kernas.errors import ConfigurationError, DataError
+
+from .options import RankOptions
+from .printing import tell
+
+if TYPE_CHECKING:
+    from kernas.kernels.data import Dataset
+
+    from ..scores import KernelScore, Score
+    from ..spaces import Candidate, Space
+
+DEFAULT_SIDE = 8
+"""Pixels to which larger images are resized unless the options say otherwise."""
+
+
+class Images(NamedTuple):
+    """The images of the regression, and those of the validation if there are any."""
+
+    fit: Dataset
+    validation: Dataset | None
+
+
+def image_seeds(options: RankOptions) -> range:
+    """The seed of each draw of the images.
+
+    Raises:
+        ConfigurationError: there is to be no draw.
+    """
+    if options.image_seeds < 1:
+        raise ConfigurationError(
+            f"--image-seeds {options.image_seeds}: expected a number of draws, 1 or more"
+        )
+    first = options.seed if options.image_seed is None else options.image_seed
+    return range(first, first + options.image_seeds)
+
+
+def read_images(options: RankOptions, seed: int) -> Images:
+    """The images of one draw.
+
+    Raises:
+        ConfigurationError: a number is out of its range; the message names the option.
+        DataError: the data set cannot be read.
+    """
+    from kernas.kernels.data import load
+    from kernas.kernels.data.known import known_name
+
+    n_train, n_validation = options.n_train, options.n_validation
+    if n_train < 1 or n_validation < 0:
+        name, value = ("--n-train", n_train) if n_train < 1 else ("--n-validation", n_validation)
+        raise ConfigurationError(f"{name} {value}: expected a number of images, for example 100")
+    size, largest = options.image_size, None
+    if size is None:
+        known = known_name(options.dataset) is not None
+        size, largest = (DEFAULT_SIDE, None) if known else (None, DEFAULT_SIDE)
+    total = n_train + n_validation
+    try:
+        train, _ = load(
+            options.dataset,
+            n_train=total,
+            n_test=1,
+            image_size=size,
+            resize=options.resize,
+            seed=seed,
+            standardize=False,
+            largest_side=largest,
+        )
+    except ConfigurationError as error:
+        raise ConfigurationError(
+            f"--dataset {options.dataset} with --n-train {n_train} and --n-validation "
+            f"{n_validation}, {total} images in all: {error}"
+        ) from None
+    if n_train < train.n_classes:
+        raise ConfigurationError(
+            f"--n-train {n_train} for the {train.n_classes} classes of {train.name}: expected at "
+            f"least one image of each, --n-train {train.n_classes} or more"
+        )
+    if n_validation == 0:
+        return Images(train.standardized(train), None)
+    fit, validation = train.split(n_train / total, seed=seed)
+    return Images(fit.standardized(fit), validation.standardized(fit))
+
+
+def say_resized(fit: Dataset) -> None:
+    """Tell the user what became of images of which no size was asked for."""
+    if "resized_from" not in fit.info:
+        return
+    stored, (height, width) = fit.info["resized_from"], fit.input_shape[:2]
+    images = "images of different sizes" if stored is None else f"{stored[0]}×{stored[1]} images"
+    tell(f"{fit.name}: {images} are resized to {height}×{width}; --image-size chooses another")
+
+
+def check_images(candidates: Sequence[Candidate], space: Space, fit: Dataset) -> None:
+    """Refuse images that the space's skeleton cannot take; lists of JSON may hold other nets.
+
+    Raises:
+        ConfigurationError, DataError: the message says which images it takes.
+    """
+    if not any("|" in candidate.name for candidate in candidates):
+        return
+    if len(fit.input_shape) != 3:
+        raise DataError(
+            f"{fit.name} has vectors of {fit.input_shape[0]} features: the cells of {space.name} "
+            "need images (n, height, width, channels)"
+        )
+    for side in fit.input_shape[:2]:
+        space.check_image_size(side)
+
+
+def scores_on(options: RankOptions, draws: Sequence[Images]) -> tuple[Score, ...]:
+    """The scores that the options name, their means where there are several draws of the images.
+
+    Raises:
+        ConfigurationError: an option is out of its range.
+        MissingDependencyError: the backend is not installed.
+    """
+    from ..scores import MeanScore
+
+    of_draws = [
+        _scores_of_draw(options, images, seed)
+        for images, seed in zip(draws, image_seeds(options), strict=True)
+    ]
+    if len(of_draws) == 1:
+        return of_draws[0]
+    return tuple(MeanScore(draws) for draws in zip(*of_draws, strict=True))
+
+
+def _scores_of_draw(options: RankOptions, images: Images, seed: int) -> tuple[KernelScore, ...]:
+    from kernas.kernels.augmentation import named
+
+    from ..scores.names import parse_scores
+
+    grams = options.grams
+    if grams is not None and options.image_seeds > 1:
+        grams = grams / f"images-{seed}"  # a store holds the matrix of one draw
+    return parse_scores(
+        options.score,
+        images.fit,
+        images.validation,
+        ridge=options.ridge,
+        n_reference=options.n_reference,
+        reference_seed=seed,
+        grams=grams,
+        backend=options.backend,
+        augment=named(options.augment),
+    )

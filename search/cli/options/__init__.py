@@ -1,0 +1,15 @@
+"""Options of the subcommands. Nothing heavy is imported here, so that help comes at once."""
+
+from .arguments import Device as Device
+from .arguments import Dtype as Dtype
+from .data import DataOptions as DataOptions
+from .data import FetchOptions as FetchOptions
+from .data import VerifyOptions as VerifyOptions
+from .matrix import FitOptions as FitOptions
+from .matrix import GramOptions as GramOptions
+from .matrix import MatrixOptions as MatrixOptions
+from .network import ExplainOptions as ExplainOptions
+from .network import PlanOptions as PlanOptions
+from .predict import PredictOptions as PredictOptions
+from .rank import RankOptions as RankOptions
+from .space import SpaceOptions as SpaceOptions

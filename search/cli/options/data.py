@@ -1,0 +1,77 @@
+"""Options of ``kernas data``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from kernas.published import PUBLISHED
+
+
+@dataclass(frozen=True)
+class FetchOptions:
+    """Download the published files of a data set, compared with their published SHA-256.
+
+    A file that is there and whole is not downloaded again, and none is left half written.
+
+    Typical calls:
+      kernas data fetch cifar10
+      kernas data fetch mnist --folder data
+    """
+
+    name: Annotated[
+        tyro.conf.Positional[str],
+        tyro.conf.arg(
+            metavar="NAME",
+            help=f"{', '.join(name for name, known in PUBLISHED.items() if known.files)}.",
+        ),
+    ]
+
+    folder: Annotated[
+        Path | None,
+        tyro.conf.arg(
+            metavar="PATH",
+            help="Folder of all data.",
+            help_behavior_hint="(default: $KERNAS_DATA, or else the cache folder)",
+        ),
+    ] = None
+
+    quiet: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """No progress bar."""
+
+
+@dataclass(frozen=True)
+class VerifyOptions:
+    """Read data sets as a whole: where they lie, how many images and classes, what is damaged.
+
+    The exit code is 1 if one is damaged, or if one that was named is absent.
+
+    Typical calls:
+      kernas data verify
+      kernas data verify cifar10 mnist --json
+    """
+
+    names: Annotated[
+        tyro.conf.Positional[tuple[str, ...]],
+        tyro.conf.arg(
+            metavar="[NAME ...]",
+            help=f"{', '.join(PUBLISHED)}.",
+            help_behavior_hint="(default: all)",
+        ),
+    ] = ()
+
+    json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Print one JSON list and nothing else on stdout."""
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """Fetch and verify the data sets that are known by name."""
+
+    action: tyro.conf.OmitArgPrefixes[
+        Annotated[FetchOptions, tyro.conf.subcommand("fetch", prefix_name=False)]
+        | Annotated[VerifyOptions, tyro.conf.subcommand("verify", prefix_name=False)]
+    ]

@@ -1,0 +1,20 @@
+"""Bars of progress, on stderr in a terminal and as a widget in a notebook."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from typing import Any
+
+
+def progress_bar(*, shown: bool, **options: Any) -> Any:
+    """A bar of ``tqdm``, with rate and remaining time.
+
+    Args:
+        shown: whether anybody is to see it.
+        options: further arguments of ``tqdm``, such as ``total`` and ``desc``.
+    """
+    # A notebook without ipywidgets has a bar of text, and needs no warning that it has.
+    with warnings.catch_warnings(action="ignore"):
+        from tqdm.auto import tqdm
+    return tqdm(file=sys.stderr, disable=not shown, dynamic_ncols=True, **options)
