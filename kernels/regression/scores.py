@@ -92,12 +92,14 @@ class Metric:
 
     Attributes:
         name: as in ``nngp:NAME``.
+        text: what it is, in a few words.
         higher_is_better: the direction in which candidates are ranked.
         needs_validation: whether it reads validation images; the others read none.
         compute: the score of a :class:`Problem`.
     """
 
     name: str
+    text: str
     higher_is_better: bool
     needs_validation: bool
     compute: Callable[[Problem], ScoreValue] = field(repr=False)
@@ -158,13 +160,35 @@ def _condition(problem: Problem) -> ScoreValue:
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric("validation_accuracy", True, True, _validation_accuracy),
-        Metric("validation_error", False, True, _validation_error),
-        Metric("loo_accuracy", True, False, _loo_accuracy),
-        Metric("loo_error", False, False, _loo_error),
-        Metric("evidence", True, False, _evidence),
-        Metric("alignment", True, False, _alignment),
-        Metric("condition", False, False, _condition),
+        Metric(
+            "validation_accuracy",
+            "share of other images that it predicts right",
+            True,
+            True,
+            _validation_accuracy,
+        ),
+        Metric(
+            "validation_error", "mean squared error on other images", False, True, _validation_error
+        ),
+        Metric(
+            "loo_accuracy",
+            "share of images that it predicts right from the others",
+            True,
+            False,
+            _loo_accuracy,
+        ),
+        Metric(
+            "loo_error",
+            "mean squared error on each image, predicted from the others",
+            False,
+            False,
+            _loo_error,
+        ),
+        Metric("evidence", "log marginal likelihood of the labels", True, False, _evidence),
+        Metric(
+            "alignment", "centred alignment of the kernel with the labels", True, False, _alignment
+        ),
+        Metric("condition", "condition number of the regularised kernel", False, False, _condition),
     )
 }
 """Every score of a kernel by its name."""

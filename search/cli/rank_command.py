@@ -194,21 +194,28 @@ def _text(ranking: Ranking, output: Path, options: RankOptions) -> str:
 
 def _legend(ranking: Ranking, options: RankOptions) -> list[str]:
     """What the table's columns mean, and how sure its order is."""
-    first = next(iter(ranking.directions))
-    ways = {True: "higher", False: "lower"}
-    directions = ", ".join(f"{name} {ways[up]}" for name, up in ranking.directions.items())
+    from kernas.kernels.regression import METRICS
+
+    legend: list[str] = []
+    for name, higher in ranking.directions.items():
+        text = METRICS[name.partition(":")[2]].text
+        head = "" if legend else "Ranked by "
+        legend.append(f"{head}{name}, {'higher' if higher else 'lower'} is better: {text}.")
     images = f"{options.n_train} images of {options.dataset}"
     if options.n_validation:
         images += f", judged on {options.n_validation} others by the validation scores"
     draws = options.image_seeds
     over = f" over {draws} draws of the images" if draws > 1 else ""
-    legend = [
-        f"Ranked by {first}. Better is: {directions}.",
-        f"Kernel regression on {images}; ridge {options.ridge:g}; ± is one standard error{over}; "
-        "=3 shares the third place.",
-    ]
+    legend.append(
+        f"Kernel regression on {images}, with the exact kernel of each network at infinite width; "
+        f"ridge {options.ridge:g} of the kernel's mean diagonal."
+    )
+    legend.append(f"± is one standard error{over}; =3 shares the third place.")
     for name in ranking.directions:
         near = ranking.by(name).near_best()
         if near is not None and near > 1:
             legend.append(f"By {name}, {near} of {len(ranking)} lie within ± of the best.")
+    failed = [row for row in ranking if row.status == "error"]
+    if failed:
+        legend.append(f"{len(failed)} failed, the first with: {failed[0].message}")
     return legend

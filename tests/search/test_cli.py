@@ -90,9 +90,13 @@ def test_a_ranking_is_printed_and_its_files_are_there(networks, tmp_path):
     assert lines[0].split() == ["rank", "ntk:evidence", "ntk:validation_accuracy", "name"]
     assert lines[4].split() == ["4", "degenerate", "degenerate", EMPTY]
     assert lines[5] == ""
-    assert lines[6].startswith("Ranked by ntk:evidence. Better is: ntk:evidence higher, ")
-    assert "on 20 images of digits, judged on 20 others" in lines[7]
-    assert "ridge 0.01; ± is one standard error; =3 shares the third place" in lines[7]
+    assert lines[6:8] == [
+        "Ranked by ntk:evidence, higher is better: log marginal likelihood of the labels.",
+        "ntk:validation_accuracy, higher is better: share of other images that it predicts right.",
+    ]
+    assert "on 20 images of digits, judged on 20 others" in lines[8]
+    assert "ridge 0.01 of the kernel's mean diagonal" in lines[8]
+    assert lines[9] == "± is one standard error; =3 shares the third place."
     assert "4 candidates (1 degenerate, 0 failed)" in lines[-1]
     assert {path.name for path in (tmp_path / "run").iterdir()} == {
         *("config.json", "results.jsonl", "run.lock"),
