@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from kernas.errors import ConfigurationError, DataError, DownloadError
 from kernas.files import user_path
@@ -77,7 +77,7 @@ def _download(file: PublishedFile, mirrors: tuple[str, ...], target: Path, progr
                 known_hash=f"sha256:{file.sha256}",
                 fname=file.name,
                 path=target,
-                downloader=download,
+                downloader=cast(Any, download),  # pooch's own type is another one
             )
         # Connections fail with kinds of OSError, other sums with ValueError: the next one may do.
         except (OSError, ValueError) as error:

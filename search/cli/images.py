@@ -19,12 +19,20 @@ if TYPE_CHECKING:
 DEFAULT_SIDE = 8
 """Pixels to which larger images are resized unless the options say otherwise."""
 
+DEFAULT_VALIDATION = 200
+"""Images of the validation, if there are so many."""
+
 
 class Images(NamedTuple):
     """The images of the regression, and those of the validation if there are any."""
 
     fit: Dataset
     validation: Dataset | None
+
+    @property
+    def n_validation(self) -> int:
+        """Images of the validation."""
+        return 0 if self.validation is None else len(self.validation)
 
 
 def image_seeds(options: RankOptions) -> range:
@@ -48,43 +56,62 @@ def read_images(options: RankOptions, seed: int) -> Images:
         ConfigurationError: a number is out of its range; the message names the option.
         DataError: the data set cannot be read.
     """
-    from kernas.kernels.data import load
-    from kernas.kernels.data.known import known_name
-
     n_train, n_validation = options.n_train, options.n_validation
-    if n_train < 1 or n_validation < 0:
+    if n_train < 1 or (n_validation or 0) < 0:
         name, value = ("--n-train", n_train) if n_train < 1 else ("--n-validation", n_validation)
         raise ConfigurationError(f"{name} {value}: expected a number of images, for example 100")
-    size, largest = options.image_size, None
-    if size is None:
-        known = known_name(options.dataset) is not None
-        size, largest = (DEFAULT_SIDE, None) if known else (None, DEFAULT_SIDE)
-    total = n_train + n_validation
+    wanted = DEFAULT_VALIDATION if n_validation is None else n_validation
     try:
-        train, _ = load(
-            options.dataset,
-            n_train=total,
-            n_test=1,
-            image_size=size,
-            resize=options.resize,
-            seed=seed,
-            standardize=False,
-            largest_side=largest,
-        )
+        train = _loaded(options, n_train + wanted, seed)
     except ConfigurationError as error:
-        raise ConfigurationError(
-            f"--dataset {options.dataset} with --n-train {n_train} and --n-validation "
-            f"{n_validation}, {total} images in all: {error}"
-        ) from None
+        train = _all_there_are(options, seed) if n_validation is None else None
+        if train is None:
+            raise ConfigurationError(
+                f"--dataset {options.dataset} with --n-train {n_train} and --n-validation "
+                f"{wanted}, {n_train + wanted} images in all: {error}"
+            ) from None
     if n_train < train.n_classes:
         raise ConfigurationError(
             f"--n-train {n_train} for the {train.n_classes} classes of {train.name}: expected at "
             f"least one image of each, --n-train {train.n_classes} or more"
         )
-    if n_validation == 0:
+    if len(train) == n_train:
         return Images(train.standardized(train), None)
-    fit, validation = train.split(n_train / total, seed=seed)
+    fit, validation = train.split(n_train / len(train), seed=seed)
     return Images(fit.standardized(fit), validation.standardized(fit))
+
+
+def _loaded(options: RankOptions, n: int | None, seed: int) -> Dataset:
+    """So many images of the training set, or all of them, as they are stored or smaller."""
+    from kernas.kernels.data import load
+    from kernas.kernels.data.known import known_name
+
+    size, largest = options.image_size, None
+    if size is None and known_name(options.dataset) is not None:
+        size = DEFAULT_SIDE
+    elif size is None:
+        largest = DEFAULT_SIDE
+    train, _ = load(
+        options.dataset,
+        n_train=n,
+        n_test=1,
+        image_size=size,
+        resize=options.resize,
+        seed=seed,
+        standardize=False,
+        largest_side=largest,
+    )
+    return train
+
+
+def _all_there_are(options: RankOptions, seed: int) -> Dataset | None:
+    """All images of a training set that has fewer than the default asks for, but some to validate
+    with; ``None`` if that is not what is wrong."""
+    try:
+        train = _loaded(options, None, seed)
+    except ConfigurationError:
+        return None
+    return train if options.n_train < len(train) else None
 
 
 def say_resized(fit: Dataset) -> None:

@@ -51,10 +51,8 @@ def say_json(value: object, indent: int | None = 1) -> None:
 
 
 def table_width() -> int | None:
-    """Columns that a table on stdout has: those that ``COLUMNS`` says, or else of the terminal;
-    ``None`` where it may be as wide as it is."""
-    if os.environ.get("COLUMNS", "").isdecimal() and int(os.environ["COLUMNS"]) > 0:
-        return int(os.environ["COLUMNS"])
+    """Columns of the terminal, or those that ``COLUMNS`` says it has; ``None`` where stdout is no
+    terminal: what reads it takes whole lines."""
     if sys.stdout is None or not sys.stdout.isatty():
         return None
     return shutil.get_terminal_size().columns

@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from .agreement import agreed
 from .devices import configure_jax
 from .exit_codes import DONE, FAILED
-from .images import check_images, image_seeds, read_images, say_resized, scores_on
+from .images import Images, check_images, image_seeds, read_images, say_resized, scores_on
 from .interruption import way_on
 from .options import RankOptions
 from .printing import messages_aside, say, say_json, table_width, tell
 from .space import space_of
 
 if TYPE_CHECKING:
-    from kernas.kernels.data import Dataset
-
     from ..ranking import Ranking, RankingEstimate
     from ..spaces import Candidate, Space
 
@@ -45,7 +43,7 @@ def run_rank(options: RankOptions) -> int:
     if options.json:
         say_json(dict(ranking.summary), indent=None)
     else:
-        say(_text(ranking, asked.output, options))
+        say(_text(ranking, asked, options))
     failed = [row for row in ranking.rows if row.status == "error"]
     if len(failed) == len(ranking.rows):
         tell(f"kernas: all {len(failed)} candidates failed, the first with {failed[0].message}")
@@ -58,6 +56,7 @@ class _Asked(NamedTuple):
 
     arguments: dict[str, Any]
     output: Path
+    images: Images
     estimate: RankingEstimate
 
 
@@ -78,10 +77,9 @@ def _asked(options: RankOptions) -> _Asked:
         truth = load_truth(options.truth, options.truth_column)
         truth.require(candidate.name for candidate in candidates)
     draws = [read_images(options, seed) for seed in seeds]
-    fit = draws[0].fit
     if not options.quiet:
-        say_resized(fit)
-    check_images(candidates, space, fit)
+        say_resized(draws[0].fit)
+    check_images(candidates, space, draws[0].fit)
     arguments = {
         "candidates": candidates,
         "scores": scores_on(options, draws),
@@ -89,9 +87,9 @@ def _asked(options: RankOptions) -> _Asked:
         "resume": options.resume,
         "truth": truth,
         "seed": _seed(options, options.bootstrap_seed),
-        "options": _identity(options, space, fit),
+        "options": _identity(options, space, draws[0]),
     }
-    return _Asked(arguments, output, estimate_ranking(**arguments))
+    return _Asked(arguments, output, draws[0], estimate_ranking(**arguments))
 
 
 def _begin(options: RankOptions, asked: _Asked) -> bool:
@@ -140,20 +138,22 @@ def _numbered_folder(dataset: str, resume: bool) -> Path:
     return runs / f"{stem}{max(last, 1) if resume else last + 1}"
 
 
-def _identity(options: RankOptions, space: Space, fit: Dataset | None) -> dict[str, Any]:
-    """The options that decide the result, named as on the command line; of the images, once they
-    are read, what became of them."""
+def _identity(options: RankOptions, space: Space, images: Images | None) -> dict[str, Any]:
+    """The options that decide the result, named as on the command line; what the images decide,
+    once they are read."""
     chosen = (
         {"architectures": list(options.architectures)}
         if options.architectures
         else {"sample": options.sample}
     )
     own = {name: getattr(options, name) for name in ("cell_seed", "image_seed", "bootstrap_seed")}
-    images: dict[str, Any] = {}
-    if fit is not None:
-        images["image_shape"] = list(fit.input_shape)
-        if "resize" in fit.info:
-            images["resize"] = fit.info["resize"]
+    shape: dict[str, Any] = {}
+    number: dict[str, Any] = {}
+    if images is not None:
+        info = images.fit.info
+        resized = {"resize": info["resize"]} if "resize" in info else {}
+        shape = {"image_shape": list(images.fit.input_shape), **resized}
+        number = {"n_validation": images.n_validation}
     return {
         "dataset": options.dataset,
         **chosen,
@@ -162,9 +162,9 @@ def _identity(options: RankOptions, space: Space, fit: Dataset | None) -> dict[s
         **({"image_seeds": options.image_seeds} if options.image_seeds > 1 else {}),
         "score": options.score,
         "ridge": options.ridge,
-        **images,
+        **shape,
         "n_train": options.n_train,
-        "n_validation": options.n_validation,
+        **number,
         "n_reference": options.n_reference,
         "space": space.settings(),
         "truth": options.truth,
@@ -172,27 +172,27 @@ def _identity(options: RankOptions, space: Space, fit: Dataset | None) -> dict[s
     }
 
 
-def _text(ranking: Ranking, output: Path, options: RankOptions) -> str:
+def _text(ranking: Ranking, asked: _Asked, options: RankOptions) -> str:
     """What a person reads on stdout."""
     from ..report.files import report_names
 
     parts = [ranking.top(SHOWN).table(table_width())]
     if len(ranking) > SHOWN:
-        parts.append(f"… {len(ranking) - SHOWN} more in {output / 'ranking.csv'}")
-    parts += ["", *_legend(ranking, options)]
+        parts.append(f"… {len(ranking) - SHOWN} more in {asked.output / 'ranking.csv'}")
+    parts += ["", *_legend(ranking, asked.images, options)]
     for name, value in ranking.statistics.items():
         parts.append(f"{name} with the truth (95% intervals): {value}")
     failed = sum(row.status == "error" for row in ranking.rows)
     degenerate = sum(row.status == "degenerate" for row in ranking.rows)
     parts.append(
         f"{len(ranking)} candidates ({degenerate} degenerate, {failed} failed) in "
-        f"{ranking.summary['seconds']:.1f} s; written in {output}: "
+        f"{ranking.summary['seconds']:.1f} s; written in {asked.output}: "
         + ", ".join(report_names(ranking))
     )
     return "\n".join(parts)
 
 
-def _legend(ranking: Ranking, options: RankOptions) -> list[str]:
+def _legend(ranking: Ranking, judged: Images, options: RankOptions) -> list[str]:
     """What the table's columns mean, and how sure its order is."""
     from kernas.kernels.regression import METRICS
 
@@ -202,8 +202,8 @@ def _legend(ranking: Ranking, options: RankOptions) -> list[str]:
         head = "" if legend else "Ranked by "
         legend.append(f"{head}{name}, {'higher' if higher else 'lower'} is better: {text}.")
     images = f"{options.n_train} images of {options.dataset}"
-    if options.n_validation:
-        images += f", judged on {options.n_validation} others by the validation scores"
+    if judged.n_validation:
+        images += f", judged on {judged.n_validation} others by the validation scores"
     draws = options.image_seeds
     over = f" over {draws} draws of the images" if draws > 1 else ""
     legend.append(

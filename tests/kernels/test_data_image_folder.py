@@ -330,3 +330,13 @@ def test_a_class_whose_name_is_not_utf8(tmp_path):
         pytest.skip("the file system has names in UTF-8 only")
     with pytest.raises(ConfigurationError, match=r"\\udcff' is not in UTF-8"):
         load(tmp_path)
+
+
+def test_images_of_different_sizes_have_a_largest_side_too(tmp_path):
+    for i in range(4):
+        write(tmp_path / "a" / f"{i}.png", size=(20, 12 + i), seed=i)
+        write(tmp_path / "b" / f"{i}.png", size=(20, 12 + i), seed=9 + i)
+    train, _ = load(tmp_path, n_train=4, n_test=1, largest_side=8)
+    assert (train.input_shape, train.info["resized_from"]) == ((8, 8, 3), None)
+    asked, _ = load(tmp_path, n_train=4, n_test=1, image_size=8)
+    np.testing.assert_array_equal(train.x, asked.x)

@@ -479,3 +479,24 @@ def test_labels_beyond_int64_are_refused(tmp_path):
     labels = np.array([0, 2**64 - 1] * 20, np.uint64)
     with pytest.raises(DataError, match="go up to 18446744073709551615: expected integers that"):
         load(save(tmp_path / "own.npz", **(toy() | {"y": labels})))
+
+
+def test_a_largest_side_makes_only_larger_images_smaller(tmp_path):
+    own = toy()
+    n, rng = len(own["y"]), np.random.default_rng(0)
+
+    def loaded(*shape, **options):
+        np.savez(tmp_path / "own.npz", x=rng.random((n, *shape)), y=own["y"])
+        train, _ = load(tmp_path / "own.npz", n_train=4, n_test=1, largest_side=8, **options)
+        return train.input_shape, train.info.get("resized_from", "kept")
+
+    assert loaded(40, 40, 3) == ((8, 8, 3), [40, 40])
+    assert loaded(12, 8) == ((8, 8, 1), [12, 8])
+    assert loaded(40, 5) == ((5, 5, 1), [40, 5])
+    assert loaded(8, 6) == ((8, 6, 1), "kept")
+    assert loaded(100) == ((100,), "kept")
+    with pytest.raises(ConfigurationError, match="image_size=4 and largest_side=8"):
+        loaded(40, 40, image_size=4)
+    smaller, _ = load(tmp_path / "own.npz", n_train=4, n_test=1, image_size=8)
+    same, _ = load(tmp_path / "own.npz", n_train=4, n_test=1, largest_side=8)
+    np.testing.assert_array_equal(smaller.x, same.x)

@@ -1,6 +1,7 @@
 """The run folder: what is kept, what is refused, what a kill may leave behind."""
 
 import json
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +13,7 @@ from kernas.comparison import first_difference
 from kernas.errors import DocumentError, RunFolderError
 from kernas.locks import exclusive
 from kernas.search.ranking.records import check_record
-from kernas.search.ranking.run_folder import open_run
+from kernas.search.ranking.run_folder import check_run, open_run
 
 CONFIG = {"options": {"seed": 0, "dataset": "digits"}, "scores": {"nngp:evidence": {"ridge": 0.01}}}
 
@@ -259,3 +260,29 @@ def test_first_difference():
     assert first_difference({"a": 1}, {}) == ("a", "1", "null")
     name, there, _ = first_difference({"a": "x" * 100}, {"a": "y"}) or ("", "", "")
     assert (name, len(there)) == ("a", 58)
+
+
+def test_what_is_known_early_is_refused_early_and_nothing_is_written(tmp_path):
+    known = {"options": {"seed": 0}}
+    assert check_run(tmp_path / "new" / "run", known, resume=False).records() == []
+    assert list(tmp_path.iterdir()) == []
+    with open_run(tmp_path / "run", CONFIG, resume=False) as folder:
+        folder.append({"hash": "x"})
+        with pytest.raises(RunFolderError, match="another process is writing"):
+            check_run(tmp_path / "run", known, resume=True)
+    with (tmp_path / "run" / "results.jsonl").open("ab") as file:
+        file.write(b'{"hash": "cut')
+    before = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()}
+    with pytest.raises(RunFolderError, match="already holds this run; give --resume"):
+        check_run(tmp_path / "run", known, resume=False)
+    for config in ({"options": {"seed": 1}}, {"options": {"seed": 0, "more": 1}}):
+        with pytest.raises(RunFolderError, match=r"options\.\w+ is (0|null) there and 1 here"):
+            check_run(tmp_path / "run", config, resume=True)
+    assert check_run(tmp_path / "run", known, resume=True).records() == [{"hash": "x"}]
+    assert {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()} == before
+
+
+def test_a_folder_that_cannot_be_written_is_refused_early(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(RunFolderError, match=r"cannot write in .*\(Permission denied\)"):
+        check_run(tmp_path / "run", CONFIG, resume=False)

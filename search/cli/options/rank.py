@@ -77,7 +77,10 @@ class RankOptions(SpaceOptions):
     n_train: int = 50
     """Images of the regression."""
 
-    n_validation: int = 200
+    n_validation: Annotated[
+        int | None,
+        tyro.conf.arg(metavar="INT", help_behavior_hint="(default: 200, or all that are left)"),
+    ] = None
     """Further images of the training set for the validation scores; 0 if there are none."""
 
     n_reference: int = 32

@@ -1,0 +1,331 @@
+"""`kernas rank` before it begins and after: estimate, question, folder, images, seeds, table."""
+
+import csv
+import io
+import json
+import re
+import shlex
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import kernas.kernels as kk
+import kernas.kernels.data as data
+from kernas.search.cli import rank_command
+from kernas.search.cli.app import parse, run
+from kernas.search.cli.options import PlanOptions, RankOptions
+
+DENSE = kk.serial(kk.Flatten(), kk.Dense(), kk.Relu(), kk.Dense())
+SHALLOW = kk.serial(kk.Flatten(), kk.Dense())
+
+
+@pytest.fixture
+def networks(tmp_path):
+    paths = []
+    for name, network in {"dense": DENSE, "shallow": SHALLOW}.items():
+        paths.append(str(tmp_path / f"{name}.json"))
+        (tmp_path / f"{name}.json").write_text(network.to_json())
+    return paths
+
+
+@pytest.fixture
+def kernas(capsys, x64_kept):
+    """The command line in this process: its exit code, what it printed and what it said."""
+
+    def command(*arguments):
+        capsys.readouterr()
+        code = run([str(argument) for argument in arguments])
+        return code, *capsys.readouterr()
+
+    return command
+
+
+def small(networks, output, *more):
+    return [
+        *("rank", "--architectures", *networks, "--image-size", "4", "--n-train", "12"),
+        *("--n-validation", "12", "--output", output, *more),
+    ]
+
+
+def scores_in(folder):
+    with (folder / "ranking.csv").open(newline="") as file:
+        return {row["name"]: row for row in csv.DictReader(file)}
+
+
+def forbid_work(monkeypatch):
+    def forbidden(*args, **kwargs):
+        raise AssertionError("something was computed")
+
+    for name in ("__call__", "prepare", "bind", "gram_and_cross"):
+        monkeypatch.setattr(kk.NeuralKernel, name, forbidden)
+
+
+# --- the estimate and the question ----------------------------------------------------------------
+
+
+def test_a_dry_run_prints_the_estimate_and_leaves_nothing(networks, tmp_path, kernas, monkeypatch):
+    forbid_work(monkeypatch)
+    before = sorted(tmp_path.iterdir())
+    code, out, err = kernas(*small(networks, tmp_path / "run", "--dry-run"))
+    assert (code, err) == (0, "")
+    # 12 · 13 / 2 + 12 · 12 pairs of a network.
+    assert out.startswith("2 candidates (2 different networks) × 222 pairs: about ")
+    assert out.count("\n") == 1
+    code, out, err = kernas(*small(networks, tmp_path / "run", "--dry-run", "--json"))
+    assert (code, err) == (0, "")
+    found = json.loads(out)
+    assert (found["candidates"], found["networks"], found["done"]) == (2, 2, 0)
+    assert found["pairs"] == 444
+    assert found["seconds"] > 0
+    assert found["compile_seconds"] > 0
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_dry_run_fails_as_the_run_would(networks, tmp_path, kernas):
+    for broken in (["--ridge", "0"], ["--n-train", "5000"], ["--score", "nngp:speed"]):
+        found = [
+            kernas(*small(networks, tmp_path / "run", *broken, *dry)) for dry in ([], ["--dry-run"])
+        ]
+        assert found[0] == found[1]
+        code, out, err = found[0]
+        assert (code, out, err.count("\n")) == (2, "", 1)
+
+
+def test_it_is_said_on_stderr_before_and_not_with_quiet(networks, tmp_path, kernas):
+    code, _, err = kernas(*small(networks, tmp_path / "loud"))
+    assert code == 0
+    said, bar = err.split("\n", 1)
+    assert said.startswith("2 candidates (2 different networks) × 222 pairs: about ")
+    assert "compiling programs for 2 networks …" in bar
+    assert "rank: 100%" in bar
+    assert kernas(*small(networks, tmp_path / "quiet", "--quiet"))[::2] == (0, "")
+
+
+def test_long_work_is_asked_for(networks, tmp_path, kernas, monkeypatch):
+    monkeypatch.setattr(rank_command, "UNASKED_SECONDS", 0)
+    arguments = small(networks, tmp_path / "run", "--quiet")
+    monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
+    code, out, err = kernas(*arguments)
+    assert (code, out) == (2, "")
+    assert err.splitlines()[-1].startswith("kernas: there is no terminal to ask on")
+    assert "give --yes" in err
+    assert not (tmp_path / "run").exists()
+    terminal = io.StringIO("n\n")
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setattr(sys, "stdin", terminal)
+    code, out, err = kernas(*arguments)
+    assert (code, out) == (0, "")
+    assert "2 candidates" in err
+    assert err.endswith("begin? [y/N] ")
+    assert not (tmp_path / "run").exists()
+    assert kernas(*arguments, "--yes")[0] == 0
+    assert (tmp_path / "run" / "ranking.csv").exists()
+
+
+# --- the folder -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("dry", [[], ["--dry-run"]])
+def test_a_folder_that_will_not_do_is_refused_before_images_are_read(
+    networks, tmp_path, kernas, monkeypatch, seed, dry
+):
+    taken = tmp_path / "taken"
+    assert kernas(*small(networks[:1], taken, "--quiet"))[0] == 0
+    (tmp_path / "file").write_text("")
+
+    def forbidden(*args, **kwargs):
+        raise AssertionError("images were read")
+
+    monkeypatch.setattr(data, "load", forbidden)
+    words = (
+        "already holds this run; give --resume" if seed == 0 else "options.seed is 0 there and 1"
+    )
+    cases = {
+        taken: words,
+        tmp_path / "file": "File exists",
+        tmp_path / "file/run": "Not a directory",
+    }
+    for output, said in cases.items():
+        arguments = small(networks[:1], output, "--seed", str(seed), *dry)
+        code, out, err = kernas(*arguments)
+        assert (code, out, err.count("\n")) == (2, "", 1)
+        assert said in err
+    code, _, err = kernas(*small(networks[:1], taken, "--resume", "--n-train", "13"))
+    assert code == 2
+    assert "options.n_train is 12 there and 13 here" in err
+
+
+# --- images ---------------------------------------------------------------------------------------
+
+
+def write_folder(folder, side, n=8):
+    for name in ("cat", "dog"):
+        for i in range(n):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+            pixels = np.random.default_rng(i).integers(0, 256, (side, side), np.uint8)
+            Image.fromarray(pixels).save(folder / name / f"{i}.png")
+    return folder
+
+
+def test_own_images_are_resized_to_the_default_and_it_is_said(networks, tmp_path, kernas):
+    folder = write_folder(tmp_path / "photos", 20)
+    few = ("--n-train", "6", "--architectures", networks[1])
+    code, out, err = kernas("rank", "--dataset", folder, "--output", tmp_path / "run", *few)
+    assert code == 0
+    line = "photos: 20×20 images are resized to 8×8; --image-size chooses another"
+    assert err.splitlines()[0] == line
+    assert "judged on 9 others" in out  # all but the one that a test part would have
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["options"]["image_shape"] == [8, 8, 1]
+    assert config["options"]["n_validation"] == 9
+    other = ("--output", tmp_path / "other")
+    code, _, err = kernas("rank", "--dataset", folder, *other, *few, "--image-size", "4")
+    assert "resized" not in err
+    # What is asked for by name is not replaced by what there is.
+    code, _, err = kernas("rank", "--dataset", folder, *few, "--n-validation", "200", "--dry-run")
+    assert code == 2
+    assert "--n-validation 200, 206 images in all" in err
+
+
+def test_small_images_and_vectors_stay_as_they_are(networks, tmp_path, kernas):
+    rng = np.random.default_rng(0)
+    for name, shape in {"small": (4, 8), "vectors": (100,), "thin": (40, 4)}.items():
+        np.savez(tmp_path / f"{name}.npz", x=rng.random((30, *shape)), y=np.arange(30) % 2)
+    few = ("--n-train", "6", "--n-validation", "6", "--architectures", networks[1], "--dry-run")
+    for name in ("small", "vectors"):
+        code, _, err = kernas("rank", "--dataset", tmp_path / f"{name}.npz", *few)
+        assert (code, err) == (0, "")
+    code, _, err = kernas("rank", "--dataset", tmp_path / "thin.npz", *few)
+    assert (code, err) == (
+        0,
+        "thin: 40×4 images are resized to 4×4; --image-size chooses another\n",
+    )
+
+
+# --- seeds ----------------------------------------------------------------------------------------
+
+
+def test_the_seed_is_that_of_everything_unless_a_part_has_its_own():
+    own = ("--cell-seed", "--image-seed", "--bootstrap-seed")
+    options = parse(["rank", "--seed", "3", *(x for name in own for x in (name, "5"))])
+    assert isinstance(options, RankOptions)
+    assert (options.seed, options.cell_seed, options.image_seed, options.bootstrap_seed) == (
+        *(3, 5, 5, 5),
+    )
+    assert parse(["rank", "--seed", "3"]).image_seed is None
+
+
+def test_seeds_of_parts_change_their_parts_alone(networks, tmp_path, kernas):
+    def ranked(name, *seeds):
+        assert kernas(*small(networks, tmp_path / name, "--quiet", *seeds))[0] == 0
+        return (tmp_path / name / "ranking.csv").read_bytes()
+
+    plain = ranked("plain")
+    assert ranked("cells", "--cell-seed", "7") == plain  # which are given
+    images = ranked("images", "--image-seed", "7")
+    assert images != plain
+    assert ranked("all", "--seed", "7") == images
+    assert ranked("others", "--seed", "7", "--image-seed", "0") == plain
+    options = json.loads((tmp_path / "images" / "config.json").read_text())["options"]
+    assert (options["seed"], options["image_seed"]) == (0, 7)
+    code, _, err = kernas(*small(networks, tmp_path / "images", "--resume"))
+    assert code == 2
+    assert "options.image_seed is 7 there and null here" in err
+    code, _, err = kernas(*small(networks, tmp_path / "plain", "--resume", "--bootstrap-seed", "2"))
+    assert code == 2
+    assert "options.bootstrap_seed is null there and 2 here" in err
+    again = small(networks, tmp_path / "images", "--resume", "--image-seed", "7", "--quiet")
+    assert kernas(*again)[0] == 0
+
+
+def test_the_sample_follows_the_seed_of_cells(tmp_path, kernas):
+    def names(*seeds):
+        options = parse(["rank", "--sample", "3", *seeds])
+        candidates = rank_command._candidates(options, rank_command.space_of(options))
+        return [candidate.name for candidate in candidates]
+
+    assert names("--cell-seed", "4") == names("--seed", "4") != names()
+
+
+def test_draws_of_images_are_means_of_rankings_one_by_one(networks, tmp_path, kernas):
+    more = ("--score", "ntk:loo_error", "--quiet")
+    for seed in ("5", "6", "7"):
+        alone = small(networks, tmp_path / seed, "--image-seed", seed, *more)
+        assert kernas(*alone)[0] == 0
+    several = small(networks, tmp_path / "mean", "--image-seed", "5", "--image-seeds", "3", *more)
+    code, out, _ = kernas(*several)
+    assert code == 0
+    assert "± is one standard error over 3 draws of the images" in out
+    mean = scores_in(tmp_path / "mean")
+    assert set(mean) == {"dense", "shallow"}
+    for name, row in mean.items():
+        found = [
+            float(scores_in(tmp_path / seed)[name]["ntk:loo_error"]) for seed in ("5", "6", "7")
+        ]
+        assert float(row["ntk:loo_error"]) == pytest.approx(np.mean(found), rel=1e-9)
+        error = np.std(found, ddof=1) / np.sqrt(3)
+        assert float(row["ntk:loo_error:standard_error"]) == pytest.approx(error, rel=1e-6)
+    config = json.loads((tmp_path / "mean" / "config.json").read_text())
+    assert config["options"]["image_seeds"] == 3
+    draws = config["scores"]["ntk:loo_error"]["draws"]
+    assert [one["reference_seed"] for one in draws] == [5, 6, 7]
+    before = (tmp_path / "mean" / "ranking.csv").read_bytes()
+    results = tmp_path / "mean" / "results.jsonl"
+    results.write_bytes(results.read_bytes().splitlines(keepends=True)[0])
+    assert kernas(*several, "--resume")[0] == 0
+    assert (tmp_path / "mean" / "ranking.csv").read_bytes() == before
+
+
+def test_matrices_of_the_draws_are_kept_apart(networks, tmp_path, kernas):
+    grams = ("--grams", tmp_path / "grams", "--image-seeds", "2", "--quiet")
+    assert kernas(*small(networks[:1], tmp_path / "first", *grams))[0] == 0
+    assert sorted(p.name for p in (tmp_path / "grams").iterdir()) == ["images-0", "images-1"]
+    code, out, _ = kernas(*small(networks[:1], tmp_path / "second", *grams, "--dry-run", "--json"))
+    assert (code, json.loads(out)["pairs"]) == (0, 0)
+
+
+@pytest.mark.parametrize("number", ["0", "-2"])
+def test_no_draw_is_refused(networks, tmp_path, kernas, number):
+    code, _, err = kernas(*small(networks, tmp_path / "run", "--image-seeds", number))
+    assert (code, err.count("\n")) == (2, 1)
+    assert f"--image-seeds {number}: expected a number of draws, 1 or more" in err
+
+
+# --- what is printed ------------------------------------------------------------------------------
+
+
+def test_the_table_fits_into_the_columns_that_there_are(networks, tmp_path, kernas, monkeypatch):
+    code, wide, _ = kernas(*small(networks, tmp_path / "wide", "--quiet"))
+    head = "rank  ntk:evidence  ntk:validation_accuracy  name"
+    assert (code, wide.splitlines()[0]) == (0, head)
+    monkeypatch.setenv("COLUMNS", "40")
+    assert kernas(*small(networks, tmp_path / "piped", "--quiet"))[1].startswith(head)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    code, narrow, _ = kernas(*small(networks, tmp_path / "narrow", "--quiet"))
+    lines = narrow.splitlines()
+    assert (code, lines[0]) == (0, "rank  ntk:evidence  name")
+    assert max(map(len, lines[:3])) <= 40
+    assert lines[3].startswith("Left out in 40 columns: ntk:validation_accuracy")
+
+
+def test_plan_answers_for_a_matrix(networks, capsys):
+    assert run(["plan", networks[0], "--n", "1000"]) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert re.fullmatch(
+        r"1,000 images: 500,500 pairs in about [\d.]+ \w+ on this machine; "
+        r"the matrix takes 4\.0 MB of memory",
+        last,
+    )
+    assert run(["plan", networks[0], "--n", "0"]) == 2
+    assert "--n 0: expected a number of images" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("options", [RankOptions, PlanOptions])
+def test_typical_calls_parse(options):
+    calls = re.findall(r"^ +(kernas .*(?:\n {8}.*)*)", options.__doc__, re.MULTILINE)
+    assert len(calls) >= 3
+    for call in calls:
+        assert isinstance(parse(shlex.split(call)[1:]), options)
