@@ -1,16 +1,16 @@
 """Is what ``kernas rank`` says before it begins what it then takes?
 
 For each setting the estimate of a ranking of NAS-Bench-201 cells, and the time that the ranking
-takes, each in a process of its own: cold, with nothing compiled yet, and warm, with all of its
-programs in the cache. The short measurement of the device is made once before.
+takes, in a process of its own: cold, with nothing compiled and the device not measured yet, and
+warm, with both in the cache.
 
     python experiments/benchmarks/rank_estimate.py            # half an hour on 2 idle cores
     python experiments/benchmarks/rank_estimate.py --quick    # one setting; writes nothing
 
-``first_seconds`` has the compilation, or the reading of programs, and the first candidate;
-``seconds`` are those of the others. ``ratio`` is ``predicted_seconds`` of the others over
-``seconds``, and ``compile_ratio`` the predicted compilation over the cold ``first_seconds``, from
-both of which ``most`` and ``least`` are taken over all settings.
+``first_seconds`` has the compilation, or the reading of programs, and the first candidate, beside
+which the second one is begun; ``seconds`` are those of the others. ``cold_ratio`` and ``warm_ratio``
+are ``predicted_seconds`` over ``seconds``, and ``compile_ratio`` is the predicted compilation over
+the cold ``first_seconds``; the least and the most of all settings stand beside them.
 """
 
 from __future__ import annotations
@@ -130,13 +130,13 @@ def main(quick: bool = False, one: str | None = None) -> None:
         with tempfile.TemporaryDirectory() as cache:
             cold, warm = (measured_apart(setting, cache) for _ in range(2))
         ratios = {
-            "ratio": warm["predicted_seconds"] / warm["seconds"],
+            "warm_ratio": warm["predicted_seconds"] / warm["seconds"],
             "cold_ratio": cold["predicted_seconds"] / cold["seconds"],
             "compile_ratio": cold["estimate"]["compile_seconds"] / cold["first_seconds"],
         }
         settings.append({**asdict(setting), "cold": cold, "warm": warm, **ratios})
     result: dict[str, Any] = {"settings": settings}
-    for name in ("ratio", "cold_ratio", "compile_ratio"):
+    for name in ("warm_ratio", "cold_ratio", "compile_ratio"):
         found = [setting[name] for setting in settings]
         result[name] = {"least": min(found), "most": max(found)}
     report(result | environment(), None if quick else record_of(__file__))
