@@ -143,7 +143,7 @@ def check_output(
         RunFolderError: as for :func:`rank`.
     """
     known = {"format": FORMAT, "version": VERSION, "options": dict(options)}
-    check_run(output, known, resume=resume)
+    check_run(output, known, resume=resume, whole=False)
 
 
 @dataclass(frozen=True)

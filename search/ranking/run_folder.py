@@ -80,14 +80,16 @@ class RunFolder:
 
 
 def check_run(
-    output: str | os.PathLike[str], config: Mapping[str, Any], *, resume: bool
+    output: str | os.PathLike[str], config: Mapping[str, Any], *, resume: bool, whole: bool = True
 ) -> RunFolder:
     """Refuse what :func:`open_run` would refuse, before long work; writes nothing.
 
     Args:
         output: the folder, which may not exist.
-        config: what is known already of the run's configuration; what it lacks is not compared.
+        config: of the run.
         resume: as for :func:`open_run`.
+        whole: whether ``config`` is all of it, or what is known already: of this, what it lacks is
+            not compared.
 
     Returns:
         The folder, whose records can be read if there are any.
@@ -108,7 +110,7 @@ def check_run(
         if not os.access(there, os.W_OK | os.X_OK):
             raise OSError(errno.EACCES, os.strerror(errno.EACCES))
         with _held(folder) if (path / LOCK).exists() else nullcontext():
-            _check(folder, config, resume, whole=False)
+            _check(folder, config, resume, whole=whole)
     except OSError as error:
         raise _unwritten(path, error) from None
     return folder

@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -51,7 +52,7 @@ def small(networks, output, *more):
 
 def scores_in(folder):
     with (folder / "ranking.csv").open(newline="") as file:
-        return {row["name"]: row for row in csv.DictReader(file)}
+        return {Path(row["name"]).stem: row for row in csv.DictReader(file)}
 
 
 def forbid_work(monkeypatch):

@@ -264,21 +264,23 @@ def test_first_difference():
 
 def test_what_is_known_early_is_refused_early_and_nothing_is_written(tmp_path):
     known = {"options": {"seed": 0}}
-    assert check_run(tmp_path / "new" / "run", known, resume=False).records() == []
+    assert check_run(tmp_path / "new" / "run", known, resume=False, whole=False).records() == []
     assert list(tmp_path.iterdir()) == []
     with open_run(tmp_path / "run", CONFIG, resume=False) as folder:
         folder.append({"hash": "x"})
         with pytest.raises(RunFolderError, match="another process is writing"):
-            check_run(tmp_path / "run", known, resume=True)
+            check_run(tmp_path / "run", known, resume=True, whole=False)
     with (tmp_path / "run" / "results.jsonl").open("ab") as file:
         file.write(b'{"hash": "cut')
     before = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()}
     with pytest.raises(RunFolderError, match="already holds this run; give --resume"):
-        check_run(tmp_path / "run", known, resume=False)
+        check_run(tmp_path / "run", known, resume=False, whole=False)
     for config in ({"options": {"seed": 1}}, {"options": {"seed": 0, "more": 1}}):
         with pytest.raises(RunFolderError, match=r"options\.\w+ is (0|null) there and 1 here"):
-            check_run(tmp_path / "run", config, resume=True)
-    assert check_run(tmp_path / "run", known, resume=True).records() == [{"hash": "x"}]
+            check_run(tmp_path / "run", config, resume=True, whole=False)
+    assert check_run(tmp_path / "run", known, resume=True, whole=False).records() == [{"hash": "x"}]
+    with pytest.raises(RunFolderError, match=r"options.dataset is \"digits\" there and null here"):
+        check_run(tmp_path / "run", known, resume=True)
     assert {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()} == before
 
 
