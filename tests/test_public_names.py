@@ -27,7 +27,7 @@ KERNELS = f"""
 """
 SEARCH = """
     rank Ranking Row Candidate NasBench201 Space read_candidates
-    Evaluation KernelScore Score Source evaluate_scores parse_scores score_names
+    Cost Evaluation KernelScore MeanScore RankingEstimate Score Source estimate_ranking evaluate_scores parse_scores score_names
     Agreement Agreements Interval agreement agreements ndcg Truth load_truth
     leaderboard_figure score_score_figure score_truth_figure
 """

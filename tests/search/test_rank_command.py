@@ -216,7 +216,9 @@ def test_the_seed_is_that_of_everything_unless_a_part_has_its_own():
     assert (options.seed, options.cell_seed, options.image_seed, options.bootstrap_seed) == (
         *(3, 5, 5, 5),
     )
-    assert parse(["rank", "--seed", "3"]).image_seed is None
+    plain = parse(["rank", "--seed", "3"])
+    assert isinstance(plain, RankOptions)
+    assert plain.image_seed is None
 
 
 def test_seeds_of_parts_change_their_parts_alone(networks, tmp_path, kernas):
@@ -245,6 +247,7 @@ def test_seeds_of_parts_change_their_parts_alone(networks, tmp_path, kernas):
 def test_the_sample_follows_the_seed_of_cells(tmp_path, kernas):
     def names(*seeds):
         options = parse(["rank", "--sample", "3", *seeds])
+        assert isinstance(options, RankOptions)
         candidates = rank_command._candidates(options, rank_command.space_of(options))
         return [candidate.name for candidate in candidates]
 
