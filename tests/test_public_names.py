@@ -27,7 +27,8 @@ KERNELS = f"""
 """
 SEARCH = """
     rank Ranking Row Candidate NasBench201 Space read_candidates
-    Cost Evaluation KernelScore MeanScore RankingEstimate Score Source estimate_ranking evaluate_scores parse_scores score_names
+    Cost Evaluation KernelScore MeanScore Score Source evaluate_scores parse_scores score_names
+    RankingEstimate estimate_ranking
     Agreement Agreements Interval agreement agreements ndcg Truth load_truth
     leaderboard_figure score_score_figure score_truth_figure
 """
