@@ -10,7 +10,8 @@ warm, with both in the cache.
 ``first_seconds`` has the compilation, or the reading of programs, and the first candidate, beside
 which the second one is begun; ``seconds`` are those of the others. ``cold_ratio`` and
 ``warm_ratio`` are ``predicted_seconds`` over ``seconds``, and ``compile_ratio`` is the predicted
-compilation over the cold ``first_seconds``; the least and the most of all settings stand beside them.
+compilation over the cold ``first_seconds``; the least and the most of all settings stand beside
+them.
 """
 
 from __future__ import annotations
