@@ -8,9 +8,10 @@ warm, with both in the cache.
     python experiments/benchmarks/rank_estimate.py --quick    # one setting; writes nothing
 
 ``first_seconds`` has the compilation, or the reading of programs, and the first candidate, beside
-which the second one is begun; ``seconds`` are those of the others. ``cold_ratio`` and ``warm_ratio``
-are ``predicted_seconds`` over ``seconds``, and ``compile_ratio`` is the predicted compilation over
-the cold ``first_seconds``; the least and the most of all settings stand beside them.
+which the second one is begun; ``seconds`` are those of the others. ``cold_ratio`` and
+``warm_ratio`` are ``predicted_seconds`` over ``seconds``, and ``compile_ratio`` is the predicted
+compilation over the cold ``first_seconds``; the least and the most of all settings stand beside
+them.
 """
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ import sys
 import tempfile
 import time
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import tyro

@@ -51,10 +51,8 @@ def say_json(value: object, indent: int | None = 1) -> None:
 
 
 def table_width() -> int | None:
-    """Columns that a table on stdout has: those that ``COLUMNS`` says, or else of the terminal;
-    ``None`` where it may be as wide as it is."""
-    if os.environ.get("COLUMNS", "").isdecimal() and int(os.environ["COLUMNS"]) > 0:
-        return int(os.environ["COLUMNS"])
+    """Columns that a table has on a terminal, as ``COLUMNS`` or the terminal says; ``None`` in a
+    pipe or a file, where ``COLUMNS`` may be that of some other terminal."""
     if sys.stdout is None or not sys.stdout.isatty():
         return None
     return shutil.get_terminal_size().columns

@@ -32,9 +32,8 @@ def networks(tmp_path):
 
 
 @pytest.fixture
-def kernas(capsys, x64_kept, monkeypatch):
+def kernas(capsys, x64_kept):
     """The command line in this process: its exit code, what it printed and what it said."""
-    monkeypatch.delenv("COLUMNS", raising=False)
 
     def command(*arguments):
         capsys.readouterr()
@@ -49,6 +48,12 @@ def small(networks, output, *more):
         *("rank", "--architectures", *networks, "--image-size", "4", "--n-train", "12"),
         *("--n-validation", "12", "--output", output, *more),
     ]
+
+
+def parsed(*arguments):
+    options = parse(["rank", *arguments])
+    assert isinstance(options, RankOptions)
+    return options
 
 
 def scores_in(folder):
@@ -212,12 +217,11 @@ def test_small_images_and_vectors_stay_as_they_are(networks, tmp_path, kernas):
 
 def test_the_seed_is_that_of_everything_unless_a_part_has_its_own():
     own = ("--cell-seed", "--image-seed", "--bootstrap-seed")
-    options = parse(["rank", "--seed", "3", *(x for name in own for x in (name, "5"))])
-    assert isinstance(options, RankOptions)
+    options = parsed("--seed", "3", *(x for name in own for x in (name, "5")))
     assert (options.seed, options.cell_seed, options.image_seed, options.bootstrap_seed) == (
         *(3, 5, 5, 5),
     )
-    assert parse(["rank", "--seed", "3"]).image_seed is None
+    assert parsed("--seed", "3").image_seed is None
 
 
 def test_seeds_of_parts_change_their_parts_alone(networks, tmp_path, kernas):
@@ -245,7 +249,7 @@ def test_seeds_of_parts_change_their_parts_alone(networks, tmp_path, kernas):
 
 def test_the_sample_follows_the_seed_of_cells(tmp_path, kernas):
     def names(*seeds):
-        options = parse(["rank", "--sample", "3", *seeds])
+        options = parsed("--sample", "3", *seeds)
         candidates = rank_command._candidates(options, rank_command.space_of(options))
         return [candidate.name for candidate in candidates]
 
@@ -304,6 +308,8 @@ def test_the_table_fits_into_the_columns_that_there_are(networks, tmp_path, kern
     head = "rank  ntk:evidence  ntk:validation_accuracy  name"
     assert (code, wide.splitlines()[0]) == (0, head)
     monkeypatch.setenv("COLUMNS", "40")
+    assert kernas(*small(networks, tmp_path / "pipe", "--quiet"))[1].startswith(f"{head}\n")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     code, narrow, _ = kernas(*small(networks, tmp_path / "narrow", "--quiet"))
     lines = narrow.splitlines()
     assert (code, lines[0]) == (0, "rank  ntk:evidence  name")
