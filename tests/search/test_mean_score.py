@@ -145,7 +145,9 @@ def test_the_recorded_blocking_reaches_every_draw():
 
     recorded = {"way": "planes", "lanes": 16, "nanoseconds": 2.5}
     scores = with_recorded_blocking(means(), [{"blocking": recorded}])
-    blockings = {draw.blocking for score in scores for draw in score.draws}
+    draws = [draw for score in scores if isinstance(score, ks.MeanScore) for draw in score.draws]
+    blockings = {draw.blocking for draw in draws if isinstance(draw, ks.KernelScore)}
+    assert len(draws) == 6
     assert blockings == {kk.Blocking("planes", 16, 2.5)}
     assert [score.source for score in scores] == [score.source for score in means()]
 
