@@ -51,8 +51,8 @@ def say_json(value: object, indent: int | None = 1) -> None:
 
 
 def table_width() -> int | None:
-    """Columns of the terminal, or those that ``COLUMNS`` says it has; ``None`` where stdout is no
-    terminal: what reads it takes whole lines."""
+    """Columns that a table has on a terminal, as ``COLUMNS`` or the terminal says; ``None`` in a
+    pipe or a file, where ``COLUMNS`` may be that of some other terminal."""
     if sys.stdout is None or not sys.stdout.isatty():
         return None
     return shutil.get_terminal_size().columns

@@ -12,7 +12,7 @@ import pytest
 import kernas.kernels as kk
 from kernas.documents import sealed
 from kernas.kernels.engine import Blocking, blocking, tile_shape
-from kernas.kernels.engine.blocking import lanes_tried, measured_blocking
+from kernas.kernels.engine.blocking import lanes_tried, measured_blocking, measured_stream
 from kernas.kernels.program import lower
 
 
@@ -101,3 +101,39 @@ def test_a_tile_is_no_wider_than_its_bytes() -> None:
     )
     assert narrow.columns == 2**20 // (narrow.pair_bytes * narrow.workers) < 1024
     assert whole.columns == 1024
+
+
+def test_the_time_of_streams_is_measured_once_and_beside_that_of_planes(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    measured: list[tuple[int, ...]] = []
+
+    def measure(side: int, lanes: Sequence[int]) -> dict[int, float]:
+        measured.append(tuple(lanes))
+        return dict.fromkeys(lanes, 3.0)
+
+    monkeypatch.setattr(blocking, "system_cache", lambda: tmp_path)
+    found = measured_stream.__wrapped__(16, True, "float32", measure)
+    assert found == Blocking("stream", found.lanes, 3.0)
+    assert measured_stream.__wrapped__(16, True, "float32", measure) == found
+    assert measured == [(found.lanes,)]
+    assert measured_blocking.__wrapped__(16, True, "float32", measure).way == "planes"
+    assert len(list((tmp_path / "blocking").iterdir())) == 2
+
+
+def test_a_stream_has_a_time_that_is_no_part_of_its_record() -> None:
+    pooled = kk.serial(
+        *[kk.Conv(3), kk.Relu(), kk.AvgPool(2), kk.Conv(3), kk.Relu()],
+        kk.GlobalAvgPool(),
+        kk.Dense(),
+    )
+    kernel = kk.NeuralKernel(pooled)
+    small, large = (kernel.plan((side, side, 1)) for side in (8, 16))
+    assert small.blocking.way == large.blocking.way == "stream"
+    assert large.seconds / small.seconds == pytest.approx(large.operations / small.operations)
+    assert small.seconds > 0
+    assert small.blocking.nanoseconds is None
+    assert kernel.settings((8, 8, 1))["blocking"]["nanoseconds"] is None
+    whole = kk.NeuralKernel(kk.serial(kk.Dense(), kk.Relu(), kk.Dense())).plan((5,))
+    assert whole.blocking.way == "whole"
+    assert whole.seconds > 0

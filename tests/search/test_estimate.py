@@ -104,10 +104,10 @@ def test_pairs_are_those_of_the_matrices_and_of_the_reference_images():
     assert cost(plain, 10, 7).pairs == cost(centred, 10, 7).pairs == 125
     # At these numbers 10 + 13 · 4 of the 125 pairs are with reference images.
     per_pair = kk.NeuralKernel(centred).plan((4, 4, 1)).seconds
-    all_seconds, one_seconds = cost(centred, 10, 7).seconds, cost(centred, 10, 7, 1).seconds
-    assert all_seconds is not None
-    assert one_seconds is not None
-    more = all_seconds - one_seconds
+    many, few = (cost(centred, 10, 7, r).seconds for r in (4, 1))
+    assert many is not None
+    assert few is not None
+    more = many - few
     assert more == pytest.approx(0.5 * (62 - 17) * per_pair)
     planes = kk.serial(kk.Conv(3), kk.Normalize(), kk.Relu(), kk.GlobalAvgPool(), kk.Dense())
     assert kk.NeuralKernel(planes).plan((4, 4, 1)).blocking.way != "stream"

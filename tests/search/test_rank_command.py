@@ -50,6 +50,12 @@ def small(networks, output, *more):
     ]
 
 
+def parsed(*arguments):
+    options = parse(["rank", *arguments])
+    assert isinstance(options, RankOptions)
+    return options
+
+
 def scores_in(folder):
     with (folder / "ranking.csv").open(newline="") as file:
         return {Path(row["name"]).stem: row for row in csv.DictReader(file)}
@@ -211,14 +217,11 @@ def test_small_images_and_vectors_stay_as_they_are(networks, tmp_path, kernas):
 
 def test_the_seed_is_that_of_everything_unless_a_part_has_its_own():
     own = ("--cell-seed", "--image-seed", "--bootstrap-seed")
-    options = parse(["rank", "--seed", "3", *(x for name in own for x in (name, "5"))])
-    assert isinstance(options, RankOptions)
+    options = parsed("--seed", "3", *(x for name in own for x in (name, "5")))
     assert (options.seed, options.cell_seed, options.image_seed, options.bootstrap_seed) == (
         *(3, 5, 5, 5),
     )
-    plain = parse(["rank", "--seed", "3"])
-    assert isinstance(plain, RankOptions)
-    assert plain.image_seed is None
+    assert parsed("--seed", "3").image_seed is None
 
 
 def test_seeds_of_parts_change_their_parts_alone(networks, tmp_path, kernas):
@@ -246,8 +249,7 @@ def test_seeds_of_parts_change_their_parts_alone(networks, tmp_path, kernas):
 
 def test_the_sample_follows_the_seed_of_cells(tmp_path, kernas):
     def names(*seeds):
-        options = parse(["rank", "--sample", "3", *seeds])
-        assert isinstance(options, RankOptions)
+        options = parsed("--sample", "3", *seeds)
         candidates = rank_command._candidates(options, rank_command.space_of(options))
         return [candidate.name for candidate in candidates]
 
@@ -306,13 +308,13 @@ def test_the_table_fits_into_the_columns_that_there_are(networks, tmp_path, kern
     head = "rank  ntk:evidence  ntk:validation_accuracy  name"
     assert (code, wide.splitlines()[0]) == (0, head)
     monkeypatch.setenv("COLUMNS", "40")
-    assert kernas(*small(networks, tmp_path / "piped", "--quiet"))[1].startswith(head)
+    assert kernas(*small(networks, tmp_path / "pipe", "--quiet"))[1].startswith(f"{head}\n")
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     code, narrow, _ = kernas(*small(networks, tmp_path / "narrow", "--quiet"))
     lines = narrow.splitlines()
     assert (code, lines[0]) == (0, "rank  ntk:evidence  name")
     assert max(map(len, lines[:3])) <= 40
-    assert lines[3].startswith("Left out in 40 columns: ntk:validation_accuracy")
+    assert lines[3] == "Left out in 40 columns: ntk:validation_accuracy, the middle of names."
 
 
 def test_plan_answers_for_a_matrix(networks, capsys):
