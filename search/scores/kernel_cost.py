@@ -15,8 +15,8 @@ RECORDED = 1.5
 """What a pair with a reference image takes, over one without: its moments are recorded for the
 statistics (1.4 to 1.7)."""
 
-CANDIDATE_SECONDS = 0.1
-"""Of a candidate whatever its images: lowering, encoding, moving arrays (0.05 to 0.1)."""
+CANDIDATE_SECONDS = 0.05
+"""Of a candidate whatever its images: lowering, encoding, moving arrays (0.04 to 0.1)."""
 
 HOST_SECONDS = 4e-10
 """Of a kernel's eigendecomposition and regression on the host, over n³ (0.4 s at n = 1000)."""
