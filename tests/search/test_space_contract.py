@@ -30,6 +30,8 @@ FINITE = ks.ChoiceSpace(
 
 
 class TestNasBench201(SpaceTests):
+    draws = 20  # another test draws more
+
     @pytest.fixture
     def space(self):
         return ks.NasBench201(cells_per_stage=1)
