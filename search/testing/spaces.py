@@ -172,7 +172,8 @@ class SpaceTests:
             inside(space, candidate)
             assert able.candidate_of(values) == candidate
         one_line(lambda: able.candidate_of({}))
-        one_line(lambda: able.candidate_of({**values, "no such name": 1}))
+        drawn = {name: suggested(of, rng) for name, of in distributions.items()}
+        one_line(lambda: able.candidate_of({**drawn, "no such name": 1}))
 
     def most(self, space: Space) -> int:
         """How many candidates are drawn for the cover, of a small space fewer."""

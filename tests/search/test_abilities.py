@@ -88,10 +88,11 @@ def check_cover(space, draws):
     cover = space.cover(IMAGE)
     assert len(cover) <= 9
     held = dict.fromkeys((False, True), EMPTY)
-    for recording, network in itertools.product(held, cover):
-        stream = known_stream(lower(network, IMAGE), recording)
-        assert stream is not None
-        held[recording] = held[recording].extended(stream)
+    for network in cover:
+        for recording, instructions in held.items():
+            stream = known_stream(lower(network, IMAGE), recording)
+            assert stream is not None
+            held[recording] = instructions.extended(stream)
     outside = []
     for candidate in SPACE.sample(draws, seed=1):
         program = lower(space.architecture(candidate.genotype), IMAGE)

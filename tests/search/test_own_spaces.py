@@ -3,6 +3,7 @@
 import random
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ README = Path(__file__).parents[2] / "README.md"
 def readmes_space():
     """The space of README's example, run as it stands there."""
     (code,) = re.findall(r"```python\n([^`]*ks\.ChoiceSpace[^`]*)```", README.read_text("utf-8"))
-    names = {"__name__": __name__}
+    names: dict[str, Any] = {"__name__": __name__}
     exec(code, names)
     globals()["build"] = names["build"]  # where candidates that are sent elsewhere look for it
     return names["space"]
@@ -41,7 +42,7 @@ def test_readmes_space_is_ranked(fake_score):
     assert {row.name for row in ranking.rows} == {candidate.name for candidate in candidates}
 
 
-def halting(depth):
+def halting(depth: int, **others: Any) -> Any:
     """Builds what it should only of one depth."""
     if depth == 1:
         raise RuntimeError("no such\ndepth")
