@@ -20,7 +20,7 @@ import subprocess
 import sys
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import tyro
 from benchmarks.measuring import report
@@ -38,6 +38,13 @@ DRAWN = ("nngp:loo_error", "ntk:loo_error")
 """The scores in the figures."""
 
 
+class Run(NamedTuple):
+    """Side of the images in pixels, and fields of the space beside its cells."""
+
+    image_size: int
+    fields: str = ""
+
+
 @dataclass(frozen=True)
 class Study:
     """Runs that differ in one thing.
@@ -53,7 +60,7 @@ class Study:
     sample: int
     n_validation: int
     metrics: tuple[str, ...]
-    runs: dict[str, tuple[str, ...]]
+    runs: dict[str, Run]
     drawn: str
 
     @property
@@ -70,8 +77,8 @@ STUDIES = {
         n_validation=200,
         metrics=("validation_accuracy", "validation_error", *LEAVE_ONE_OUT),
         runs={
-            "center": ("--image-size", "8", "--center"),
-            "rms": ("--image-size", "8", "--no-center"),
+            "center": Run(8),
+            "rms": Run(8, ",center=false"),
         },
         drawn="center",
     ),
@@ -80,8 +87,8 @@ STUDIES = {
         n_validation=0,
         metrics=LEAVE_ONE_OUT,
         runs={
-            "8": ("--image-size", "8", "--center"),
-            "16": ("--image-size", "16", "--center"),
+            "8": Run(8),
+            "16": Run(16),
         },
         drawn="16",
     ),
@@ -113,12 +120,14 @@ def rank_command(study: Study, name: str, setting: Setting, device: str) -> list
     # Runs of other settings do not share a folder: it would refuse them.
     plain = (setting.cells, setting.n_train) == (1, 100)
     more = "" if plain else f"-{setting.cells}-{setting.n_train}"
+    image_size, fields = study.runs[name]
     output = RUNS / f"rank-cifar10-{name}-{setting.sample}{more}"
     return [
         *(sys.executable, "-m", "kernas", "rank"),
         *("--dataset", "cifar10", "--truth", "nasbench201"),
-        *("--sample", str(setting.sample), "--seed", "0", "--cells", str(setting.cells)),
-        *(*study.runs[name], "--n-train", str(setting.n_train)),
+        *("--sample", str(setting.sample), "--seed", "0"),
+        *("--space", f"nasbench201:cells={setting.cells}{fields}"),
+        *("--image-size", str(image_size), "--n-train", str(setting.n_train)),
         *("--n-validation", str(study.n_validation), "--ridge", RIDGE),
         *("--score", study.scores, "--output", output.as_posix(), "--resume", "--json"),
         *(() if device == "auto" else ("--device", device)),

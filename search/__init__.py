@@ -36,9 +36,13 @@ if TYPE_CHECKING:
     from .scores import parse_scores as parse_scores
     from .scores import score_names as score_names
     from .spaces import Candidate as Candidate
+    from .spaces import ChoiceSpace as ChoiceSpace
+    from .spaces import GraphSpace as GraphSpace
+    from .spaces import MacroSpace as MacroSpace
     from .spaces import NasBench201 as NasBench201
     from .spaces import Space as Space
     from .spaces import read_candidates as read_candidates
+    from .spaces import space_from_text as space_from_text
     from .truth import Truth as Truth
     from .truth import load_truth as load_truth
 
@@ -67,7 +71,16 @@ _ROOMS = {
         "parse_scores",
         "score_names",
     ),
-    "spaces": ("Candidate", "NasBench201", "Space", "read_candidates"),
+    "spaces": (
+        "Candidate",
+        "ChoiceSpace",
+        "GraphSpace",
+        "MacroSpace",
+        "NasBench201",
+        "Space",
+        "read_candidates",
+        "space_from_text",
+    ),
     "truth": ("Truth", "load_truth"),
 }
 

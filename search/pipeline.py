@@ -22,7 +22,7 @@ from .report.files import write_report
 from .scores import Score
 from .scores.base import check_scores
 from .scores.recorded import with_recorded_blocking
-from .spaces import Candidate
+from .spaces import ArchitectureList, Candidate
 from .truth import Truth
 
 FORMAT, VERSION = "kernas.ranking", 2
@@ -184,24 +184,38 @@ def _job(
 
 
 def _named(candidates: Candidates) -> list[Candidate]:
-    """Candidates of whatever :func:`rank` takes."""
+    """Candidates of whatever :func:`rank` takes; those that are just architectures are a list."""
     if isinstance(candidates, Mapping):
-        named = cast(Mapping[str, Architecture], candidates)
-        return [_candidate(candidate, name) for name, candidate in named.items()]
-    return [_candidate(candidate, None) for candidate in candidates]
+        given = list(cast(Mapping[str, Candidate | Architecture], candidates).items())
+        for name, _ in given:
+            if not isinstance(name, str) or not name:
+                raise ConfigurationError(f"name {name!r} of a candidate: expected a text")
+    else:
+        given = [(_own_name(candidate), candidate) for candidate in candidates]
+    own = ArchitectureList({name: net for name, net in given if isinstance(net, Architecture)})
+    named: list[Candidate] = []
+    for name, candidate in given:
+        if isinstance(candidate, Candidate):
+            named.append(candidate if candidate.name == name else replace(candidate, name=name))
+        elif isinstance(candidate, Architecture):
+            named.append(own.candidate(name))
+        else:
+            raise _no_candidate(candidate)
+    return named
 
 
-def _candidate(candidate: Candidate | Architecture, name: str | None) -> Candidate:
-    """A candidate of this name, or of its own where there is none."""
-    if name is not None and (not isinstance(name, str) or not name):
-        raise ConfigurationError(f"name {name!r} of a candidate: expected a text")
+def _own_name(candidate: Any) -> str:
+    """A candidate's own name; of an architecture its nodes and the beginning of its hash."""
     if isinstance(candidate, Candidate):
-        return candidate if name is None else replace(candidate, name=name)
+        return candidate.name
     if isinstance(candidate, Architecture):
-        own = f"{len(candidate.nodes)} nodes, {candidate.hash[:8]}" if name is None else name
-        return Candidate(own, partial(Architecture, candidate.nodes))
-    raise ConfigurationError(
-        f"candidate {candidate!r}: expected a Candidate or an Architecture, for example "
+        return f"{len(candidate.nodes)} nodes, {candidate.hash[:8]}"
+    raise _no_candidate(candidate)
+
+
+def _no_candidate(given: Any) -> ConfigurationError:
+    return ConfigurationError(
+        f"candidate {given!r}: expected a Candidate or an Architecture, for example "
         "space.candidate(cell)"
     )
 
@@ -216,7 +230,7 @@ def _config(
     """What identifies a run: two runs of equal configurations give equal ``ranking.csv``."""
     digest = hashlib.sha256()
     for candidate in candidates:
-        digest.update(f"{candidate.name}\t{candidate.architecture.hash}\n".encode())
+        digest.update(f"{candidate.name}\t{candidate.key}\n".encode())
     current = versions()
     return {
         "format": FORMAT,

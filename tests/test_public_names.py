@@ -26,7 +26,8 @@ KERNELS = f"""
     Dataset PatchFeatures Standardizer ZCA circle hypercube hypersphere load
 """
 SEARCH = """
-    rank Ranking Row Candidate NasBench201 Space read_candidates
+    rank Ranking Row
+    Candidate ChoiceSpace GraphSpace MacroSpace NasBench201 Space read_candidates space_from_text
     Cost Evaluation KernelScore MeanScore Score Source evaluate_scores parse_scores score_names
     RankingEstimate estimate_ranking
     Agreement Agreements Interval agreement agreements ndcg Truth load_truth

@@ -48,7 +48,7 @@ def counted(space: NasBench201, most: int | None) -> dict[str, Any]:
     known: dict[str, tuple[str, ...]] = {}
     cells: Counter[str] = Counter()
     for cell in islice(space.enumerate(), most):
-        network = space.architecture(cell)
+        network = cell.architecture
         if network.hash not in known:
             known[network.hash] = backends_of(network)
         cells.update(("all", *known[network.hash]))

@@ -22,10 +22,19 @@ from .options import (
     PlanOptions,
     PredictOptions,
     RankOptions,
+    SpacesOptions,
 )
 from .printing import printed, say, tell
 
-Options = RankOptions | GramOptions | FitOptions | PredictOptions | DataOptions | ExplainOptions
+Options = (
+    RankOptions
+    | GramOptions
+    | FitOptions
+    | PredictOptions
+    | DataOptions
+    | ExplainOptions
+    | SpacesOptions
+)
 
 DESCRIPTION = """Rank neural architectures by the exact kernels of their infinitely wide networks.
 
@@ -42,6 +51,7 @@ Examples:
   kernas data verify
   kernas explain network.json --image-size 32
   kernas plan network.json --image-size 32
+  kernas spaces
   kernas rank --help
   kernas --version
 
@@ -100,6 +110,10 @@ def _run(arguments: list[str]) -> int:
         from .data_command import run_data
 
         return run_data(options)
+    if isinstance(options, SpacesOptions):
+        from .spaces_command import run_spaces
+
+        return run_spaces(options)
     from .rank_command import run_rank
 
     return run_rank(options)
@@ -117,6 +131,7 @@ def parse(arguments: list[str]) -> Options:
         "data": DataOptions,
         "explain": ExplainOptions,
         "plan": PlanOptions,
+        "spaces": SpacesOptions,
     }
     with printed():  # help is
         return subcommand_cli_from_dict(

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from kernas.kernels.data import Dataset
 
     from ..scores import KernelScore, Score
-    from ..spaces import Candidate, Space
+    from ..spaces import Candidate
 
 DEFAULT_SIDE = 8
 """Pixels to which larger images are resized unless the options say otherwise."""
@@ -123,21 +123,17 @@ def say_resized(fit: Dataset) -> None:
     tell(f"{fit.name}: {images} are resized to {height}×{width}; --image-size chooses another")
 
 
-def check_images(candidates: Sequence[Candidate], space: Space, fit: Dataset) -> None:
-    """Refuse images that the space's skeleton cannot take; lists of JSON may hold other nets.
+def check_images(candidates: Sequence[Candidate], fit: Dataset) -> None:
+    """Refuse images that the spaces of the candidates cannot take.
 
     Raises:
-        ConfigurationError, DataError: the message says which images it takes.
+        ConfigurationError, DataError: the message says which images they take.
     """
-    if not any("|" in candidate.name for candidate in candidates):
-        return
-    if len(fit.input_shape) != 3:
-        raise DataError(
-            f"{fit.name} has vectors of {fit.input_shape[0]} features: the cells of {space.name} "
-            "need images (n, height, width, channels)"
-        )
-    for side in fit.input_shape[:2]:
-        space.check_image_size(side)
+    for space in dict.fromkeys(candidate.space for candidate in candidates):
+        try:
+            space.check_shape(fit.input_shape)
+        except DataError as error:
+            raise DataError(f"{fit.name} has {error}") from None
 
 
 def scores_on(options: RankOptions, draws: Sequence[Images]) -> tuple[Score, ...]:

@@ -68,7 +68,7 @@ def _asked(options: RankOptions) -> _Asked:
     check_score_names(options.score)
     space, seeds = space_of(options), image_seeds(options)
     if options.image_size is not None and not options.architectures:
-        space.check_image_size(options.image_size)
+        space.check_shape((options.image_size, options.image_size, 1))
     output = options.output or _numbered_folder(options.dataset, options.resume)
     check_output(output, _identity(options, space, None), resume=options.resume)
     candidates = _candidates(options, space)
@@ -79,7 +79,7 @@ def _asked(options: RankOptions) -> _Asked:
     draws = [read_images(options, seed) for seed in seeds]
     if not options.quiet:
         say_resized(draws[0].fit)
-    check_images(candidates, space, draws[0].fit)
+    check_images(candidates, draws[0].fit)
     arguments = {
         "candidates": candidates,
         "scores": scores_on(options, draws),

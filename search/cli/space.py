@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .options import SpaceOptions
 
 if TYPE_CHECKING:
-    from ..spaces import NasBench201
+    from ..spaces import Space
 
 
-def space_of(options: SpaceOptions) -> NasBench201:
-    """The space of the options.
+def space_of(options: SpaceOptions) -> Space:
+    """The space of the options; a user's own module may lie in the current folder.
 
     Raises:
-        ConfigurationError: an option is out of its range.
+        ConfigurationError: the space, a field or a value is unknown.
     """
-    from ..spaces import NasBench201
+    from ..spaces import space_from_text
 
-    return NasBench201(
-        options.cells,
-        options.center,
-        options.reduction,
-        normalize=options.normalize,
-        readout=options.readout,
-        padding=options.padding,
-    )
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.append(here)
+    return space_from_text(options.space)

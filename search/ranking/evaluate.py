@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from kernas.errors import ConfigurationError, GramStoreError
+from kernas.kernels import Architecture
 from kernas.kernels.engine import compilations
 from kernas.kernels.regression import ScoreValue
 from kernas.progress import progress_bar
@@ -43,7 +44,7 @@ def evaluate_candidates(
     first = different(candidates)
     for source in dict.fromkeys(score.source for score in scores):
         # Of all, done or not, so that a run that is resumed computes in the same programs.
-        source.expect(candidate.architecture for candidate in first.values())
+        source.expect(_built(first.values()))
     records = _usable(done, first)
     missing = [candidate for hash_, candidate in first.items() if hash_ not in records]
     compiling = f"compiling programs for {len(missing)} networks …"
@@ -70,11 +71,16 @@ def evaluate_candidates(
 
 
 def different(candidates: Iterable[Candidate]) -> dict[str, Candidate]:
-    """Of every hash the first candidate, in their order."""
+    """Of every hash the first candidate, in their order; what cannot be built has a key."""
     first: dict[str, Candidate] = {}
     for candidate in candidates:
-        first.setdefault(candidate.architecture.hash, candidate)
+        first.setdefault(candidate.key, candidate)
     return first
+
+
+def _built(candidates: Iterable[Candidate]) -> list[Architecture]:
+    """The networks of those that have one."""
+    return [each.architecture for each in candidates if each.failure is None]
 
 
 def missing_of(candidates: Iterable[Candidate], done: Iterable[Record]) -> list[Candidate]:
@@ -154,7 +160,7 @@ def _begin(candidate: Candidate, scores: Sequence[Score]) -> Callable[[], Record
                 result = _result(evaluation)
                 settings = dict(evaluation.settings)
         return {
-            "hash": candidate.architecture.hash,
+            "hash": candidate.key,
             "name": candidate.name,
             **result,
             "seconds": round(begun + time.perf_counter() - start, 4),
@@ -192,7 +198,7 @@ def rows_of(
     by_hash = {record["hash"]: record for record in records}
     rows: list[Row] = []
     for candidate in candidates:
-        record = by_hash[candidate.architecture.hash]
+        record = by_hash[candidate.key]
         rows.append(
             Row(
                 rank=None,

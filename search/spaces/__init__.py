@@ -1,7 +1,13 @@
-"""Search spaces: names of cells ↔ architectures."""
+"""Search spaces: names of candidates ↔ architectures."""
 
+from .abilities import require as require
+from .architecture_list import ArchitectureList as ArchitectureList
 from .base import Candidate as Candidate
 from .base import Space as Space
 from .base import repeated_name as repeated_name
+from .choices import ChoiceSpace as ChoiceSpace
+from .graph_space import GraphSpace as GraphSpace
+from .macro import MacroSpace as MacroSpace
 from .nasbench201 import NasBench201 as NasBench201
+from .registry import space_from_text as space_from_text
 from .user_list import read_candidates as read_candidates

@@ -2,32 +2,176 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, fields, is_dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 
+from kernas.errors import ArchitectureError, ConfigurationError, KernasError
 from kernas.kernels import Architecture
 
-from .cell_strings import Cell
+PATIENCE = 10_000
+"""Draws in a row that bring no other network before a space is taken for exhausted."""
+
+
+class Space(ABC):
+    """A set of architectures, each of them one *genotype* of the space's own kind.
+
+    A genotype is any hashable value, such as a tuple of operations; its *name* is a text of one
+    line from which :meth:`candidate` makes it again. What else a space can do (enumerate, mutate,
+    encode …) is one of the protocols in :mod:`kernas.search.spaces.abilities`. A dataclass whose
+    fields are numbers and texts can be written as ``name:field=value`` (:attr:`text`).
+    ``kernas.search.testing.SpaceTests`` checks what is asked for here.
+    """
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """The name in records, and of known spaces on the command line."""
+
+    @abstractmethod
+    def candidate(self, given: Any, /) -> Candidate:
+        """The candidate of a name or of a genotype; it is checked at once and built later.
+
+        Raises:
+            ArchitectureError: it is neither.
+        """
+
+    @abstractmethod
+    def architecture(self, genotype: Any, /) -> Architecture:
+        """The whole network of a genotype."""
+
+    @abstractmethod
+    def sample(self, n: int, seed: int = 0) -> list[Candidate]:
+        """``n`` candidates, no two of them the same network.
+
+        Args:
+            n: how many, >= 1.
+            seed: equal seeds give equal candidates; ``sample(m)`` begins with ``sample(n)`` for
+                n < m.
+
+        Raises:
+            ConfigurationError: n < 1, or more than there are different networks.
+        """
+
+    @abstractmethod
+    def cover(self, image_shape: Sequence[int]) -> Sequence[Architecture]:
+        """Few networks whose operations are all that any candidate needs on such images.
+
+        Programs that are compiled for them serve every candidate (``share_compilation``).
+
+        Args:
+            image_shape: ``(height, width, channels)`` or ``(features,)``.
+        """
+
+    @abstractmethod
+    def check_shape(self, image_shape: Sequence[int]) -> None:
+        """Refuse images or tables that the space's networks cannot take.
+
+        Args:
+            image_shape: ``(height, width, channels)`` or ``(features,)``, without the batch.
+
+        Raises:
+            ConfigurationError, DataError: in one line, with a shape that it takes.
+        """
+
+    def settings(self) -> dict[str, Any]:
+        """What identifies the space in the records of a run, as JSON values."""
+        own = fields(self) if is_dataclass(self) else ()
+        return {"name": self.name, **{field.name: getattr(self, field.name) for field in own}}
+
+    @property
+    def text(self) -> str:
+        """What :func:`space_from_text` makes the space of again: its name, and the fields that
+        are not as by default; or ``module:attribute`` of a user's own."""
+        from .registry import text_of
+
+        return text_of(self)
+
+    def recognises(self, text: str) -> bool:
+        """Whether a text is meant as a candidate's name, and not as that of a file."""
+        try:
+            self.candidate(text)
+        except KernasError:
+            return False
+        return True
+
+    def refuses(self, ability: type) -> str | None:
+        """Why this space lacks an ability that others of its class have; ``None`` if it has it."""
+        return None
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A named architecture, built when it is first asked for.
+    """One of a space's networks, built when it is first asked for.
 
     Args:
-        name: the cell string, a file's stem, or any other name that is unique in a ranking.
-        build: makes the architecture; called at most once.
+        space: that it belongs to.
+        genotype: what the space builds the network of; hashable.
+        name: the cell string, a file's name, or any other that is unique in a ranking.
     """
 
+    space: Space
+    genotype: Any
     name: str
-    build: Callable[[], Architecture] = field(repr=False, compare=False)
+
+    def __repr__(self) -> str:
+        return f"<Candidate {self.name} of {self.space.name}>"
+
+    def __reduce__(self) -> tuple[type[Candidate], tuple[Space, Any, str]]:
+        return Candidate, (self.space, self.genotype, self.name)  # without what was built
 
     @cached_property
+    def _built(self) -> Architecture | ArchitectureError:
+        """The network, or why there is none: a space of the user's may raise anything."""
+        try:
+            built = self.space.architecture(self.genotype)
+        except ArchitectureError as error:
+            return error
+        except Exception as error:
+            return ArchitectureError(
+                f"{self.name}: {in_a_line(error)}; expected the space {self.space.name!r} to build "
+                "a network of it"
+            )
+        if isinstance(built, Architecture):
+            return built
+        return ArchitectureError(
+            f"{self.name}: the space {self.space.name!r} built {built!r:.80}, expected an "
+            "Architecture, for example serial(Flatten(), Dense())"
+        )
+
+    @property
     def architecture(self) -> Architecture:
-        """The architecture that the name stands for."""
-        return self.build()
+        """The network that the genotype stands for.
+
+        Raises:
+            ArchitectureError: it cannot be built; whatever the space raised is in the message.
+        """
+        if isinstance(self._built, ArchitectureError):
+            raise self._built
+        return self._built
+
+    @property
+    def failure(self) -> ArchitectureError | None:
+        """Why there is no network, if there is none."""
+        return self._built if isinstance(self._built, ArchitectureError) else None
+
+    @cached_property
+    def key(self) -> str:
+        """Equal for candidates that are computed once: the hash of the network.
+
+        Of one that cannot be built it is a digest of its name, so that each has a row.
+        """
+        if self.failure is None:
+            return self.architecture.hash
+        return hashlib.sha256(f"no network\t{self.space.name}\t{self.name}".encode()).hexdigest()
+
+
+def in_a_line(error: Exception) -> str:
+    """What an error of any kind says, its line breaks as spaces."""
+    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def repeated_name(candidates: Iterable[Candidate]) -> str | None:
@@ -40,51 +184,83 @@ def repeated_name(candidates: Iterable[Candidate]) -> str | None:
     return None
 
 
-class Space(Protocol):
-    """A set of architectures, each with a text name (a cell string).
+def genotype_of(space: Space, candidate: Candidate) -> Any:
+    """The genotype of one of the space's candidates.
 
-    A cell is given by its string, or in another form that the space takes for it.
-    ``parse`` and ``format`` are inverse to each other: names ↔ the space's own tuples of
-    operations. :class:`NasBench201` is an example.
+    Raises:
+        ConfigurationError: it belongs to another space.
     """
+    if candidate.space != space:
+        raise ConfigurationError(
+            f"{candidate.name} belongs to the space {candidate.space.text}, expected one of "
+            f"{space.text}; make it with space.candidate(…)"
+        )
+    return candidate.genotype
 
-    @property
-    def name(self) -> str:
-        """The name on the command line and in records."""
-        ...
 
-    def parse(self, cell: Cell) -> tuple[str, ...]:
-        """The operations that a cell stands for."""
-        ...
+def check_sample_size(n: int, total: int | None = None, of: str = "candidates") -> None:
+    """Refuse a number of candidates that cannot be drawn.
 
-    def format(self, operations: tuple[str, ...]) -> str:
-        """The cell string of operations."""
-        ...
+    Raises:
+        ConfigurationError: n < 1, or more than ``total``.
+    """
+    if isinstance(n, bool) or not isinstance(n, int) or n < 1 or (total is not None and n > total):
+        expected = "an integer >= 1" if total is None else f"1 to {total}"
+        raise ConfigurationError(
+            f"sample of n={n} {of}: expected {expected}, and no more than there are different "
+            "networks"
+        )
 
-    def enumerate(self) -> Iterator[str]:
-        """Every cell string, in a fixed order."""
-        ...
 
-    def sample(self, n: int, seed: int = 0) -> list[Candidate]:
-        """``n`` candidates, no two of them the same architecture."""
-        ...
+def distinct(
+    candidates: Iterable[Candidate],
+    n: int,
+    *,
+    key: Callable[[Candidate], str] = lambda candidate: candidate.key,
+    patience: int | None = None,
+    of: str = "candidates",
+) -> list[Candidate]:
+    """The first ``n`` candidates of different networks.
 
-    def canonical(self, cell: Cell) -> str:
-        """The space's own name for the class of cells that ``cell`` belongs to."""
-        ...
+    Args:
+        candidates: in the order in which they are tried.
+        n: how many, >= 1.
+        key: what equal networks share.
+        patience: how many in a row that were seen before end the search; ``None`` for no end.
+        of: what messages call them.
 
-    def architecture(self, cell: Cell) -> Architecture:
-        """The whole network that is built of a cell."""
-        ...
+    Raises:
+        ConfigurationError: there are fewer.
+    """
+    found: dict[str, Candidate] = {}
+    missed = 0
+    for candidate in candidates:
+        size = len(found)
+        found.setdefault(key(candidate), candidate)
+        missed = 0 if len(found) > size else missed + 1
+        if len(found) == n:
+            return list(found.values())
+        if patience is not None and missed >= patience:
+            break
+    raise ConfigurationError(
+        f"sample of n={n} {of}: the space has only {len(found)} different networks; ask for at "
+        "most as many"
+    )
 
-    def candidate(self, cell: Cell) -> Candidate:
-        """A cell as a candidate; it is checked at once, the network is built later."""
-        ...
 
-    def check_image_size(self, size: int) -> None:
-        """Refuse square images of a side that the space's reductions cannot shrink."""
-        ...
+def shape_given(image_shape: Sequence[int]) -> tuple[int, ...]:
+    """A shape of images or of a table's rows.
 
-    def settings(self) -> dict[str, Any]:
-        """What identifies the space in the records of a run."""
-        ...
+    Raises:
+        ConfigurationError: it is none.
+    """
+    try:
+        shape = tuple(int(n) for n in image_shape)
+    except (TypeError, ValueError, OverflowError):
+        shape = ()
+    if len(shape) not in (1, 3) or min(shape) < 1:
+        raise ConfigurationError(
+            f"image shape {image_shape!r:.80}: expected (height, width, channels) or (features,), "
+            "without the batch axis"
+        )
+    return shape

@@ -8,49 +8,32 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from functools import partial
-from typing import Any, Literal, get_args
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
-from kernas.errors import ConfigurationError
-from kernas.kernels import (
-    Architecture,
-    AvgPool,
-    Conv,
-    Dense,
-    Flatten,
-    GlobalAvgPool,
-    GraphBuilder,
-    LayerNorm,
-    LocalAvgPool,
-    Normalize,
-    Relu,
-    Sum,
-    Zero,
-)
-from kernas.kernels.architecture import Layer
-from kernas.kernels.architecture.windows import Padding
+from kernas.errors import ConfigurationError, DataError
+from kernas.kernels import Architecture
 
-from .base import Candidate
-from .cell_strings import EDGES, OPERATIONS, Cell, format_cell, operations_of
-
-STAGE_WIDTHS = (1.0, 2.0, 4.0)
-"""Channels of the three stages, relative to the stem's."""
-
-RELU_GAIN = 2**0.5
-"""``W_std`` of convolutions that a normalisation follows, which removes it (He et al. 2015)."""
+from .abilities import Distribution
+from .base import Candidate, check_sample_size, distinct
+from .cell_cover import COVER, NOTHING
+from .cell_skeleton import cell_network
+from .cell_strings import EDGES, OPERATIONS, Cell, format_cell, is_cell_text, operations_of
+from .parts import Edges, Normalization, check_one_of, readout_layer
+from .tuples import TupleSpace
 
 PYTORCH_GAIN = 3**-0.5
 """``W_std`` of the layers that no normalisation follows, as the benchmark trained them: PyTorch
 draws a layer's weights uniformly from ``±1/sqrt(fan_in)``, a variance of ``1/(3 fan_in)``."""
 
-Normalization = Literal["batch", "layer", "none"]
-Edges = Literal["zero", "circular"]
+Reduction = Literal["residual", "pool"]
+
+CHOICES: dict[str, Distribution] = {f"{s}-{t}": list(OPERATIONS) for s, t in EDGES}
 
 
 @dataclass(frozen=True)
-class NasBench201:
+class NasBench201(TupleSpace):
     """The NAS-Bench-201 space of 15,625 cells.
 
     A cell string lists, for the nodes 1 to 3, the operation on the edge from every earlier node:
@@ -85,9 +68,9 @@ class NasBench201:
     <Architecture ...>
     """
 
-    cells_per_stage: int = 5
+    cells_per_stage: int = field(default=5, metadata={"alias": "cells"})
     center: bool = True
-    reduction: Literal["residual", "pool"] = "residual"
+    reduction: Reduction = "residual"
     shortcut_W_std: float = PYTORCH_GAIN
     readout_W_std: float = PYTORCH_GAIN
     normalize: Normalization = "batch"
@@ -99,19 +82,15 @@ class NasBench201:
             raise ConfigurationError(
                 f"cells_per_stage={self.cells_per_stage!r}: expected an integer >= 1 (published: 5)"
             )
-        if self.reduction not in ("residual", "pool"):
-            raise ConfigurationError(f"reduction={self.reduction!r}: expected 'residual' or 'pool'")
-        for name, known in (("normalize", get_args(Normalization)), ("padding", get_args(Edges))):
-            if getattr(self, name) not in known:
-                raise ConfigurationError(
-                    f"{name}={getattr(self, name)!r}: expected one of {', '.join(known)}"
-                )
+        check_one_of("reduction", self.reduction, Reduction)
+        check_one_of("normalize", self.normalize, Normalization)
+        check_one_of("padding", self.padding, Edges)
         if self.normalize != "batch" and not self.center:
             raise ConfigurationError(
                 f"center=False with normalize={self.normalize!r}: only batch normalisation has a "
                 "form that subtracts no mean"
             )
-        _readout(self.readout)
+        readout_layer(self.readout)
         for name in ("shortcut_W_std", "readout_W_std"):
             gain = getattr(self, name)
             if not isinstance(gain, int | float) or not 0 < gain < float("inf"):
@@ -124,19 +103,10 @@ class NasBench201:
         """The name on the command line and in records."""
         return "nasbench201"
 
-    def settings(self) -> dict[str, Any]:
-        """What identifies the space in the records of a run."""
-        return {
-            "name": self.name,
-            "cells_per_stage": self.cells_per_stage,
-            "center": self.center,
-            "reduction": self.reduction,
-            "shortcut_W_std": self.shortcut_W_std,
-            "readout_W_std": self.readout_W_std,
-            "normalize": self.normalize,
-            "readout": self.readout,
-            "padding": self.padding,
-        }
+    @property
+    def choices(self) -> dict[str, Distribution]:
+        """The operations of each edge ``source-target``, in the order of :data:`EDGES`."""
+        return CHOICES
 
     def parse(self, cell: Cell) -> tuple[str, ...]:
         """The six operations of a cell, in the order of :data:`EDGES`.
@@ -166,10 +136,9 @@ class NasBench201:
         """
         return format_cell(operations)
 
-    def enumerate(self) -> Iterator[str]:
-        """All 15,625 cell strings, the last edge varying fastest."""
-        for operations in itertools.product(OPERATIONS, repeat=len(EDGES)):
-            yield self.format(operations)
+    def name_of(self, genotype: tuple[Any, ...]) -> str:
+        """The cell string of a genotype, which is six operations."""
+        return self.format(genotype)
 
     def canonical(self, cell: Cell) -> str:
         """The benchmark's own name of the cell's class: 6,466 classes in all.
@@ -211,26 +180,28 @@ class NasBench201:
         Raises:
             ArchitectureError: as :meth:`parse`.
         """
-        operations = self.parse(cell)
-        skeleton = _Skeleton(self)
-        node = skeleton.normalized(skeleton.conv(skeleton.builder.input, 3, 1.0))
-        for stage, width in enumerate(STAGE_WIDTHS):
-            if stage > 0:
-                node = skeleton.reduction(node, width)
-            for _ in range(self.cells_per_stage):
-                node = skeleton.cell(node, operations, width)
-        node = skeleton.add(Relu(), skeleton.normalized(node))
-        node = skeleton.add(_readout(self.readout), node)
-        return skeleton.builder.build(skeleton.add(Dense(W_std=self.readout_W_std), node))
+        return cell_network(self, [self.parse(cell)] * self.cells_per_stage)
 
-    def candidate(self, cell: Cell) -> Candidate:
+    def candidate(self, given: Cell) -> Candidate:
         """A cell as a candidate, named by its cell string in the published order of edges.
 
         Raises:
             ArchitectureError: as :meth:`parse`.
         """
-        name = self.format(self.parse(cell))
-        return Candidate(name, partial(self.architecture, name))
+        operations = self.parse(given)
+        return Candidate(self, operations, self.format(operations))
+
+    def recognises(self, text: str) -> bool:
+        """Whether a text has the bars, or is a number or tuple of numbers."""
+        return is_cell_text(text)
+
+    def candidate_of(self, values: Any) -> Candidate:
+        """The cell of one operation for each edge ``source-target``.
+
+        Raises:
+            ArchitectureError: an edge is missing or unknown, or an operation is.
+        """
+        return self.candidate(self._in_order(values))
 
     def sample(self, n: int, seed: int = 0) -> list[Candidate]:
         """Cells drawn uniformly without repeats of one network.
@@ -246,121 +217,47 @@ class NasBench201:
         Raises:
             ConfigurationError: n < 1, or larger than the number of different networks.
         """
-        total = len(OPERATIONS) ** len(EDGES)
-        if n < 1 or n > total:
-            raise ConfigurationError(
-                f"sample of n={n} cells: expected 1 to {total}, and no more than there are "
-                "different networks"
-            )
-        skeleton = replace(self, cells_per_stage=1)
-        cells = list(self.enumerate())
+        check_sample_size(n, self.size(), "cells")
+        cells = list(itertools.product(OPERATIONS, repeat=len(EDGES)))
         random.Random(seed).shuffle(cells)
-        seen: set[str] = set()
-        chosen: list[Candidate] = []
-        for cell in cells:
-            key = skeleton.architecture(cell).hash
-            if key not in seen:
-                seen.add(key)
-                chosen.append(self.candidate(cell))
-                if len(chosen) == n:
-                    return chosen
-        raise ConfigurationError(
-            f"sample of n={n} cells: the space has only {len(chosen)} different networks; ask for "
-            "at most as many"
+        skeleton = replace(self, cells_per_stage=1)
+        return distinct(
+            map(self.candidate, cells),
+            n,
+            key=lambda cell: skeleton.architecture(cell.genotype).hash,
+            of="cells",
         )
 
-    def check_image_size(self, size: int) -> None:
-        """Refuse a side that the two reductions cannot halve.
+    def check_shape(self, image_shape: Sequence[int]) -> None:
+        """Refuse vectors, and sides that the two reductions cannot halve.
 
         Raises:
-            ConfigurationError: the side in pixels is not a positive multiple of 4.
+            ConfigurationError: a side in pixels is not a positive multiple of 4.
+            DataError: there are no pixels.
         """
-        if size < 4 or size % 4:
-            raise ConfigurationError(
-                f"image size {size}: the two reductions of NAS-Bench-201 halve it twice; choose a "
-                f"multiple of 4, for example {max(4, size - size % 4)}"
+        if len(image_shape) != 3:
+            raise DataError(
+                f"vectors of {', '.join(map(str, image_shape))} features: the cells of {self.name} "
+                "need images (height, width, channels)"
             )
+        for size in image_shape[:2]:
+            if size < 4 or size % 4:
+                raise ConfigurationError(
+                    f"image size {size}: the two reductions of NAS-Bench-201 halve it twice; "
+                    f"choose a multiple of 4, for example {max(4, size - size % 4)}"
+                )
 
+    def cover(self, image_shape: Sequence[int]) -> list[Architecture]:
+        """Eight to ten networks of this skeleton that need all operations, and as much room as any.
 
-def _readout(name: str) -> Layer:
-    """The layer that a readout's name stands for.
-
-    Raises:
-        ConfigurationError: there is none of this name.
-    """
-    kind, _, radius = name.partition(":") if isinstance(name, str) else ("", "", "")
-    match kind:
-        case "gap" if not radius:
-            return GlobalAvgPool()
-        case "flatten" if not radius:
-            return Flatten()
-        case "lap" if radius.isascii() and radius.isdecimal():
-            return LocalAvgPool(int(radius))
-    raise ConfigurationError(
-        f"readout={name!r}: expected gap, flatten, or lap: and the radius of its windows in "
-        "pixels, for example lap:1"
-    )
-
-
-class _Skeleton:
-    """A network in the making; its methods append to it and return the last node."""
-
-    def __init__(self, space: NasBench201) -> None:
-        self.space = space
-        self.builder = GraphBuilder()
-        self.add = self.builder.add
-
-    def conv(
-        self, node: int, window: int, width: float, stride: int = 1, W_std: float = RELU_GAIN
-    ) -> int:
-        layer = Conv(window, stride=stride, padding=self._padding(window), W_std=W_std, width=width)
-        return self.add(layer, node)
-
-    def normalized(self, node: int) -> int:
-        match self.space.normalize:
-            case "batch":
-                return self.add(Normalize(center=self.space.center), node)
-            case "layer":
-                return self.add(LayerNorm(), node)
-            case "none":
-                return node
-
-    def relu_conv_normalized(self, node: int, window: int, width: float, stride: int = 1) -> int:
-        return self.normalized(self.conv(self.add(Relu(), node), window, width, stride))
-
-    def reduction(self, node: int, width: float) -> int:
-        pooled = self.add(AvgPool(2, stride=2, padding="VALID"), node)
-        if self.space.reduction == "pool":
-            return self.normalized(self.conv(pooled, 1, width))
-        shortcut = self.conv(pooled, 1, width, W_std=self.space.shortcut_W_std)
-        branch = self.relu_conv_normalized(node, 3, width, stride=2)
-        branch = self.relu_conv_normalized(branch, 3, width)
-        return self.add(Sum(), branch, shortcut)
-
-    def cell(self, node: int, operations: tuple[str, ...], width: float) -> int:
-        """A cell that reads ``node``; edges that carry zero are left out."""
-        values: dict[int, int | None] = {0: node}
-        edges = dict(zip(EDGES, operations, strict=True))
-        for target in (1, 2, 3):
-            parts: list[int] = []
-            for source in range(target):
-                value = values[source]
-                if value is not None and edges[source, target] != "none":
-                    parts.append(self._operation(value, edges[source, target], width))
-            values[target] = self.add(Sum(), *parts) if parts else None
-        output = values[3]
-        return self.add(Zero(), node) if output is None else output
-
-    def _operation(self, node: int, operation: str, width: float) -> int:
-        if operation == "skip_connect":
-            return node
-        if operation == "avg_pool_3x3":
-            pool = AvgPool(3, stride=1, padding=self._padding(3), divisor="valid")
-            return self.add(pool, node)
-        return self.relu_conv_normalized(node, 1 if operation == "nor_conv_1x1" else 3, width)
-
-    def _padding(self, window: int) -> Padding:
-        if self.space.padding == "circular" and window > 1:
-            return "CIRCULAR"
-        edge = window // 2
-        return ((edge, edge), (edge, edge))
+        They are not of the space: several different cells follow each other in a stage. Of a deeper
+        skeleton the few cells that only pool, whose pools join into ever longer chains, are not
+        held.
+        """
+        networks = [cell_network(self, cells, apart=True) for cells in COVER]
+        if self.reduction == "pool":  # two normalisations in a row, with nothing between
+            networks.append(cell_network(self, [NOTHING]))
+        if self.cells_per_stage > 1:
+            dense = [("nor_conv_3x3",) * len(EDGES)] * (2 * self.cells_per_stage)
+            networks.append(cell_network(self, dense))
+        return networks

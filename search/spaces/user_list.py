@@ -1,9 +1,8 @@
-"""The user's own list of candidates: cell strings, and files of cell strings or of JSON."""
+"""The user's own list of candidates: their names, and files of names or of JSON."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import partial
 from pathlib import Path
 from typing import TypeGuard
 
@@ -11,65 +10,69 @@ from kernas.errors import ArchitectureError, DataError
 from kernas.files import read_text, user_path
 from kernas.kernels import Architecture
 
+from .architecture_list import ArchitectureList
 from .base import Candidate, Space, repeated_name
-from .cell_strings import Cell, is_cell_text
+from .cell_strings import Cell
 
 
 def read_candidates(items: Iterable[Cell | Path], space: Space) -> list[Candidate]:
     """Candidates in the order given; everything is read and checked at once.
 
     Args:
-        items: each one a cell of ``space`` in any form that it takes, the path of a ``.json`` file
-            written with ``Architecture.to_json()``, or the path of a text file with one cell a
-            line (empty lines and lines that begin with # are passed over).
-        space: parses the cells. A text such as ``235`` is a cell if there is no such file.
+        items: each one a candidate of ``space`` in any form that it takes, such as a cell, the path
+            of a ``.json`` file written with ``Architecture.to_json()``, or the path of a text file
+            with one candidate a line (empty lines and lines that begin with # are passed over).
+        space: makes the candidates. A text such as ``235`` is a cell if there is no such file.
 
     Returns:
-        Candidates named by their cell string, or by the path of the JSON file as given.
+        Candidates named as the space names them, such as by their cell string, or by the path of
+        the JSON file as given.
 
     Raises:
         DataError: a file cannot be read, the list is empty, or a name stands in it twice.
-        ArchitectureError: a cell string or an architecture is malformed.
+        ArchitectureError: a candidate or an architecture is malformed.
     """
     items, candidates = list(items), []
     for item in items:
         candidates += _read_item(item, space)
     if not candidates:
         raise DataError(
-            f"the list of architectures{_files(items)} is empty: give cell strings or files of them"
+            f"the list of architectures{_files(items, space)} is empty: give candidates "
+            "such as cell strings, or files of them"
         )
     name = repeated_name(candidates)
     if name is not None:
         raise DataError(
-            f"{name!r} stands in the list{_files(items)} twice; give every architecture once"
+            f"{name!r} stands in the list{_files(items, space)} twice; give every architecture once"
         )
     return candidates
 
 
-def _files(items: list[Cell | Path]) -> str:
+def _files(items: list[Cell | Path], space: Space) -> str:
     """The files that a list was made of, in words."""
-    files = [str(item) for item in items if not _is_cell(item)]
+    files = [str(item) for item in items if not _is_candidate(item, space)]
     more = f" and {len(files) - 3} more" if len(files) > 3 else ""
     return f" of {', '.join(files[:3])}{more}" if files else ""
 
 
-def _is_cell(item: Cell | Path) -> TypeGuard[Cell]:
+def _is_candidate(item: Cell | Path, space: Space) -> TypeGuard[Cell]:
     """Whether it is one, where a text such as ``235`` may be the name of a file."""
     if not isinstance(item, str):
         return not isinstance(item, Path)
-    return is_cell_text(item) and ("|" in item or not user_path(item, "architectures").exists())
+    return space.recognises(item) and ("|" in item or not user_path(item, "architectures").exists())
 
 
 def _read_item(item: Cell | Path, space: Space) -> list[Candidate]:
-    if _is_cell(item):
+    if _is_candidate(item, space):
         return [space.candidate(item)]
     path = user_path(str(item), "architectures")
     try:
         text = read_text(path)
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(
-            f"cannot read {str(item)!r} ({error}); give a cell string (with its bars |), a .json "
-            "architecture, or a text file with one cell string a line"
+            f"cannot read {str(item)!r} ({error}); give a candidate of {space.name}, such as "
+            f"{space.sample(1)[0].name}, a .json architecture, or a text file with one candidate "
+            "a line"
         ) from None
     if path.suffix == ".json":
         return [_read_json(text, Path(str(item)))]
@@ -81,7 +84,8 @@ def _read_json(text: str, path: Path) -> Candidate:
         architecture = Architecture.from_json(text)
     except ArchitectureError as error:
         raise ArchitectureError(f"{path}: {error}") from None
-    return Candidate(path.as_posix(), partial(Architecture, architecture.nodes))
+    name = path.as_posix()
+    return ArchitectureList({name: architecture}).candidate(name)
 
 
 def _read_lines(text: str, path: Path, space: Space) -> list[Candidate]:

@@ -247,7 +247,7 @@ def files(tmp_path):
         (["--output", "{files}/file/below"], ["cannot make the run folder", "choose another"]),
         (["--score", "nngp:speed"], ["unknown score 'nngp:speed'", "ntk:loo_error"]),
         (["--sample", "0"], ["n=0 cells"]),
-        (["--cells", "0"], ["cells_per_stage=0"]),
+        (["--space", "nasbench201:cells=0"], ["cells_per_stage=0"]),
         (["--ridge", "0"], ["ridge=0"]),
         (["--n-reference", "0"], ["n_reference=0"]),
         (["--architectures", "absent.txt"], ["absent.txt"]),
@@ -341,9 +341,9 @@ def test_an_interrupt_keeps_what_was_finished(networks, tmp_path):
 def test_killed_ten_times_and_resumed_gives_the_same_bytes(tmp_path):
     # Cells without weights: what takes time is the skeleton, compiled anew after each kill.
     cells = [
-        cell
+        cell.name
         for cell in ks.NasBench201(1).enumerate()
-        if set(ks.NasBench201(1).parse(cell)) <= {"none", "skip_connect", "avg_pool_3x3"}
+        if set(cell.genotype) <= {"none", "skip_connect", "avg_pool_3x3"}
     ]
     by_hash = {ks.NasBench201(1).architecture(cell).hash: cell for cell in cells}
     assert len(by_hash) >= 40
@@ -359,7 +359,14 @@ def test_killed_ten_times_and_resumed_gives_the_same_bytes(tmp_path):
                 "--architectures",
                 str(tmp_path / "cells.txt"),
             ),
-            *("--image-size", "4", "--reduction", "pool", "--n-train", "40"),
+            *(
+                "--image-size",
+                "4",
+                "--space",
+                "nasbench201:cells=1,reduction=pool",
+                "--n-train",
+                "40",
+            ),
             *("--n-validation", "40", "--score", "nngp:validation_accuracy,ntk:loo_error"),
             *("--output", str(output), "--resume", "--quiet"),
         ]

@@ -23,7 +23,7 @@ def images(n, side=4, seed=0):
 
 
 def test_networks_that_are_equal_or_done_do_not_count(fake_score, tmp_path):
-    again = [ks.Candidate("again", lambda: CANDIDATES[0].architecture)]
+    again = [replace(CANDIDATES[0], name="again")]
     chosen = [*CANDIDATES, *again]
     whole = ks.estimate_ranking(chosen, fake_score())
     assert whole == ks.RankingEstimate(7, 6, 0, 18, 3.0, 7.0 + 6 * 2.0)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from typing import Any
 
 import pandas
@@ -129,7 +130,7 @@ def test_top_and_correlation_print(fake_score):
 
 
 def test_names_are_not_run_by_a_spreadsheet(tmp_path, fake_score):
-    chosen = [ks.Candidate(f"=A{i}", lambda c=c: c.architecture) for i, c in enumerate(CANDIDATES)]
+    chosen = [replace(c, name=f"=A{i}") for i, c in enumerate(CANDIDATES)]
     low = fake_score(name="-low", higher_is_better=False)
     ks.rank(chosen, [low, fake_score(low.source)], output=tmp_path, progress=False)
     for file in ("ranking.csv", "timings.csv"):
@@ -249,7 +250,7 @@ def test_bad_lists_are_refused_before_anything_is_computed(fake_score, fake_sour
         ([*CANDIDATES, CANDIDATES[0]], score, "is given twice"),
         (CANDIDATES, [score, score], "'fake' is given twice"),
         (["a cell"], score, "expected a Candidate"),
-        ([ks.Candidate("\udcff.json", lambda: CANDIDATES[0].architecture)], score, "UTF-8 can"),
+        ([replace(CANDIDATES[0], name="\udcff.json")], score, "UTF-8 can"),
     ]
     for candidates, scores, words in cases:
         with pytest.raises(ConfigurationError, match=words):

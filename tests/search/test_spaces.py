@@ -75,7 +75,7 @@ def test_format_refuses_other_than_six_operations():
 
 
 def test_enumerate_has_every_cell_once():
-    cells = list(SPACE.enumerate())
+    cells = [candidate.name for candidate in SPACE.enumerate()]
     assert len(cells) == len(set(cells)) == 15_625
 
 
@@ -83,7 +83,7 @@ def test_enumerate_and_canonical_agree_with_the_published_table(data_folder):
     with np.load(data_folder / "nasbench201.npz") as table:
         names = [name.decode() for name in table["arch_str"]]
         classes = table["unique_id"].tolist()
-    assert set(SPACE.enumerate()) == set(names)
+    assert {candidate.name for candidate in SPACE.enumerate()} == set(names)
     canonical = [SPACE.canonical(name) for name in names]
     # The same partition: as many pairs as classes on either side.
     assert len(set(classes)) == len(set(canonical)) == 6_466
@@ -94,7 +94,8 @@ def test_enumerate_and_canonical_agree_with_the_published_table(data_folder):
 def test_deeper_skeletons_tell_the_same_cells_apart():
     deep = ks.NasBench201(cells_per_stage=2)
     pairs = {
-        (SPACE.architecture(cell).hash, deep.architecture(cell).hash) for cell in SPACE.enumerate()
+        (SPACE.architecture(cell.name).hash, deep.architecture(cell.name).hash)
+        for cell in SPACE.enumerate()
     }
     assert len(pairs) == len({a for a, _ in pairs}) == len({b for _, b in pairs}) == 5_044
 
@@ -245,14 +246,14 @@ def test_normalisations_remove_all_gains_but_those_of_shortcut_and_readout():
 
 @pytest.mark.parametrize("size", [4, 8, 32])
 def test_image_sizes_that_halve_twice_pass(size):
-    SPACE.check_image_size(size)
+    SPACE.check_shape((size, size, 3))
     assert SPACE.architecture(CELL).shapes((size, size, 3))[-1] == ()
 
 
 @pytest.mark.parametrize(("size", "proposal"), [(6, 4), (2, 4), (30, 28), (0, 4), (-8, 4)])
 def test_image_sizes_that_do_not_halve_are_refused(size, proposal):
     with pytest.raises(ConfigurationError, match=rf"image size {size}:.* for example {proposal}$"):
-        SPACE.check_image_size(size)
+        SPACE.check_shape((size, 8, 3))
 
 
 @pytest.mark.parametrize(
@@ -286,7 +287,7 @@ def test_user_list_reads_cells_files_and_json(tmp_path):
 @pytest.mark.parametrize(
     ("items", "error", "words"),
     [
-        (["missing.txt"], DataError, ["'missing.txt'", "cell string"]),
+        (["missing.txt"], DataError, ["'missing.txt'", "candidate of nasbench201, such as |"]),
         (["empty.txt"], DataError, ["empty"]),
         ([CELL, CELL], DataError, ["twice"]),
         (["bad.txt"], ArchitectureError, ["bad.txt", "unknown operation 'conv_7x7'"]),

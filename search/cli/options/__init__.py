@@ -13,3 +13,4 @@ from .network import PlanOptions as PlanOptions
 from .predict import PredictOptions as PredictOptions
 from .rank import RankOptions as RankOptions
 from .space import SpaceOptions as SpaceOptions
+from .spaces import SpacesOptions as SpacesOptions

@@ -1,0 +1,107 @@
+"""The macro-skeleton of NAS-Bench-201: stem, three stages of cells, two reductions, readout.
+
+Reference: Dong and Yang 2020, section 2.1 and figure 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from kernas.kernels import Architecture, AvgPool, Conv, Dense, GraphBuilder, Relu, Sum, Zero
+
+from .cell_strings import EDGES
+from .parts import RELU_GAIN, normalization_layer, readout_layer, same_padding
+
+if TYPE_CHECKING:
+    from .nasbench201 import NasBench201
+
+STAGE_WIDTHS = (1.0, 2.0, 4.0)
+"""Channels of the three stages, relative to the stem's."""
+
+
+def cell_network(
+    space: NasBench201, cells: Sequence[tuple[str, ...]], *, apart: bool = False
+) -> Architecture:
+    """The network of the cells that follow each other in every stage.
+
+    Args:
+        space: decides the skeleton; its number of cells does not count.
+        cells: the six operations of each.
+        apart: whether a convolution stands before every cell that would not read a normalised
+            image, where the first one of its stage does.
+    """
+    skeleton = _Skeleton(space)
+    node = skeleton.normalized(skeleton.conv(skeleton.builder.input, 3, 1.0))
+    for stage, width in enumerate(STAGE_WIDTHS):
+        if stage > 0:
+            node = skeleton.reduction(node, width)
+        after_norm = stage == 0 or space.reduction == "pool"
+        for place, operations in enumerate(cells):
+            if apart and after_norm and place > 0:
+                node = skeleton.relu_conv_normalized(node, 3, width)
+            node = skeleton.cell(node, operations, width)
+    node = skeleton.add(Relu(), skeleton.normalized(node))
+    node = skeleton.add(readout_layer(space.readout), node)
+    return skeleton.builder.build(skeleton.add(Dense(W_std=space.readout_W_std), node))
+
+
+class _Skeleton:
+    """A network in the making; its methods append to it and return the last node."""
+
+    def __init__(self, space: NasBench201) -> None:
+        self.space = space
+        self.builder = GraphBuilder()
+        self.add = self.builder.add
+
+    def conv(
+        self, node: int, window: int, width: float, stride: int = 1, W_std: float = RELU_GAIN
+    ) -> int:
+        layer = Conv(
+            window,
+            stride=stride,
+            padding=same_padding(self.space.padding, window),
+            W_std=W_std,
+            width=width,
+        )
+        return self.add(layer, node)
+
+    def normalized(self, node: int) -> int:
+        layer = normalization_layer(self.space.normalize, self.space.center)
+        return node if layer is None else self.add(layer, node)
+
+    def relu_conv_normalized(self, node: int, window: int, width: float, stride: int = 1) -> int:
+        return self.normalized(self.conv(self.add(Relu(), node), window, width, stride))
+
+    def reduction(self, node: int, width: float) -> int:
+        pooled = self.add(AvgPool(2, stride=2, padding="VALID"), node)
+        if self.space.reduction == "pool":
+            return self.normalized(self.conv(pooled, 1, width))
+        shortcut = self.conv(pooled, 1, width, W_std=self.space.shortcut_W_std)
+        branch = self.relu_conv_normalized(node, 3, width, stride=2)
+        branch = self.relu_conv_normalized(branch, 3, width)
+        return self.add(Sum(), branch, shortcut)
+
+    def cell(self, node: int, operations: tuple[str, ...], width: float) -> int:
+        """A cell that reads ``node``; edges that carry zero are left out."""
+        values: dict[int, int | None] = {0: node}
+        edges = dict(zip(EDGES, operations, strict=True))
+        for target in (1, 2, 3):
+            parts: list[int] = []
+            for source in range(target):
+                value = values[source]
+                if value is not None and edges[source, target] != "none":
+                    parts.append(self._operation(value, edges[source, target], width))
+            values[target] = self.add(Sum(), *parts) if parts else None
+        output = values[3]
+        return self.add(Zero(), node) if output is None else output
+
+    def _operation(self, node: int, operation: str, width: float) -> int:
+        if operation == "skip_connect":
+            return node
+        if operation == "avg_pool_3x3":
+            pool = AvgPool(
+                3, stride=1, padding=same_padding(self.space.padding, 3), divisor="valid"
+            )
+            return self.add(pool, node)
+        return self.relu_conv_normalized(node, 1 if operation == "nor_conv_1x1" else 3, width)

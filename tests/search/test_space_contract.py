@@ -1,0 +1,141 @@
+"""Every space passes the suite that ships, and a wrong one fails where it is wrong."""
+
+import random
+from typing import Any
+
+import pytest
+
+import kernas.kernels as kk
+import kernas.search as ks
+from kernas.search.spaces import ArchitectureList
+from kernas.search.testing import SpaceTests
+
+
+def build(depth, layer, pool, W_std):
+    """A network that no cell is: of a few blocks."""
+    block = [kk.Conv(3, W_std=W_std), kk.Relu()]
+    pools = [kk.AvgPool(2, stride=2)] if pool else []
+    return kk.serial(*block * depth, *pools, kk.Conv(1), layer, kk.GlobalAvgPool(), kk.Dense())
+
+
+OWN = ks.ChoiceSpace(
+    build,
+    {"depth": [1, 2], "layer": [kk.Relu(), kk.Erf()], "pool": [False, True], "W_std": (0.5, 2.0)},
+)
+FINITE = ks.ChoiceSpace(
+    build,
+    {"depth": [1, 2, 3], "layer": [kk.Relu(), kk.Abs()], "pool": [False, True], "W_std": [1.0]},
+    name="finite",
+)
+
+
+class TestNasBench201(SpaceTests):
+    draws = 20  # another test draws more
+
+    @pytest.fixture
+    def space(self):
+        return ks.NasBench201(cells_per_stage=1)
+
+    def test_enumeration_has_every_genotype_once(self, space: Any) -> None:
+        found = [candidate.genotype for candidate in space.enumerate()]
+        assert len(found) == len(set(found)) == space.size() == 5**6
+
+
+class TestOwnSpace(SpaceTests):
+    @pytest.fixture
+    def space(self):
+        return OWN
+
+
+class TestFiniteSpace(SpaceTests):
+    @pytest.fixture
+    def space(self):
+        return FINITE
+
+
+class TestMacro(SpaceTests):
+    """Of one kind of network, whose cover is drawn soon."""
+
+    image_shape = (5, 6, 1)
+
+    @pytest.fixture
+    def space(self):
+        return ks.MacroSpace(
+            *("plain", 2, 3), padding="zero", activation="relu", normalize="none", readout="gap"
+        )
+
+
+class TestFullyConnected(SpaceTests):
+    image_shape = (13,)
+
+    @pytest.fixture
+    def space(self):
+        return ks.MacroSpace("dense", 3, normalize="none")
+
+
+class TestGraphs(SpaceTests):
+    @pytest.fixture
+    def space(self):
+        return ks.GraphSpace(("skip_connect", "conv_1x1", "avg_pool_3x3"), 3, max_edges=2)
+
+
+class TestList(SpaceTests):
+    draws = 8
+
+    @pytest.fixture
+    def space(self):
+        networks = {f"net {n}": build(n, kk.Relu(), False, 1.0) for n in range(1, 9)}
+        return ArchitectureList(networks)
+
+
+class Wrong(ks.NasBench201):
+    """A space of which one thing is wrong."""
+
+    wrong = ""
+
+    def mutate(self, candidate, rng):
+        return candidate if self.wrong == "mutate" else super().mutate(candidate, rng)
+
+    def neighbours(self, candidate):
+        near = super().neighbours(candidate)
+        return [n for n in near if n.name > candidate.name] if self.wrong == "neighbours" else near
+
+    def sample(self, n, seed=0):
+        drawn = super().sample(n, seed)
+        if self.wrong == "sample":
+            random.shuffle(drawn)
+        return [drawn[0]] * n if self.wrong == "repeats" else drawn
+
+    def cover(self, image_shape):
+        return [] if self.wrong == "cover" else super().cover(image_shape)
+
+    def candidate(self, given):
+        if self.wrong == "text" and isinstance(given, str) and "|" not in given:
+            raise ValueError("two\nlines")
+        return super().candidate(given)
+
+    def __reduce__(self):
+        if self.wrong == "pickle":
+            raise TypeError("cannot be pickled")
+        return super().__reduce__()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "test", "more"),
+    [
+        ("mutate", "test_mutation_stays_inside_and_changes", ()),
+        ("neighbours", "test_neighbours_are_neighbours_of_each_other", ()),
+        ("sample", "test_equal_seeds_give_equal_draws", ()),
+        ("repeats", "test_draws_are_different_networks", ()),
+        ("cover", "test_the_cover_holds_the_draws", ()),
+        ("text", "test_bad_text_is_refused_in_a_line", ("no such candidate",)),
+        ("pickle", "test_candidates_and_space_are_pickled", ()),
+    ],
+)
+def test_a_wrong_space_fails_where_it_is_wrong(wrong, test, more):
+    kind = type("WrongHere", (Wrong,), {"wrong": wrong, "__module__": __name__})
+    suite = SpaceTests()
+    suite.draws = 5
+    getattr(suite, test)(ks.NasBench201(cells_per_stage=1), *more)
+    with pytest.raises((AssertionError, ValueError, TypeError)):
+        getattr(suite, test)(kind(cells_per_stage=1), *more)
