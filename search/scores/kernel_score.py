@@ -29,7 +29,7 @@ class KernelScore:
         fit: labelled images of the regression.
         validation: other labelled images, needed by the validation scores only.
         get: ``"nngp"`` or ``"ntk"``.
-        metric: a name of ``kernas.kernels.METRICS``.
+        metric: a name of ``kernas.kernels.regression.METRICS``.
         ridge: relative to the mean diagonal, > 0. Fix it before looking at the ranking: a ridge
             chosen by a score biases that score.
         n_reference: images of ``fit`` that the statistics of ``Normalize`` come from.

@@ -48,7 +48,8 @@ def quadrature_error(
         A function with a double zero, such as ``log cosh``, is small at small variances, where the
         digits that its own formula loses count.
 
-    >>> from kernas.kernels import Elementwise, Relu, quadrature_error
+    >>> from kernas.kernels import Elementwise, Relu
+    >>> from kernas.kernels.covariance.activations import quadrature_error
     >>> quadrature_error(Relu())
     0.0
     >>> quadrature_error(Elementwise("tanh")) < 1e-12
