@@ -194,10 +194,7 @@ class NeuralKernel(ComputedKernel, ScikitParameters, Generic[Returned]):
         self, x1: Inputs, x2: Inputs | None = None, get: Get | tuple[Get, ...] | None = None
     ) -> Any: ...
     def __call__(
-        self,
-        x1: Inputs,
-        x2: Inputs | None = None,
-        get: Get | tuple[Get, ...] | None = None,
+        self, x1: Inputs, x2: Inputs | None = None, get: Get | tuple[Get, ...] | None = None
     ) -> np.ndarray | Kernels:
         """The kernel of all pairs.
 
@@ -211,10 +208,8 @@ class NeuralKernel(ComputedKernel, ScikitParameters, Generic[Returned]):
 
         Raises:
             UnboundKernelError: the network normalises over a batch and is not bound.
-            DataError: the images have NaN, their shapes differ, or they were prepared by another
-                kernel.
-            ArchitectureError: the network does not fit the images, or the backend cannot
-                express it.
+            DataError: the images have NaN, their shapes differ, or another kernel prepared them.
+            ArchitectureError: the network does not fit them, or the backend cannot express it.
             KernelRangeError: the kernel overflows, or is zero where the network is not; the
                 message names the layer, and what helps.
         """
@@ -259,9 +254,8 @@ class NeuralKernel(ComputedKernel, ScikitParameters, Generic[Returned]):
         """What each ``Normalize`` of the bound network divides by: ``√(v − m)``, or ``√v``.
 
         Returns:
-            For each such node a number for each block of its channels (one, but for
-            concatenations); infinity for a block that is constant, or that the kernel does not
-            read.
+            For each such node a number for each block of its channels (one, but for Concat);
+            infinity for a block that is constant, or that the kernel does not read.
 
         Raises:
             UnboundKernelError: the kernel is not bound.
