@@ -129,7 +129,7 @@ def rank_command(study: Study, name: str, setting: Setting, device: str) -> list
         *("--space", f"nasbench201:cells={setting.cells}{fields}"),
         *("--image-size", str(image_size), "--n-train", str(setting.n_train)),
         *("--n-validation", str(study.n_validation), "--ridge", RIDGE),
-        *("--score", study.scores, "--output", output.as_posix(), "--resume", "--json"),
+        *("--score", study.scores, "--output", output.as_posix(), "--resume", "--json", "--yes"),
         *(() if device == "auto" else ("--device", device)),
     ]
 

@@ -125,54 +125,29 @@ def lanes_tried(platform: str) -> tuple[int, ...]:
 @lru_cache(maxsize=64)
 def measured_blocking(side: int, with_tangent: bool, dtype: str, measure: Measure) -> Blocking:
     """The fastest choice in planes, from the cache folder or by measuring it now."""
-
-    def choice() -> tuple[Blocking, dict[int, float]]:
-        tried = lanes_tried(jax.local_devices()[0].platform)
-        times = measure(side, tried)
-        # Fewer pairs at a time waste less at the edges of a matrix.
-        fastest = next(n for n in tried if times[n] <= NEARLY * min(times.values()))
-        return Blocking("planes", fastest, round(times[fastest], 3)), times
-
-    return _kept({**_key(with_tangent, dtype), "side": side}, choice)
-
-
-@lru_cache(maxsize=64)
-def measured_stream(side: int, with_tangent: bool, dtype: str, measure: Measure) -> Blocking:
-    """Streams of images of a side with their time, from the cache folder or by measuring it now.
-
-    The time is for predictions: how a stream is cut does not depend on it, and no record has it.
-    """
-
-    def choice() -> tuple[Blocking, dict[int, float]]:
-        lanes = stream_lanes(side**2, jax.local_devices()[0].platform)
-        times = measure(side, (lanes,))
-        return Blocking("stream", lanes, round(times[lanes], 3)), times
-
-    return _kept({**_key(with_tangent, dtype), "side": side, "way": "stream"}, choice)
-
-
-def _key(with_tangent: bool, dtype: str) -> dict[str, Any]:
-    """What a measurement depends on."""
-    return {
+    device = jax.local_devices()[0]
+    key = {
         "format": FORMAT,
-        "device": jax.local_devices()[0].device_kind,
+        "device": device.device_kind,
         "workers": len(local_workers()),
         "jax": jax.__version__,
         "dtype": dtype,
         "with_tangent": with_tangent,
+        "side": side,
     }
-
-
-def _kept(key: dict[str, Any], choice: Callable[[], tuple[Blocking, dict[int, float]]]) -> Blocking:
-    """A measured choice from the cache folder, or made now and kept there."""
     name = "-".join(str(value) for value in key.values()).replace(" ", "_").replace("/", "_")
     cache = system_cache()
     path = None if cache is None else cache / "blocking" / f"{name}.json"
     known = None if path is None else _read(path, key)
     if known is None:
-        known, times = choice()
+        tried = lanes_tried(device.platform)
+        times = measure(side, tried)
+        # Fewer pairs at a time waste less at the edges of a matrix.
+        fastest = next(n for n in tried if times[n] <= NEARLY * min(times.values()))
+        known = Blocking("planes", fastest, round(times[fastest], 3))
         if path is not None:
-            _write(path, sealed({"key": key, "nanoseconds": times, "blocking": asdict(known)}))
+            found = {"key": key, "nanoseconds": times, "blocking": asdict(known)}
+            _write(path, sealed(found))
     return known
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import lru_cache, partial
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +22,6 @@ from .blocking import (
     STREAM_PIXELS,
     Blocking,
     measured_blocking,
-    measured_stream,
     probe_side,
     stream_lanes,
 )
@@ -74,14 +73,12 @@ def layer_nanoseconds(program: Program, blocking: Blocking, *, with_tangent: boo
     """Time of one convolution with its nonlinearity at one pair of pixels, as a program is cut.
 
     Of planes it was measured when they were chosen. Otherwise a layer of whole moments is measured
-    once, in about a second, and kept in the user's cache folder.
+    in each process that asks, in about a second: what a busy machine says is not kept.
     """
     if blocking.nanoseconds is not None:
         return blocking.nanoseconds
-    measure, dtype = _STREAMS[with_tangent], str(jnp.result_type(float))
-    known = measured_stream(STREAM_SIDE, with_tangent, dtype, measure)
-    assert known.nanoseconds is not None
-    return known.nanoseconds * (1.0 if blocking.by_plane else OF_STREAM)
+    nanoseconds = _whole_nanoseconds(str(jnp.result_type(float)), with_tangent=with_tangent)
+    return nanoseconds * (1.0 if blocking.by_plane else OF_STREAM)
 
 
 def resolved(program: Program, blocking: Blocking | None, *, with_tangent: bool) -> Blocking:
@@ -132,26 +129,24 @@ def _probe(side: int, lanes: int, with_tangent: bool) -> Callable[[], object]:
 _MEASURES = {flag: partial(_measured, with_tangent=flag) for flag in (False, True)}
 
 
-def _measured_stream(side: int, tried: Sequence[int], *, with_tangent: bool) -> dict[int, float]:
-    """Nanoseconds of a layer at one pair of pixels of whole moments, all workers at work."""
+@lru_cache(maxsize=8)
+def _whole_nanoseconds(dtype: str, *, with_tangent: bool) -> float:
+    """Of a layer at one pair of pixels of whole moments, all workers at work."""
     workers = local_workers()
-    found: dict[int, float] = {}
-    for lanes in tried:
-        x = np.ones((side, side, side, side, lanes), jnp.result_type(float))
-        times = max(1, STREAM_ENTRIES // x.size)
+    x = np.ones((STREAM_SIDE,) * 4 + (1,), dtype)
+    times = max(1, STREAM_ENTRIES // x.size)
 
-        def run(device: Device, x: np.ndarray = x, times: int = times) -> None:
-            own = jax.device_put(x, device)
-            _layers(own, np.int32(times), with_tangent=with_tangent).block_until_ready()
+    def run(device: Device) -> None:
+        own = jax.device_put(x, device)
+        _layers(own, np.int32(times), with_tangent=with_tangent).block_until_ready()
 
-        run(workers[0])  # compiles
-        seconds: list[float] = []
-        for _ in range(STREAM_REPETITIONS):
-            start = time.perf_counter()
-            run_tasks([run] * len(workers), workers)
-            seconds.append(time.perf_counter() - start)
-        found[lanes] = min(seconds) / (len(workers) * times * x.size) * 1e9
-    return found
+    run(workers[0])  # compiles
+    seconds: list[float] = []
+    for _ in range(STREAM_REPETITIONS):
+        start = time.perf_counter()
+        run_tasks([run] * len(workers), workers)
+        seconds.append(time.perf_counter() - start)
+    return min(seconds) / (len(workers) * times * x.size) * 1e9
 
 
 @partial(compiled, static_argnames=("with_tangent",), compiler_options=COMPILER_OPTIONS)
@@ -177,6 +172,3 @@ def _layers(x: Array, times: Array, *, with_tangent: bool) -> Array:
 
     start = moment(x, x) if with_tangent else x
     return lax.fori_loop(0, times, layer, start)[0, 0, 0, 0]
-
-
-_STREAMS = {flag: partial(_measured_stream, with_tangent=flag) for flag in (False, True)}

@@ -11,9 +11,11 @@ import pytest
 
 import kernas.kernels as kk
 from kernas.documents import sealed
-from kernas.kernels.engine import Blocking, blocking, tile_shape
-from kernas.kernels.engine.blocking import lanes_tried, measured_blocking, measured_stream
+from kernas.kernels.engine import Blocking, blocking, blocking_of, tile_shape
+from kernas.kernels.engine.blocking import lanes_tried, measured_blocking
+from kernas.kernels.engine.calibration import layer_nanoseconds
 from kernas.kernels.program import lower
+from kernas.search import NasBench201
 
 
 def test_accelerators_try_wider_planes_than_cpus() -> None:
@@ -103,22 +105,15 @@ def test_a_tile_is_no_wider_than_its_bytes() -> None:
     assert whole.columns == 1024
 
 
-def test_the_time_of_streams_is_measured_once_and_beside_that_of_planes(
+def test_what_a_busy_machine_says_of_streams_is_not_kept(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    measured: list[tuple[int, ...]] = []
-
-    def measure(side: int, lanes: Sequence[int]) -> dict[int, float]:
-        measured.append(tuple(lanes))
-        return dict.fromkeys(lanes, 3.0)
-
     monkeypatch.setattr(blocking, "system_cache", lambda: tmp_path)
-    found = measured_stream.__wrapped__(16, True, "float32", measure)
-    assert found == Blocking("stream", found.lanes, 3.0)
-    assert measured_stream.__wrapped__(16, True, "float32", measure) == found
-    assert measured == [(found.lanes,)]
-    assert measured_blocking.__wrapped__(16, True, "float32", measure).way == "planes"
-    assert len(list((tmp_path / "blocking").iterdir())) == 2
+    cell = lower(NasBench201(1).sample(1)[0].architecture, (8, 8, 1))
+    stream = blocking_of(cell, with_tangent=False)
+    assert (stream.way, stream.nanoseconds) == ("stream", None)
+    assert layer_nanoseconds(cell, stream, with_tangent=False) > 0
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_stream_has_a_time_that_is_no_part_of_its_record() -> None:
