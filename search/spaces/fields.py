@@ -173,7 +173,8 @@ def _meanings(kind: type) -> dict[str, str]:
 
 def _first_sentence(text: str) -> str:
     end = re.search(r"\.(\s|$)", text)
-    return (text[: end.start()] if end else text).replace("``", "")
+    text = text[: end.start()] if end else text
+    return re.sub(r":\w+:`([^`]*)`", r"\1", text).replace("``", "")
 
 
 def first_line(kind: type) -> str:

@@ -125,6 +125,7 @@ def test_spaces_are_listed_with_their_fields(capsys):
     text = capsys.readouterr().out
     assert "nasbench201: The NAS-Bench-201 space of 15,625 cells\n" in text
     assert "  cells=5 " in text
+    assert ":class:" not in text
     assert "cells in each of the three stages, >= 1 (published: 5) (an integer)\n" in text
     assert run(["spaces", "--json"]) == 0
     listed = json.loads(capsys.readouterr().out)
