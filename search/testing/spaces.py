@@ -6,7 +6,7 @@ import json
 import pickle
 import random
 from collections.abc import Hashable, Sequence
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any
 
 import numpy as np
@@ -16,9 +16,13 @@ from kernas.errors import KernasError
 from kernas.search.spaces import Candidate, Space, abilities, space_from_text
 from kernas.search.spaces.base import repeated_name
 from kernas.search.spaces.operations import needs, needs_of
+from kernas.search.spaces.registry import SPACES
 
 DRAWS = 8
 """Candidates that most tests look at."""
+
+ENUMERATED = 20_000
+"""Genotypes that are looked at; of a larger space the first ones."""
 
 BAD_TEXTS = ("", "no such candidate", "=", "|", ";", "x=1,,", "9" * 5000, "\x00\n")
 
@@ -60,13 +64,12 @@ class SpaceTests:
 
     def test_a_space_with_a_text_is_made_of_it_again(self, space: Space) -> None:
         assert space.text.isprintable()
-        if ":" in space.text or space.text == space.name != "":
-            try:
-                again = space_from_text(space.text)
-            except KernasError:
-                pytest.skip("made within a test: no text names it")
-            assert again == space
-            assert again.text == space.text
+        if space.text == space.name and space.name not in SPACES:
+            one_line(lambda: space_from_text(space.text))  # in no module: no text names it
+            return
+        again = space_from_text(space.text)
+        assert again == space
+        assert again.text == space.text
 
     def test_equal_seeds_give_equal_draws(self, space: Space) -> None:
         drawn = space.sample(DRAWS, seed=1)
@@ -121,11 +124,10 @@ class SpaceTests:
     def test_enumeration_has_every_genotype_once(self, space: Space) -> None:
         able = able_to(space, abilities.Enumerable)
         size = able.size()
-        if size > 20_000:
-            pytest.skip(f"{size:,} genotypes")
-        found = list(able.enumerate())
-        assert len(found) == len(set(found)) == size
-        assert set(space.sample(DRAWS)) <= set(found)
+        found = list(islice(able.enumerate(), ENUMERATED))
+        assert len(found) == len(set(found)) == min(size, ENUMERATED)
+        if size <= ENUMERATED:
+            assert set(space.sample(DRAWS)) <= set(found)
 
     def test_mutation_stays_inside_and_changes(self, space: Space) -> None:
         able, rng = able_to(space, abilities.Mutable), random.Random(0)

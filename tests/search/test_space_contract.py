@@ -7,7 +7,7 @@ import pytest
 
 import kernas.kernels as kk
 import kernas.search as ks
-from kernas.search.spaces import ArchitectureList
+from kernas.search.spaces import ArchitectureList, abilities
 from kernas.search.testing import SpaceTests
 
 
@@ -86,6 +86,27 @@ class TestList(SpaceTests):
     def space(self):
         networks = {f"net {n}": build(n, kk.Relu(), False, 1.0) for n in range(1, 9)}
         return ArchitectureList(networks)
+
+
+ALL = {"Enumerable", "Mutable", "Neighbouring", "Crossing", "Encoded", "Distributed"}
+
+
+@pytest.mark.parametrize(
+    ("space", "lacking"),
+    [
+        (ks.NasBench201(1), set()),
+        (FINITE, set()),
+        (OWN, {"Enumerable"}),
+        (ks.MacroSpace(), {"Enumerable"}),
+        (ks.GraphSpace(("skip_connect", "conv_1x1"), 3), {"Distributed"}),
+        (ArchitectureList({"net": build(1, kk.Relu(), False, 1.0)}), ALL - {"Enumerable"}),
+    ],
+    ids=lambda of: getattr(of, "name", ""),
+)
+def test_a_space_has_these_abilities_of_which_none_is_skipped_unseen(space, lacking):
+    assert {
+        one.__name__ for one in abilities.ABILITIES if abilities.has(space, one)
+    } == ALL - lacking
 
 
 class Wrong(ks.NasBench201):
