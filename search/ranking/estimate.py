@@ -12,7 +12,7 @@ from kernas.quantities import duration
 from ..scores import Cost, Score
 from ..scores.base import cost_of_scores, longest
 from ..spaces import Candidate
-from .evaluate import different, missing_of
+from .evaluate import different, usable
 from .records import Record
 
 MOST_PLANNED = 200
@@ -68,8 +68,9 @@ def estimate_candidates(
 
     Nothing of the candidates is computed. A short measurement of the device may come first, once.
     """
-    records = list(done)
-    networks, missing = different(candidates), missing_of(candidates, records)
+    networks = different(candidates)
+    known = usable(done, networks)
+    missing = [candidate for key, candidate in networks.items() if key not in known]
     step = -(-len(missing) // MOST_PLANNED) if missing else 1
     planned = [_cost(candidate, scores) for candidate in missing[::step]]
     total = sum(planned, Cost())

@@ -45,7 +45,7 @@ def evaluate_candidates(
     for source in dict.fromkeys(score.source for score in scores):
         # Of all, done or not, so that a run that is resumed computes in the same programs.
         source.expect(_built(first.values()))
-    records = _usable(done, first)
+    records = usable(done, first)
     missing = [candidate for hash_, candidate in first.items() if hash_ not in records]
     compiling = f"compiling programs for {len(missing)} networks …"
     with progress_bar(
@@ -83,14 +83,7 @@ def _built(candidates: Iterable[Candidate]) -> list[Architecture]:
     return [each.architecture for each in candidates if each.failure is None]
 
 
-def missing_of(candidates: Iterable[Candidate], done: Iterable[Record]) -> list[Candidate]:
-    """The candidates that :func:`evaluate_candidates` evaluates."""
-    first = different(candidates)
-    known = _usable(done, first)
-    return [candidate for hash_, candidate in first.items() if hash_ not in known]
-
-
-def _usable(done: Iterable[Record], wanted: Collection[str]) -> dict[str, Record]:
+def usable(done: Iterable[Record], wanted: Collection[str]) -> dict[str, Record]:
     """Records of an earlier session by their hash; what failed is computed again."""
     return {
         record["hash"]: record
