@@ -107,7 +107,7 @@ class Computation:
         reference = x[np.sort(chosen)]
         if not program.needs_reference:
             return Bound(None, reference, seed)
-        work = self._work(shape, None, tangent)
+        work = self._work(program, None, tangent)
         statistics = self.backend.bind(work, reference, max_bytes=max_bytes)
         self._range(shape, tangent).bound(program, reference, statistics)
         return Bound(statistics, reference, seed)
@@ -146,21 +146,16 @@ class Computation:
             return x if isinstance(x, PreparedImages) else self.prepare(x, tangent)
 
         prepared = [(made(x1), None if x2 is None else made(x2)) for x1, x2 in requests]
-        for left, right in prepared:
-            if right is not None:
-                check_equal_shapes(left.image_shape, right.image_shape)
-            for side in (left, right or left):
-                shape = side.image_shape
-                side.check_fit(
-                    self.backend,
-                    self._ready(shape, tangent),
-                    views=self._augmented(shape)[0].views,
-                )
         shape = prepared[0][0].image_shape
-        both = any(one.both for one in self._augmented(shape))
+        sides = [side for pair in prepared for side in pair if side is not None]
+        for side in sides:
+            check_equal_shapes(shape, side.image_shape)
+        work, how = self._ready(shape, tangent), self._augmented(shape)
+        for side in sides:
+            side.check_fit(self.backend, work, views=how[0].views)
+        both = any(one.both for one in how)
         asked = [request_of(left, right, both=both) for left, right in prepared]
-        work, check = self._ready(shape, tangent), self._range(shape, tangent)
-        found = self.backend.grams(work, asked)
+        found, check = self.backend.grams(work, asked), self._range(shape, tangent)
         for request, of_networks in zip(asked, found, strict=True):
             check.matrices(request, of_networks, work.statistics)
         return found
@@ -187,10 +182,10 @@ class Computation:
         """The networks as they are computed."""
         return tuple(one.architecture for one in self._augmented(image_shape))
 
-    def _work(self, image_shape: Shape, statistics: Statistics | None, tangent: bool) -> Work:
+    def _work(self, program: Program, statistics: Statistics | None, tangent: bool) -> Work:
         return Work(
-            self._computed(image_shape),
-            self.program(image_shape),
+            self._computed(program.image_shape),
+            program,
             statistics,
             tangent,
             self.tile_bytes,
@@ -201,12 +196,12 @@ class Computation:
         """Work that can be done: with the statistics that it needs."""
         program = self.program(image_shape)
         statistics = statistics_for(program, self.bound, tangent=tangent)
-        return self._work(image_shape, statistics, tangent)
+        return self._work(program, statistics, tangent)
 
     def _planned(self, image_shape: Sequence[int], tangent: bool) -> Work:
         """Work that is looked at only: statistics may be missing still."""
         statistics = None if self.bound is None else self.bound.statistics
-        return self._work(tuple(image_shape), statistics, tangent)
+        return self._work(self.program(tuple(image_shape)), statistics, tangent)
 
     def _range(self, image_shape: Shape, tangent: bool) -> RangeCheck:
         networks = dict(zip(self.networks, self._computed(image_shape), strict=True))
