@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING
 from kernas.lazily import lazy_names
 
 if TYPE_CHECKING:
+    from .execution import Executor as Executor
+    from .execution import Local as Local
+    from .execution import Processes as Processes
     from .pipeline import estimate_ranking as estimate_ranking
     from .pipeline import rank as rank
     from .ranking import Agreement as Agreement
@@ -23,18 +26,24 @@ if TYPE_CHECKING:
     from .ranking import agreement as agreement
     from .ranking import agreements as agreements
     from .ranking import ndcg as ndcg
+    from .ranking import read_run as read_run
     from .report import leaderboard_figure as leaderboard_figure
     from .report import score_score_figure as score_score_figure
     from .report import score_truth_figure as score_truth_figure
+    from .scores import Combined as Combined
     from .scores import Cost as Cost
+    from .scores import CountScore as CountScore
+    from .scores import Cover as Cover
     from .scores import Evaluation as Evaluation
     from .scores import KernelScore as KernelScore
+    from .scores import KernelSource as KernelSource
     from .scores import MeanScore as MeanScore
     from .scores import Score as Score
     from .scores import Source as Source
     from .scores import evaluate_scores as evaluate_scores
     from .scores import parse_scores as parse_scores
     from .scores import score_names as score_names
+    from .spaces import ArchitectureList as ArchitectureList
     from .spaces import Candidate as Candidate
     from .spaces import ChoiceSpace as ChoiceSpace
     from .spaces import GraphSpace as GraphSpace
@@ -47,6 +56,7 @@ if TYPE_CHECKING:
     from .truth import load_truth as load_truth
 
 _ROOMS = {
+    "execution": ("Executor", "Local", "Processes"),
     "pipeline": ("estimate_ranking", "rank"),
     "ranking": (
         "Agreement",
@@ -58,12 +68,17 @@ _ROOMS = {
         "agreement",
         "agreements",
         "ndcg",
+        "read_run",
     ),
     "report": ("leaderboard_figure", "score_score_figure", "score_truth_figure"),
     "scores": (
+        "Combined",
         "Cost",
+        "CountScore",
+        "Cover",
         "Evaluation",
         "KernelScore",
+        "KernelSource",
         "MeanScore",
         "Score",
         "Source",
@@ -72,6 +87,7 @@ _ROOMS = {
         "score_names",
     ),
     "spaces": (
+        "ArchitectureList",
         "Candidate",
         "ChoiceSpace",
         "GraphSpace",

@@ -1,39 +1,43 @@
-"""The main job from end to end: candidates → scores → ranking → files."""
+"""The main job from end to end: candidates → outcomes → ranking → files."""
 
 from __future__ import annotations
 
-import hashlib
 import os
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any, cast
 
 from kernas.errors import ConfigurationError, KernasError
 from kernas.kernels import Architecture
+from kernas.progress import progress_bar
 
-from .ranking.environment import device, dtype, versions
+from .execution import Evaluator, Executor, Item, Local
 from .ranking.estimate import RankingEstimate, estimate_candidates
-from .ranking.evaluate import check_names, evaluate_candidates, rows_of
-from .ranking.records import Record, check_record
-from .ranking.run_folder import RunFolder, check_run, open_run
-from .ranking.table import Ranking, rank_rows
+from .ranking.reading import ranking_of
+from .ranking.table import Ranking
 from .report.files import write_report
-from .scores import Score
+from .runs.config import Entry, RunConfig
+from .runs.environment import environment
+from .runs.folder import RunFolder, check_run, open_run
+from .runs.outcome import Outcome, Place
+from .scores import Combined, Score
 from .scores.base import check_scores
-from .scores.recorded import with_recorded_blocking
-from .spaces import ArchitectureList, Candidate
+from .spaces import ArchitectureList, Candidate, repeated_name
 from .truth import Truth
-
-FORMAT, VERSION = "kernas.ranking", 2
 
 Candidates = Mapping[str, Architecture] | Iterable[Candidate | Architecture]
 """Architectures by name, or candidates that know theirs."""
 
+AnyScore = Score | Combined
+
+WAIT_SECONDS = 0.5
+"""How often a process that has nothing left to do looks whether others have finished."""
+
 
 def rank(
     candidates: Candidates,
-    scores: Score | Sequence[Score],
+    scores: AnyScore | Sequence[AnyScore],
     *,
     output: str | os.PathLike[str] | None = None,
     resume: bool = False,
@@ -41,64 +45,68 @@ def rank(
     seed: int = 0,
     progress: bool = True,
     options: Mapping[str, Any] | None = None,
+    executor: Executor | None = None,
 ) -> Ranking:
     """Score candidates without training them, and order them by the first score.
 
-    Candidates of equal architectures (by hash) are evaluated once. What a candidate raises becomes
-    its row with status ``"error"``; a kernel that is zero, constant or not finite gives status
+    Candidates of which a source computes the same (of equal kernels, for scores of kernels) are
+    evaluated once. What a candidate raises becomes its row with status ``"error"``, and its other
+    scores keep their values; a kernel that is zero, constant or not finite gives status
     ``"degenerate"``, ranked below all others.
+
+    A run that is resumed may grow: more candidates, more scores, another truth. What was computed
+    is not computed again, and ``ranking.csv`` ends with the bytes of a run that was asked for all
+    of it at once. Several processes may work at one run: each begins with ``resume=True``.
 
     Args:
         candidates: from ``space.sample``, ``space.candidate`` or ``read_candidates``; or
             architectures by name, ``{"narrow": serial(…), "wide": serial(…)}``; one that is given
             without a name is named by its nodes and the beginning of its hash.
         scores: one score, or several; the first one ranks. Scores that share their data and ridge
-            share one kernel evaluation a candidate.
+            share one kernel evaluation a candidate. A :class:`Combined` ranks by others that are
+            given too.
         output: run folder for ``ranking.csv``, ``timings.csv``, ``summary.json``, pictures
             (``ranking.png``, ``scores.png`` of two scores or more, ``truth.png`` where there is
             one) and what is needed to go on after an interruption; ``None`` writes nothing.
-        resume: go on with the run that ``output`` holds: only what is missing is computed, and
-            ``ranking.csv`` ends with the bytes of an uninterrupted run.
+        resume: go on with the run that ``output`` holds.
         truth: candidate's name → measured value, larger is better (see :func:`load_truth`).
         seed: of the bootstrap intervals.
         progress: whether to show a bar with rate and remaining time on stderr.
-        options: further JSON values that identify the run, kept in ``config.json``.
+        options: further JSON values that identify the run, kept in ``config.json``; a run that is
+            resumed has the same ones.
+        executor: what evaluates: :class:`Processes` for several worker processes; by default one
+            candidate after the other in this one.
 
     Returns:
-        The ranking; ``print(ranking.top(5))`` shows its head.
+        The ranking; ``print(ranking.top(5))`` shows its head. :func:`read_run` reads it back.
 
     Raises:
-        ConfigurationError: no candidate or score, or two of one name.
+        ConfigurationError: no candidate or score, two of one name, or a combination lacks a score.
         DataError: a candidate is missing in ``truth``.
-        RunFolderError: the folder cannot be written, is in use, holds another configuration (the
-            message names the field), this one and ``resume`` is false, or a result that is not
+        RunFolderError: the folder cannot be written, holds a run that cannot grow into this one
+            (the message names the field), one and ``resume`` is false, or a result that is not
             what was written (the message names the line).
         GramStoreError: a store of matrices cannot be written or holds others; what was finished
             before is kept.
         KernasError: a file could not be written on the way.
     """
     job = _job(candidates, scores, truth, seed, options)
+    how = executor or Local()
     if output is None:
-        return job.ranking(evaluate_candidates(job.candidates, job.scores, progress=progress))
+        return ranking_of(job.config, _evaluated(job, how, None, progress))
     with open_run(output, job.config, resume=resume) as folder:
-        done = job.records(folder)
         try:
-            resumed = with_recorded_blocking(job.scores, (record["settings"] for record in done))
-            records = evaluate_candidates(
-                job.candidates, resumed, done=done, keep=folder.append, progress=progress
-            )
-            ranking = job.ranking(records)
-            write_report(folder, ranking, records)
+            _evaluated(job, how, folder, progress)
+            return _written(folder)
         except OSError as error:
             raise KernasError(
                 f"cannot write in {folder.path} ({error}); free some space there and resume"
             ) from error
-    return ranking
 
 
 def estimate_ranking(
     candidates: Candidates,
-    scores: Score | Sequence[Score],
+    scores: AnyScore | Sequence[AnyScore],
     *,
     output: str | os.PathLike[str] | None = None,
     resume: bool = False,
@@ -108,9 +116,9 @@ def estimate_ranking(
 ) -> RankingEstimate:
     """What :func:`rank` with the same arguments will take; evaluates and writes nothing.
 
-    Networks that the run in ``output`` has evaluated already do not count. Compilation is an upper
-    bound, what is in JAX's cache is only read; pairs are predicted from their operations and a
-    short measurement of the device, once, as :meth:`NeuralKernel.plan` does.
+    What the run in ``output`` has evaluated already does not count. Compilation is an upper bound,
+    what is in JAX's cache is only read; pairs are predicted from their operations and a short
+    measurement of the device, once, as :meth:`NeuralKernel.plan` does.
 
     Args:
         candidates, scores, output, resume, truth, seed, options: as for :func:`rank`.
@@ -122,10 +130,13 @@ def estimate_ranking(
         ConfigurationError, DataError, RunFolderError: as for :func:`rank`.
     """
     job = _job(candidates, scores, truth, seed, options)
-    done: list[Record] = []
+    done: Mapping[Place, Outcome] = {}
     if output is not None:
-        done = job.records(check_run(output, job.config, resume=resume))
-    return estimate_candidates(job.candidates, job.scores, done=done)
+        where = str(output)
+        done = check_run(
+            output, resume=resume, check=lambda stored: job.config.grown_from(stored, where)
+        ).outcomes()
+    return estimate_candidates(job.candidates, job.evaluator, done=done)
 
 
 def check_output(
@@ -142,45 +153,129 @@ def check_output(
     Raises:
         RunFolderError: as for :func:`rank`.
     """
-    known = {"format": FORMAT, "version": VERSION, "options": dict(options)}
-    check_run(output, known, resume=resume, whole=False)
+    where = str(output)
+    check_run(output, resume=resume, check=lambda stored: stored.check_options(options, where))
 
 
 @dataclass(frozen=True)
 class _Job:
-    """The arguments of a ranking, checked, and what identifies its run."""
+    """The arguments of a ranking, checked."""
 
     candidates: list[Candidate]
-    scores: tuple[Score, ...]
-    truth: Truth | None
-    seed: int
-    config: dict[str, Any]
-
-    def records(self, folder: RunFolder) -> list[Record]:
-        """What an earlier session has finished."""
-        names = [score.name for score in self.scores]
-        return folder.records(partial(check_record, scores=names))
-
-    def ranking(self, records: Sequence[Record]) -> Ranking:
-        return _ranking(self.candidates, self.scores, records, self.truth, self.seed, self.config)
+    evaluator: Evaluator
+    items: dict[Place, Item]
+    config: RunConfig
 
 
 def _job(
     candidates: Candidates,
-    scores: Score | Sequence[Score],
+    scores: AnyScore | Sequence[AnyScore],
     truth: Mapping[str, float] | None,
     seed: int,
     options: Mapping[str, Any] | None,
 ) -> _Job:
     chosen = _named(candidates)
     wanted = tuple(scores) if isinstance(scores, Sequence) else (scores,)
-    check_names(chosen)
+    _check_names(chosen)
     check_scores(wanted)
+    for score in wanted:
+        if isinstance(score, Combined):
+            score.check(other.name for other in wanted if other is not score)
     table = truth if truth is None or isinstance(truth, Truth) else Truth(truth)
     if table is not None:
         table.require(candidate.name for candidate in chosen)
-    config = _config(chosen, wanted, table, seed, options or {})
-    return _Job(chosen, wanted, table, seed, config)
+    evaluator = Evaluator.of(score for score in wanted if isinstance(score, Score))
+    groups = evaluator.groups
+    works = {c.name: tuple(s.work_key(c) for s, _ in groups.values()) for c in chosen}
+    config = RunConfig(
+        sources={
+            key: {"name": source.name, "settings": source.settings()}
+            for key, (source, _) in groups.items()
+        },
+        scores={score.name: _described(score) for score in wanted},
+        candidates=tuple(Entry(c.name, c.key, works[c.name]) for c in chosen),
+        truth=table
+        and {
+            "source": table.source,
+            "column": table.column,
+            "values": {c.name: table[c.name] for c in chosen},
+        },
+        bootstrap_seed=seed,
+        options=dict(options or {}),
+        environment=environment(),
+    )
+    return _Job(chosen, evaluator, evaluator.items(chosen), config)
+
+
+def _described(score: AnyScore) -> dict[str, Any]:
+    """A score in the configuration of a run."""
+    how = {"higher_is_better": score.higher_is_better}
+    if isinstance(score, Combined):
+        return {**how, "combined": score.settings()}
+    return {**how, "source": score.source.key}
+
+
+def _evaluated(
+    job: _Job, executor: Executor, folder: RunFolder | None, progress: bool
+) -> Mapping[Place, Outcome]:
+    """Evaluate what is missing; of a folder also what other processes evaluate meanwhile.
+
+    An item that failed here or elsewhere since this began is not tried again.
+    """
+    before = {} if folder is None else folder.outcomes()
+    evaluator = job.evaluator.resumed(before.values())
+    missing = {p: item for p, item in job.items.items() if not evaluator.is_done(item, before)}
+    if not missing:
+        return before
+    found: dict[Place, Outcome] = dict(before)
+
+    def ended(place: Place) -> bool:
+        if folder is not None:
+            found.update(folder.outcomes())
+        return found.get(place) is not before.get(place)
+
+    with progress_bar(
+        shown=progress,
+        total=len(job.items),
+        initial=len(job.items) - len(missing),
+        desc=f"compiling programs for {len(missing)} evaluations …",
+        unit="evaluation",
+    ) as bar:
+        ready = evaluator.prepared(job.candidates)
+        # The first one waits for what was not compiled before: rate and remaining time begin here.
+        bar.start_t = bar.last_print_t = time.time()
+        bar.set_description("rank")
+        left = list(missing)
+        while left:
+            places = left if folder is None else folder.claimed(left, ended)
+            for outcome in executor.map(ready, (missing[place] for place in places)):
+                found[outcome.place] = outcome
+                if folder is not None:
+                    folder.append(outcome)
+                bar.update()
+            left = [place for place in left if not ended(place)]
+            bar.n = len(job.items) - len(left)
+            bar.refresh()
+            if left:  # another process has them, or had them and died
+                time.sleep(WAIT_SECONDS)
+    return found
+
+
+def _written(folder: RunFolder) -> Ranking:
+    """The ranking of all that a run was asked for, by any process, with its files."""
+    config = cast(RunConfig, folder.config())
+    outcomes = folder.outcomes()
+    places = config.places()
+    if not all(place in outcomes for place in places):  # another process has made the run grow
+        known = tuple(
+            entry
+            for entry in config.candidates
+            if all(p in outcomes for p in zip(config.sources, entry.works, strict=True))
+        )
+        return ranking_of(replace(config, candidates=known), outcomes)
+    ranking = ranking_of(config, outcomes)
+    write_report(folder, ranking, [outcomes[place] for place in places])
+    return ranking
 
 
 def _named(candidates: Candidates) -> list[Candidate]:
@@ -220,65 +315,22 @@ def _no_candidate(given: Any) -> ConfigurationError:
     )
 
 
-def _config(
-    candidates: Sequence[Candidate],
-    scores: Sequence[Score],
-    truth: Truth | None,
-    seed: int,
-    options: Mapping[str, Any],
-) -> dict[str, Any]:
-    """What identifies a run: two runs of equal configurations give equal ``ranking.csv``."""
-    digest = hashlib.sha256()
+def _check_names(candidates: Sequence[Candidate]) -> None:
+    """Refuse an empty list, two candidates of one name, and names that no file can hold.
+
+    Raises:
+        ConfigurationError: the message names the candidate.
+    """
+    if not candidates:
+        raise ConfigurationError("no candidate given: expected at least one, e.g. space.sample(10)")
+    name = repeated_name(candidates)
+    if name is not None:
+        raise ConfigurationError(f"candidate {name!r} is given twice; give every candidate once")
     for candidate in candidates:
-        digest.update(f"{candidate.name}\t{candidate.key}\n".encode())
-    current = versions()
-    return {
-        "format": FORMAT,
-        "version": VERSION,
-        "options": dict(options),
-        "candidates": {"count": len(candidates), "sha256": digest.hexdigest()},
-        "scores": {score.name: score.settings() for score in scores},
-        "score_order": [score.name for score in scores],
-        "truth": truth
-        and {
-            "source": truth.source,
-            "column": truth.column,
-            "sha256": truth.fingerprint(candidate.name for candidate in candidates),
-        },
-        "bootstrap_seed": seed,
-        "dtype": dtype(),
-        "device": {key: value for key, value in device().items() if key != "count"},
-        "versions": {name: current[name] for name in ("kernas", "jax")},
-    }
-
-
-def _ranking(
-    candidates: Sequence[Candidate],
-    scores: Sequence[Score],
-    records: Sequence[Record],
-    truth: Truth | None,
-    seed: int,
-    config: dict[str, Any],
-) -> Ranking:
-    directions = {score.name: score.higher_is_better for score in scores}
-    measured = {} if truth is None else {c.name: truth[c.name] for c in candidates}
-    rows = rank_rows(rows_of(candidates, records, measured), directions)
-    ranking = Ranking(rows, directions)
-    statistics = {} if truth is None else ranking.correlation(truth, seed=seed)
-    settings: list[Any] = []
-    for record in records:
-        if record["settings"] and record["settings"] not in settings:
-            settings.append(record["settings"])
-    summary = {
-        "config": config,
-        "rows": [row.to_dict() for row in rows],
-        "statistics": {name: value.to_dict() for name, value in statistics.items()},
-        "seconds": round(sum(record["seconds"] for record in records), 4),
-        "compilations": sum(record["compilations"] for record in records),
-        "architectures": len(records),
-        "kernel_settings": settings,
-        "dtype": dtype(),
-        "device": device(),
-        "versions": versions(),
-    }
-    return Ranking(rows, directions, dict(statistics), summary)
+        try:
+            candidate.name.encode()
+        except UnicodeEncodeError:
+            raise ConfigurationError(
+                f"candidate {candidate.name!r}: expected a name that UTF-8 can write; rename the "
+                "file"
+            ) from None

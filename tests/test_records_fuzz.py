@@ -27,11 +27,14 @@ from kernas.errors import DocumentError, ModelFolderError
 from kernas.kernels.engine import Blocking, blocking
 from kernas.kernels.gram.identity import identity_of
 from kernas.kernels.gram.store import open_store
+from kernas.kernels.regression import ScoreValue
 from kernas.search import NasBench201, read_candidates
 from kernas.search.cli.app import run
 from kernas.search.cli.predict_command import check_notes
-from kernas.search.ranking.records import check_record
-from kernas.search.ranking.run_folder import open_run
+from kernas.search.ranking import read_run
+from kernas.search.runs.config import Entry, RunConfig
+from kernas.search.runs.folder import open_run
+from kernas.search.runs.outcome import Outcome
 
 NETWORK = kk.serial(
     kk.Conv(3, W_std=1.5, b_std=0.1, padding=((1, 0), (0, 1))),
@@ -48,13 +51,26 @@ X = np.random.default_rng(0).normal(size=(8, 3)).astype(np.float32)
 SEALED = "sealed"
 """A file beside what was damaged that says that it was sealed again: anything may be read then."""
 
-CONFIG = {"format": "kernas.ranking", "version": 2, "options": {"seed": 0}, "scores": {"s": {}}}
-RECORD = {
-    **{"hash": "0a", "name": "n", "status": "ok", "values": {"s": [0.25, None]}, "message": ""},
-    **{"seconds": 0.5, "compilations": 1},
-    "settings": {"blocking": {"way": "planes", "lanes": 8, "nanoseconds": 1.5}},
-}
-RECORDS = [{**RECORD, "hash": f"{i}a", "values": {"s": [i / 7, 0.1]}} for i in range(3)]
+CONFIG = RunConfig(
+    sources={"k": {"name": "kernel", "settings": {"ridge": 0.01}}},
+    scores={"s": {"higher_is_better": True, "source": "k"}},
+    candidates=tuple(Entry(f"n{i}", f"{i}a", (f"{i}a",)) for i in range(3)),
+    truth={"source": "memory", "column": "truth", "values": {f"n{i}": i / 3 for i in range(3)}},
+    bootstrap_seed=0,
+    options={"seed": 0},
+    environment={"dtype": "float32", "device": {"platform": "cpu"}, "versions": {"jax": "1"}},
+)
+OUTCOMES = [
+    Outcome(
+        *(f"n{i}", f"{i}a", "k", "ok"),
+        values={"s": ScoreValue(i / 7, 0.1)},
+        degenerate={"t": "the kernel is zero"},
+        seconds=0.5,
+        compilations=1,
+        settings={"blocking": {"way": "planes", "lanes": 8, "nanoseconds": 1.5}},
+    )
+    for i in range(3)
+]
 NOTES = {
     **{"dataset": "digits", "n": 8, "seed": 0, "classes": ["a", "b"], "info": {}},
     "standardization": {"mean": [0.5], "std": [0.25]},
@@ -117,15 +133,16 @@ def architectures(originals: Path) -> Reader:
 
 
 def runs(originals: Path) -> Reader:
-    """A run that is resumed."""
+    """A run that is resumed, and one that is read back."""
     with open_run(originals, CONFIG, resume=False) as folder:
-        for record in RECORDS:
-            folder.append(record)
+        for outcome in OUTCOMES:
+            folder.append(outcome)
 
     def read(path: Path) -> None:
         with open_run(path, CONFIG, resume=True) as folder:
-            found = folder.records(partial(check_record, scores=["s"]))
-        assert (path / SEALED).exists() or all(record in RECORDS for record in found)
+            found = folder.outcomes().values()
+        assert (path / SEALED).exists() or all(outcome in OUTCOMES for outcome in found)
+        read_run(path)
 
     return read, partial(damaged, originals, ["config.json", "results.jsonl", "results.jsonl"])
 

@@ -57,7 +57,7 @@ from kernas.kernels.engine.memory import step_bytes
 from kernas.kernels.engine.steps import lowered_step
 from kernas.kernels.program import lower
 from kernas.kernels.program.planning import LocalStep, Plan, plan_pairs
-from kernas.search.ranking.environment import versions
+from kernas.search.runs.environment import versions
 
 RESULT = Path(__file__).with_suffix(".json")
 

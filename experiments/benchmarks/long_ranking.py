@@ -21,13 +21,11 @@ from pathlib import Path
 from typing import Any
 
 import tyro
-from measuring import SEED, environment, report, resident
+from measuring import SEED, Watched, environment, report, resident
 
 import kernas.kernels as kk
 import kernas.search as ks
 from kernas.kernels.engine import compilations
-from kernas.search.ranking.evaluate import evaluate_candidates
-from kernas.search.ranking.run_folder import Record, open_run
 
 RESULT = Path(__file__).with_suffix(".json")
 
@@ -48,17 +46,13 @@ def measure(count: int) -> dict[str, Any]:
     held: list[int] = []
     moments: list[float] = [time.perf_counter()]
     before = compilations().count
-    with (
-        tempfile.TemporaryDirectory() as path,
-        open_run(path, {"count": count}, resume=False) as folder,
-    ):
 
-        def keep(record: Record) -> None:
-            folder.append(record)
-            held.append(resident())
-            moments.append(time.perf_counter())
+    def seen() -> None:
+        held.append(resident())
+        moments.append(time.perf_counter())
 
-        evaluate_candidates(candidates, [score], keep=keep)
+    with tempfile.TemporaryDirectory() as path:
+        ks.rank(candidates, score, output=Path(path) / "run", executor=Watched(seen))
     seconds = [after - before for before, after in pairwise(moments[1:])]
     fifth = len(seconds) // 5
     early, late = statistics.median(seconds[:fifth]), statistics.median(seconds[-fifth:])

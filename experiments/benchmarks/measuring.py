@@ -8,7 +8,7 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,10 @@ import jax
 import numpy as np
 
 import kernas.kernels as kk
+import kernas.search as ks
 from kernas.files import write_whole
 from kernas.kernels.architecture import Layer
-from kernas.search.ranking.environment import device, versions
+from kernas.search.runs.environment import device, versions
 
 HE = 2**0.5
 SEED = 0
@@ -66,6 +67,23 @@ def per_pair(seconds: list[float], pairs: int) -> dict[str, float]:
     """Median, least and greatest milliseconds a pair."""
     values = {"median": statistics.median(seconds), "least": min(seconds), "greatest": max(seconds)}
     return {f"{name}_ms": 1e3 * value / pairs for name, value in values.items()}
+
+
+class Watched(ks.Local):
+    """Execution in this process that says when each result is there.
+
+    Args:
+        seen: called after each.
+    """
+
+    def __init__(self, seen: Callable[[], object]) -> None:
+        self.seen = seen
+
+    def map(self, task: Any, items: Iterable[Any]) -> Iterator[Any]:
+        """Results in the order of the items."""
+        for result in super().map(task, items):
+            yield result
+            self.seen()
 
 
 def resident_peak() -> int:

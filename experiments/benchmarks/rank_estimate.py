@@ -26,12 +26,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import tyro
-from measuring import SEED, environment, record_of, report
+from measuring import SEED, Watched, environment, record_of, report
 
 import kernas.kernels as kk
 import kernas.search as ks
 from kernas.search.cli.devices import configure_jax
-from kernas.search.ranking.evaluate import evaluate_candidates
 
 CACHE = "XDG_CACHE_HOME"
 
@@ -94,9 +93,8 @@ def measure(setting: Setting) -> dict[str, Any]:
     estimated = time.perf_counter() - start
     rest = ks.estimate_ranking(cells[1:], scores)
     moments = [time.perf_counter()]
-    evaluate_candidates(
-        cells, scores, keep=lambda record: moments.append(time.perf_counter()), progress=False
-    )
+    watched = Watched(lambda: moments.append(time.perf_counter()))
+    ks.rank(cells, scores, progress=False, executor=watched)
     return {
         "estimate": asdict(estimate),
         "estimate_seconds": estimated,

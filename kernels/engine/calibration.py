@@ -21,6 +21,7 @@ from ..program.planning import LocalStep, ProductStep, plan_pairs
 from .blocking import (
     STREAM_PIXELS,
     Blocking,
+    WayName,
     measured_blocking,
     probe_side,
     stream_lanes,
@@ -50,23 +51,34 @@ of 8×8 and 16×16 pixels, 2.6 at 32×32)."""
 
 
 def blocking_of(program: Program, *, with_tangent: bool) -> Blocking:
-    """How a program is cut unless its user says otherwise.
+    """How a program is cut unless its user says otherwise: in planes with the measured number of
+    lanes, see :func:`way_of`."""
+    way, pixels = way_of(program), _pixels(program)
+    if way == "stream":
+        return Blocking(way, stream_lanes(pixels[0] * pixels[1], jax.local_devices()[0].platform))
+    if way == "whole":
+        return Blocking(way)
+    dtype = str(jnp.result_type(float))
+    return measured_blocking(probe_side(pixels), with_tangent, dtype, _MEASURES[with_tangent])
 
-    In planes, with the measured number of lanes, if there is a window to gain from: chains of any
-    size, and networks with pools and strides inside of large images. Of small images these are
-    streams, which share what is compiled.
+
+def way_of(program: Program) -> WayName:
+    """The way in which a program is computed unless its user says otherwise; measures nothing.
+
+    In planes, if there is a window to gain from: chains of any size, and networks with pools and
+    strides inside of large images. Of small images these are streams, which share what is compiled.
     """
-    plan = plan_pairs(program, fused=True)
-    pixels = program.image_shape[:2] if len(program.image_shape) == 3 else (1, 1)
+    plan, pixels = plan_pairs(program, fused=True), _pixels(program)
     chain = all(isinstance(step, LocalStep | ProductStep) for step in plan.steps)
     windows = any(isinstance(step, LocalStep) and step.body.planes > 1 for step in plan.steps)
     size = pixels[0] * pixels[1]
     if windows and not chain and size <= STREAM_PIXELS and is_stream(program):
-        return Blocking("stream", stream_lanes(size, jax.local_devices()[0].platform))
-    if not windows or (not chain and size <= SMALL_PIXELS):
-        return Blocking("whole")
-    dtype = str(jnp.result_type(float))
-    return measured_blocking(probe_side(pixels), with_tangent, dtype, _MEASURES[with_tangent])
+        return "stream"
+    return "planes" if windows and (chain or size > SMALL_PIXELS) else "whole"
+
+
+def _pixels(program: Program) -> tuple[int, ...]:
+    return program.image_shape[:2] if len(program.image_shape) == 3 else (1, 1)
 
 
 def layer_nanoseconds(program: Program, blocking: Blocking, *, with_tangent: bool) -> float:
@@ -82,8 +94,12 @@ def layer_nanoseconds(program: Program, blocking: Blocking, *, with_tangent: boo
 
 
 def resolved(program: Program, blocking: Blocking | None, *, with_tangent: bool) -> Blocking:
-    """The user's choice as far as the program allows it, or the one that is made for it."""
-    if blocking is None:
+    """The user's choice as far as the program allows it, or the one that is made for it.
+
+    One that was measured takes the place of a measurement, and of nothing else.
+    """
+    measured = blocking is not None and blocking.nanoseconds is not None
+    if blocking is None or (measured and way_of(program) != blocking.way):
         return blocking_of(program, with_tangent=with_tangent)
     return blocking if WAYS[blocking.way].takes(program) else Blocking("whole")
 

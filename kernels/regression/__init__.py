@@ -29,6 +29,7 @@ from .scores import METRICS as METRICS
 from .scores import Metric as Metric
 from .scores import ScoreValue as ScoreValue
 from .scores import resolve_metrics as resolve_metrics
+from .scores import score_each as score_each
 from .scores import score_gram as score_gram
 from .selection import RIDGES as RIDGES
 from .selection import choose_ridge as choose_ridge

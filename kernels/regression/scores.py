@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike
 from kernas.errors import ConfigurationError, DataError
 
 from .checks import check_cross, check_gram, check_ridge
+from .errors import DegenerateKernelError, NotPositiveDefiniteError
 from .ridge import (
     Spectrum,
     centred_alignment,
@@ -30,6 +31,9 @@ from .ridge import (
 )
 from .shapes import CrossBlock, PerImage, Predictions, Square, Targets
 from .targets import centred_one_hot, check_class_indices
+
+Meaningless = DegenerateKernelError | NotPositiveDefiniteError
+"""What a kernel without a score raises."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +100,7 @@ class Metric:
         higher_is_better: the direction in which candidates are ranked.
         needs_validation: whether it reads validation images; the others read none.
         compute: the score of a :class:`Problem`.
+        reference: where its formula is from.
     """
 
     name: str
@@ -103,6 +108,7 @@ class Metric:
     higher_is_better: bool
     needs_validation: bool
     compute: Callable[[Problem], ScoreValue] = field(repr=False)
+    reference: str
 
 
 def mean_accuracy(prediction: Predictions, labels: Integer[np.ndarray, " m"]) -> ScoreValue:
@@ -166,9 +172,15 @@ METRICS: dict[str, Metric] = {
             True,
             True,
             _validation_accuracy,
+            "Arora et al. 2019, section 6",
         ),
         Metric(
-            "validation_error", "mean squared error on other images", False, True, _validation_error
+            "validation_error",
+            "mean squared error on other images",
+            False,
+            True,
+            _validation_error,
+            "Lee et al. 2018, section 3",
         ),
         Metric(
             "loo_accuracy",
@@ -176,6 +188,7 @@ METRICS: dict[str, Metric] = {
             True,
             False,
             _loo_accuracy,
+            "Rasmussen and Williams 2006, section 5.4.2",
         ),
         Metric(
             "loo_error",
@@ -183,12 +196,32 @@ METRICS: dict[str, Metric] = {
             False,
             False,
             _loo_error,
+            "Rasmussen and Williams 2006, section 5.4.2",
         ),
-        Metric("evidence", "log marginal likelihood of the labels", True, False, _evidence),
         Metric(
-            "alignment", "centred alignment of the kernel with the labels", True, False, _alignment
+            "evidence",
+            "log marginal likelihood of the labels",
+            True,
+            False,
+            _evidence,
+            "Rasmussen and Williams 2006, section 5.4.1",
         ),
-        Metric("condition", "condition number of the regularised kernel", False, False, _condition),
+        Metric(
+            "alignment",
+            "centred alignment of the kernel with the labels",
+            True,
+            False,
+            _alignment,
+            "Cortes et al. 2012, section 2",
+        ),
+        Metric(
+            "condition",
+            "condition number of the regularised kernel",
+            False,
+            False,
+            _condition,
+            "Chen et al. 2021, TE-NAS, section 3.1.1",
+        ),
     )
 }
 """Every score of a kernel by its name."""
@@ -251,21 +284,71 @@ def score_gram(
         DegenerateKernelError: the kernel is zero, constant or not finite.
         NotPositiveDefiniteError: ``K_train + ρI`` is not positive definite.
     """
+    scored = score_each(
+        K_train,
+        y_train,
+        ridge=ridge,
+        metrics=metrics,
+        n_classes=n_classes,
+        K_validation=K_validation,
+        y_validation=y_validation,
+    )
+    values: dict[str, ScoreValue] = {}
+    for name, found in scored.items():
+        if isinstance(found, Exception):
+            raise found
+        values[name] = found
+    return values
+
+
+def score_each(
+    K_train: ArrayLike,
+    y_train: ArrayLike,
+    *,
+    ridge: float,
+    metrics: Sequence[str],
+    n_classes: int,
+    K_validation: ArrayLike | None = None,
+    y_validation: ArrayLike | None = None,
+) -> dict[str, ScoreValue | Meaningless]:
+    """The same, with the error itself in the place of a score that the kernel does not have.
+
+    Args:
+        K_train, y_train, ridge, metrics, n_classes, K_validation, y_validation: as there.
+
+    Raises:
+        ConfigurationError, DataError: as there.
+    """
     if (K_validation is None) != (y_validation is None):
         raise ConfigurationError("give K_validation and y_validation together, or neither")
     chosen = resolve_metrics(metrics, validation=K_validation is not None)
-    gram = check_gram(K_train)
+    try:
+        gram = check_gram(K_train)
+    except DegenerateKernelError as error:
+        return {metric.name: error for metric in chosen}
     labels = _labels(y_train, len(gram), n_classes, "training")
     if len(np.unique(labels)) < 2:
         raise DataError(
             f"all {len(gram)} training labels are {labels[0]}: expected at least 2 classes"
         )
-    cross = validation_labels = None
+    cross = validation_labels = infinite = None
     if K_validation is not None and y_validation is not None:
-        cross = check_cross(K_validation, len(gram))
-        validation_labels = _labels(y_validation, len(cross), n_classes, "validation")
+        try:
+            cross = check_cross(K_validation, len(gram))
+        except DegenerateKernelError as error:
+            infinite = error
+        else:
+            validation_labels = _labels(y_validation, len(cross), n_classes, "validation")
     problem = Problem(gram, labels, check_ridge(ridge), n_classes, cross, validation_labels)
-    return {metric.name: metric.compute(problem) for metric in chosen}
+    scored: dict[str, ScoreValue | Meaningless] = {}
+    for metric in chosen:
+        try:
+            if metric.needs_validation and infinite is not None:
+                raise infinite
+            scored[metric.name] = metric.compute(problem)
+        except (DegenerateKernelError, NotPositiveDefiniteError) as error:
+            scored[metric.name] = error
+    return scored
 
 
 def _labels(y: ArrayLike, n: int, n_classes: int, part: str) -> Int64[np.ndarray, " {n}"]:

@@ -157,7 +157,7 @@ def scores_on(options: RankOptions, draws: Sequence[Images]) -> tuple[Score, ...
 def _scores_of_draw(options: RankOptions, images: Images, seed: int) -> tuple[KernelScore, ...]:
     from kernas.kernels.augmentation import named
 
-    from ..scores.names import parse_scores
+    from ..scores.registry import parse_scores
 
     grams = options.grams
     if grams is not None and options.image_seeds > 1:

@@ -62,7 +62,7 @@ class _Asked(NamedTuple):
 
 def _asked(options: RankOptions) -> _Asked:
     from ..pipeline import check_output, estimate_ranking
-    from ..scores.names import check_score_names
+    from ..scores.registry import check_score_names
     from ..truth import load_truth
 
     check_score_names(options.score)

@@ -1,6 +1,7 @@
-"""Rankings: evaluating candidates resumably, the table, and its agreement with the truth."""
+"""Rankings: the table, read back from a run, and its agreement with the truth."""
 
 from .estimate import RankingEstimate as RankingEstimate
+from .reading import read_run as read_run
 from .statistics import Agreement as Agreement
 from .statistics import Agreements as Agreements
 from .statistics import Interval as Interval

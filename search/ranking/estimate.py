@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from kernas.errors import KernasError
 from kernas.quantities import duration
 
-from ..scores import Cost, Score
-from ..scores.base import cost_of_scores, longest
+from ..execution import Evaluator, Item
+from ..runs.outcome import Outcome, Place
+from ..scores import Cost
+from ..scores.base import longest
 from ..spaces import Candidate
-from .evaluate import different, usable
-from .records import Record
 
 MOST_PLANNED = 200
 """Networks that are planned; of more, so many stand for all."""
@@ -62,17 +63,28 @@ class RankingEstimate:
 
 
 def estimate_candidates(
-    candidates: Sequence[Candidate], scores: Sequence[Score], *, done: Iterable[Record] = ()
+    candidates: Sequence[Candidate],
+    evaluator: Evaluator,
+    *,
+    done: Mapping[Place, Outcome] = MappingProxyType({}),
 ) -> RankingEstimate:
-    """What :func:`evaluate_candidates` with the same arguments will take.
+    """What the evaluation of some candidates will take.
 
     Nothing of the candidates is computed. A short measurement of the device may come first, once.
+
+    Args:
+        candidates: of the ranking.
+        evaluator: of its scores.
+        done: the outcomes of earlier sessions.
     """
-    networks = different(candidates)
-    known = usable(done, networks)
-    missing = [candidate for key, candidate in networks.items() if key not in known]
+    networks: dict[str, list[Item]] = {}
+    for item in evaluator.items(candidates).values():
+        if not evaluator.is_done(item, done):
+            networks.setdefault(item.candidate.key, []).append(item)
+    different = len({candidate.key for candidate in candidates})
+    missing = list(networks.values())
     step = -(-len(missing) // MOST_PLANNED) if missing else 1
-    planned = [_cost(candidate, scores) for candidate in missing[::step]]
+    planned = [sum((_cost(item, evaluator) for item in items), Cost()) for items in missing[::step]]
     total = sum(planned, Cost())
     more = len(missing) / max(1, len(planned))
     named = Counter(name for cost in planned for name in cost.programs)
@@ -84,15 +96,16 @@ def estimate_candidates(
     return RankingEstimate(
         len(candidates),
         len(missing),
-        len(networks) - len(missing),
+        different - len(missing),
         round(more * total.pairs),
         None if total.seconds is None else more * total.seconds,
         compiling,
     )
 
 
-def _cost(candidate: Candidate, scores: Sequence[Score]) -> Cost:
+def _cost(item: Item, evaluator: Evaluator) -> Cost:
+    source, scores = evaluator.groups[item.source]
     try:
-        return cost_of_scores(candidate.architecture, scores)
+        return source.cost(item.candidate, scores)
     except KernasError:  # its row will say why
         return Cost()

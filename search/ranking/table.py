@@ -12,11 +12,10 @@ from kernas.csv_text import csv_table
 from kernas.errors import ConfigurationError, DataError, MissingDependencyError
 from kernas.kernels.regression import ScoreValue
 
+from ..runs.outcome import ERROR
 from ..truth import Truth
 from .layout import aligned, fitted
 from .statistics import N_RESAMPLES, Agreement, Agreements, agreements
-
-OK, DEGENERATE, ERROR = "ok", "degenerate", "error"
 
 
 @dataclass(frozen=True)
@@ -24,15 +23,16 @@ class Row:
     """One candidate.
 
     Attributes:
-        rank: 1 for the best by the first score, ties share the smallest; ``None`` if it failed.
+        rank: 1 for the best by the first score, ties share the smallest; ``None`` if that failed.
         name: the candidate's name.
         hash: content hash of its architecture.
-        status: ``"ok"``, ``"degenerate"`` (some score's kernel is zero, constant or not finite)
-            or ``"error"``.
-        values: score name → value; missing where degenerate or failed.
-        message: why it is degenerate or failed.
+        status: ``"ok"``, or the worst that became of one of its scores: ``"degenerate"`` (a kernel
+            that is zero, constant or not finite), ``"diverged"`` (a training that left the finite
+            numbers) or ``"error"``.
+        values: score name → value; missing where degenerate, diverged or failed.
+        message: why it is not ``"ok"``.
         truth: the measured value, if a truth was given.
-        seconds: time that its architecture took, not a part of equality.
+        seconds: time that its scores took, not a part of equality.
         tied: whether others share the rank.
     """
 
@@ -144,6 +144,15 @@ class Ranking:
         )
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
+    def columns(self) -> dict[str, list[float | None]]:
+        """Score name → its values in the order of the rows, ``None`` where it is degenerate; rows
+        that failed are left out."""
+        rows = [row for row in self.rows if row.status != ERROR]
+        return {
+            name: [row.values[name].value if name in row.values else None for row in rows]
+            for name in self.directions
+        }
+
     def top(self, n: int = 5) -> Ranking:
         """The first n rows as a ranking of their own; prints as a table."""
         return self[: max(n, 0)]
@@ -173,10 +182,7 @@ class Ranking:
                 )
         return agreements(
             [truth[row.name] for row in rows],
-            {
-                name: [row.values[name].value if name in row.values else None for row in rows]
-                for name in self.directions
-            },
+            self.columns(),
             higher_is_better=self.directions,
             failed=len(self.rows) - len(rows),
             seed=seed,
@@ -242,21 +248,21 @@ def show_value(value: ScoreValue | None, status: str) -> str:
 def rank_rows(rows: Sequence[Row], directions: Mapping[str, bool]) -> tuple[Row, ...]:
     """Order rows by the first score and give them their ranks.
 
-    Candidates without a value share the rank below all that have one, failed ones come last
-    without a rank. Rows that tie are ordered by name.
+    Candidates without a value share the rank below all that have one, those whose first score
+    failed come last without a rank. Rows that tie are ordered by name.
     """
     first = next(iter(directions))
     sign = -1.0 if directions[first] else 1.0
 
     def key(row: Row) -> tuple[int, float]:
-        if row.status == ERROR:
-            return 2, 0.0
-        return (0, sign * row.values[first].value) if first in row.values else (1, 0.0)
+        if first in row.values:
+            return 0, sign * row.values[first].value
+        return (2 if row.status == ERROR else 1), 0.0
 
     ordered = sorted(rows, key=lambda row: (key(row), row.name))
     ranked: list[Row] = []
     for position, row in enumerate(ordered, start=1):
-        if row.status == ERROR:
+        if key(row)[0] == 2:
             ranked.append(replace(row, rank=None))
         elif ranked and key(ordered[position - 2]) == key(row):
             ranked.append(replace(row, rank=ranked[-1].rank))

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from kernas.csv_text import csv_table
 
-from ..ranking.records import Record
-from ..ranking.run_folder import RunFolder
 from ..ranking.table import Ranking
+from ..runs.folder import RunFolder
+from ..runs.outcome import Outcome
 from .against import score_score_figure, score_truth_figure
 from .leaderboard import leaderboard_figure
 from .panels import to_png
@@ -25,7 +25,7 @@ def report_names(ranking: Ranking) -> list[str]:
     return [RANKING, TIMINGS, SUMMARY, LEADERBOARD, *scores, *truth]
 
 
-def write_report(folder: RunFolder, ranking: Ranking, records: Sequence[Record]) -> None:
+def write_report(folder: RunFolder, ranking: Ranking, outcomes: Sequence[Outcome]) -> None:
     """Write ``ranking.csv``, ``timings.csv``, ``summary.json``, and as pictures ``ranking.png``,
     the leaderboard, ``scores.png`` where there are two scores or more, ``truth.png`` where a truth
     was given.
@@ -34,7 +34,7 @@ def write_report(folder: RunFolder, ranking: Ranking, records: Sequence[Record])
     """
     names = report_names(ranking)
     folder.write_text(RANKING, ranking.to_csv())
-    folder.write_text(TIMINGS, _timings(records))
+    folder.write_text(TIMINGS, _timings(outcomes))
     folder.write_text(SUMMARY, summary_json(ranking, indent=1) + "\n")
     folder.write_bytes(LEADERBOARD, to_png(leaderboard_figure(ranking)))
     if SCORES in names:
@@ -50,6 +50,7 @@ def summary_json(ranking: Ranking, indent: int | None = None) -> str:
     )
 
 
-def _timings(records: Sequence[Record]) -> str:
-    columns = ["name", "hash", "seconds", "compilations"]
-    return csv_table([columns, *([record[column] for column in columns] for record in records)])
+def _timings(outcomes: Sequence[Outcome]) -> str:
+    head = ["name", "work", "source", "seconds", "compilations"]
+    lines = [[o.candidate, o.work, o.source, o.seconds, o.compilations] for o in outcomes]
+    return csv_table([head, *lines])

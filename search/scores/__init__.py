@@ -1,12 +1,15 @@
-"""Scores: numbers that rank architectures without training them."""
+"""Scores: numbers that rank candidates, and the sources that they are drawn from."""
 
 from .base import Cost as Cost
+from .base import Cover as Cover
 from .base import Evaluation as Evaluation
 from .base import Score as Score
 from .base import Source as Source
 from .base import evaluate_scores as evaluate_scores
+from .combined import Combined as Combined
+from .counts import CountScore as CountScore
 from .kernel_score import KernelScore as KernelScore
 from .kernel_source import KernelSource as KernelSource
 from .mean_score import MeanScore as MeanScore
-from .names import parse_scores as parse_scores
-from .names import score_names as score_names
+from .registry import parse_scores as parse_scores
+from .registry import score_names as score_names

@@ -1,23 +1,36 @@
-"""What a score is: a named number of an architecture, drawn from a source that scores share."""
+"""What a score is: a named number of a candidate, drawn from a source that scores share."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from kernas.errors import ConfigurationError
 from kernas.kernels import Architecture
 from kernas.kernels.regression import ScoreValue
 
+from ..spaces import ArchitectureList, Candidate
+
+if TYPE_CHECKING:
+    from .combined import Combined
+
+Cover = Callable[[Sequence[int]], Sequence[Architecture]]
+"""Of a shape of images, few networks whose operations are all that any candidate needs there."""
+
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The scores of one architecture.
+    """What a source finds of a candidate.
 
     Attributes:
-        values: score name → value; a score that the architecture is degenerate for is missing.
+        values: score name → value; a score that the candidate is degenerate for is missing. There
+            may be more of them than were asked for, where they cost next to nothing: a run that
+            asks for these later finds them.
         degenerate: score name → why its kernel says nothing (zero, constant, not finite).
         settings: what the computation chose by itself, for the records (tile sizes, dtype).
     """
@@ -29,13 +42,13 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Cost:
-    """What scores of one architecture will take.
+    """What scores of one candidate will take.
 
     Attributes:
         pairs: of images whose kernel is computed.
         seconds: on this machine, compilation apart; ``None`` if it is not known.
         programs: what has to be compiled for it unless it is in the cache, each with its seconds;
-            what several architectures name is compiled once for all of them.
+            what several candidates name is compiled once for all of them.
     """
 
     pairs: int = 0
@@ -61,57 +74,97 @@ def longest(*programs: Mapping[Hashable, float]) -> dict[Hashable, float]:
     return found
 
 
-class Source(Hashable, Protocol):
-    """Where scores come from. Scores with equal sources are evaluated together, once."""
+class Source(ABC):
+    """Where scores come from. Scores with equal sources are evaluated together, once a candidate.
 
-    def cost(self, architecture: Architecture, scores: Sequence[Any]) -> Cost:
-        """What :meth:`begin` with the same arguments and its host's part will take.
+    Sources are equal whose settings are, and can be pickled: worker processes have their copies.
+    They do not change: what prepares one, or lets it go on with a run, returns another that equals
+    it. A dataclass has ``eq=False``, or else is equal where all of its fields are.
+    ``kernas.search.testing.ScoreTests`` checks what is asked for here.
+    """
 
-        Computes nothing of the architecture; a short measurement of the device may come first.
-        """
-        ...
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """What messages and records call its kind, for example ``kernel``."""
 
-    def expect(self, architectures: Iterable[Architecture]) -> None:
-        """Called once before a ranking with all of its architectures, to prepare what they share.
+    @abstractmethod
+    def settings(self) -> dict[str, Any]:
+        """What identifies it in the records of a run, as JSON values: equal settings, equal values
+        of every candidate."""
 
-        Changes no result.
-        """
-        ...
-
-    def begin(self, architecture: Architecture, scores: Sequence[Any]) -> Callable[[], Evaluation]:
-        """Do the device's part for the given scores of an architecture, all of this source.
+    @abstractmethod
+    def begin(self, candidate: Candidate, scores: Sequence[Any]) -> Callable[[], Evaluation]:
+        """Do the device's part for the given scores of a candidate, all of this source.
 
         Returns:
             The host's part, which a ranking calls in another thread while it begins the next
-            architecture: no JAX in it.
+            candidate: no JAX in it.
+
+        Raises:
+            DivergenceError: what was computed leaves the finite numbers, and would again.
+            Exception: whatever else is the candidate's row, and is tried again by a later run.
         """
-        ...
-
-
-class Score(Protocol):
-    """A named number of an architecture. :class:`KernelScore` is an example."""
 
     @property
+    def key(self) -> str:
+        """A digest of its name and settings: equal for equal sources, in every process."""
+        identity = json.dumps([self.name, self.settings()], sort_keys=True, default=str)
+        return hashlib.sha256(identity.encode()).hexdigest()[:16]
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and self.key == cast(Source, other).key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def work_key(self, candidate: Candidate) -> str:
+        """Equal for candidates that are evaluated once: by default the hash of the network."""
+        return candidate.key
+
+    def prepare(self, cover: Cover, scores: Sequence[Any]) -> Self:
+        """This source, ready for all candidates of a run, before the first one is begun.
+
+        Changes no value.
+
+        Args:
+            cover: of the candidates' spaces.
+            scores: that are going to be asked for, all of this source.
+        """
+        return self
+
+    def resumed(self, settings: Iterable[Mapping[str, Any]]) -> Self:
+        """This source as a run has used it, by the settings of the evaluations that it recorded."""
+        return self
+
+    def cost(self, candidate: Candidate, scores: Sequence[Any]) -> Cost:
+        """What :meth:`begin` with the same arguments and its host's part will take.
+
+        Computes nothing of the candidate; a short measurement of the device may come first.
+        """
+        return Cost(seconds=None)
+
+
+class Score(ABC):
+    """A named number of a candidate. :class:`KernelScore` is an example."""
+
+    @property
+    @abstractmethod
     def name(self) -> str:
         """The name on the command line and in records, for example ``nngp:loo_error``."""
-        ...
 
     @property
+    @abstractmethod
     def higher_is_better(self) -> bool:
-        """Whether a larger value promises a better architecture."""
-        ...
+        """Whether a larger value promises a better candidate."""
 
     @property
+    @abstractmethod
     def source(self) -> Source:
         """Where the score comes from."""
-        ...
-
-    def settings(self) -> dict[str, Any]:
-        """What identifies the score in the records of a run, as JSON values."""
-        ...
 
 
-def check_scores(scores: Sequence[Score]) -> None:
+def check_scores(scores: Sequence[Any]) -> None:
     """Refuse an empty list of scores, and two scores of one name.
 
     Raises:
@@ -125,36 +178,52 @@ def check_scores(scores: Sequence[Score]) -> None:
         raise ConfigurationError(f"score {twice[0]!r} is given twice; give every score once")
 
 
-def evaluate_scores(architecture: Architecture, scores: Sequence[Score]) -> Evaluation:
-    """All scores of one architecture, each source evaluated once.
+def evaluate_scores(
+    candidate: Candidate | Architecture, scores: Sequence[Score | Combined]
+) -> Evaluation:
+    """All scores of one candidate, each source evaluated once.
 
     A value that is not finite counts as degenerate; an error that is not finite as not known.
+
+    Raises:
+        ConfigurationError: one is a combination of ranks, which one candidate alone has not.
     """
-    return begin_scores(architecture, scores)()
+    one, asked = as_candidate(candidate), [score.name for score in scores]
+    begun = [source.begin(one, members) for source, members in by_source(scores)]
+    found = joined(finish() for finish in begun)
+    return Evaluation(
+        {name: found.values[name] for name in asked if name in found.values},
+        {name: found.degenerate[name] for name in asked if name in found.degenerate},
+        found.settings,
+    )
 
 
-def begin_scores(architecture: Architecture, scores: Sequence[Score]) -> Callable[[], Evaluation]:
-    """The device's part of :func:`evaluate_scores`; what is returned does the host's."""
-    begun = [source.begin(architecture, members) for source, members in by_source(scores)]
-    return lambda: joined(finish() for finish in begun)
+def as_candidate(given: Candidate | Architecture) -> Candidate:
+    """A network as a candidate named by its hash, where it is none yet."""
+    if isinstance(given, Candidate):
+        return given
+    return ArchitectureList({given.hash: given}).candidate(given.hash)
 
 
-def cost_of_scores(architecture: Architecture, scores: Sequence[Score]) -> Cost:
-    """What :func:`evaluate_scores` will take."""
-    costs = [source.cost(architecture, members) for source, members in by_source(scores)]
-    return sum(costs, Cost())
+def by_source(scores: Iterable[Score | Combined]) -> list[tuple[Source, list[Score]]]:
+    """The scores that are evaluated together, with their source.
 
-
-def by_source(scores: Iterable[Score]) -> list[tuple[Source, list[Score]]]:
-    """The scores that are evaluated together, with their source."""
+    Raises:
+        ConfigurationError: one is a combination of ranks.
+    """
     groups: dict[Source, list[Score]] = {}
     for score in scores:
+        if not isinstance(score, Score):
+            raise ConfigurationError(
+                f"{score.name} combines ranks, which one candidate alone has not: give it to rank, "
+                "or its within(values of a sample, scores)"
+            )
         groups.setdefault(score.source, []).append(score)
     return list(groups.items())
 
 
 def joined(evaluations: Iterable[Evaluation]) -> Evaluation:
-    """Evaluations of different scores of one architecture as one; nothing in it is not finite."""
+    """Evaluations of different scores of one candidate as one; nothing in it is not finite."""
     values: dict[str, ScoreValue] = {}
     degenerate: dict[str, str] = {}
     settings: dict[str, Any] = {}

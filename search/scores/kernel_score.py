@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from kernas.errors import ConfigurationError
 from kernas.kernels.augmentation import Augmentation
@@ -13,11 +12,12 @@ from kernas.kernels.data import Dataset
 from kernas.kernels.engine import Blocking
 from kernas.kernels.regression import METRICS
 
+from .base import Score
 from .kernel_source import KERNELS, KernelName, KernelSource
 
 
 @dataclass(frozen=True)
-class KernelScore:
+class KernelScore(Score):
     """Score of the infinitely wide network's kernel in ridge regression on labelled images.
 
     The network's kernel K is evaluated on ``fit`` (its statistics of ``Normalize`` bound there),
@@ -102,7 +102,3 @@ class KernelScore:
             self.backend,
             self.augment,
         )
-
-    def settings(self) -> dict[str, Any]:
-        """What identifies the score in the records of a run."""
-        return {"higher_is_better": self.higher_is_better, **self.source.settings()}

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
-
-import numpy as np
 
 from kernas.errors import ConfigurationError, DataError, GramStoreError, KernelRangeError
 from kernas.kernels import Architecture, Kernels, NeuralKernel
 from kernas.kernels.augmentation import Augmentation, checked_augment, identity_of_augment
 from kernas.kernels.backends import BackendName, check_backend
 from kernas.kernels.data import Dataset
-from kernas.kernels.engine import Blocking
-from kernas.kernels.kernel import share_compilation
-from kernas.kernels.regression import METRICS, DegenerateKernelError, ScoreValue, score_gram
+from kernas.kernels.engine import Blocking, recorded_blocking
+from kernas.kernels.regression import METRICS, DegenerateKernelError, ScoreValue, score_each
 
-from .base import Cost, Evaluation, joined
+from ..spaces import Candidate
+from .base import Cost, Cover, Evaluation, Source, joined
 from .kernel_cost import cost_of_kernel
 
 if TYPE_CHECKING:
@@ -30,11 +28,11 @@ KERNELS: tuple[KernelName, ...] = ("nngp", "ntk")
 
 
 @dataclass(frozen=True, eq=False)
-class KernelSource:
+class KernelSource(Source):
     """The Gram matrices that several kernel scores share: one evaluation for all of them.
 
-    Two sources are equal when their data sets have the same fingerprints and their other fields
-    are equal.
+    Two sources are equal when their settings are: data sets of the same fingerprints, and all
+    fields but how the work is cut and where matrices are kept.
 
     Args:
         fit: the labelled images of the regression.
@@ -93,37 +91,35 @@ class KernelSource:
                 f"{list(self.fit.classes)}; take both from one data set, e.g. train.split(0.5)"
             )
 
-    def _key(self) -> tuple[Any, ...]:
-        validation = None if self.validation is None else self.validation.fingerprint
-        return (
-            self.fit.fingerprint,
-            validation,
-            self.ridge,
-            self.n_reference,
-            self.reference_seed,
-            self.tile_bytes,
-            self.grams,
-            self.backend,
-            self.augment,
-        )
+    @property
+    def name(self) -> str:
+        """``kernel``."""
+        return "kernel"
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, KernelSource) and self._key() == other._key()
+    def prepare(self, cover: Cover, scores: Sequence[KernelScore]) -> KernelSource:
+        """The source with programs that serve every candidate, and with its blocking measured."""
+        if self.backend != "kernas" or self.blocking is not None:
+            return self
+        shape = self.fit.x.shape[1:]
+        networks = (network for network in cover(shape))
+        return self.resumed(self._kernel(n, _gets(scores)).settings(shape) for n in networks)
 
-    def __hash__(self) -> int:
-        return hash(self._key())
+    def resumed(self, settings: Iterable[Mapping[str, Any]]) -> KernelSource:
+        """The source with the blocking of the run that it goes on with.
 
-    def expect(self, architectures: Iterable[Architecture]) -> None:
-        """Let the kernels that are going to be evaluated share what is compiled."""
-        if self.backend == "kernas":
-            share_compilation(architectures, self.fit.x.shape[1:])
-
-    def cost(self, architecture: Architecture, scores: Sequence[KernelScore]) -> Cost:
-        """What :meth:`begin` with the same arguments and its host's part will take.
-
-        Matrices that ``grams`` holds whole take nothing; of neural-tangents no time is known.
+        Only what was measured may come out differently another time: how many pairs go through a
+        plane.
         """
-        gets = _gets(scores)
+        recorded = (recorded_blocking(one["blocking"]) for one in settings if "blocking" in one)
+        measured = next((one for one in recorded if one.nanoseconds is not None), None)
+        return self if measured is None else replace(self, blocking=measured)
+
+    def cost(self, candidate: Candidate, scores: Sequence[KernelScore]) -> Cost:
+        """The pairs of images, their time, and the programs that serve them.
+
+        Of matrices that are kept nothing is computed again. With neural-tangents no time is known.
+        """
+        architecture, gets = candidate.architecture, _gets(scores)
         validation = self.validation if _needs_validation(scores) else None
         if self.grams is not None and self._are_kept(architecture, gets, validation):
             return Cost()
@@ -136,29 +132,38 @@ class KernelSource:
         )
 
     def begin(
-        self, architecture: Architecture, scores: Sequence[KernelScore]
+        self, candidate: Candidate, scores: Sequence[KernelScore]
     ) -> Callable[[], Evaluation]:
-        """The Gram matrices of an architecture; what is returned computes the scores from them.
+        """The Gram matrices of a candidate; what is returned computes the scores from them.
 
         NNGP and NTK come from one pass over the images, unless one of them is out of range; images
         outside ``fit`` are met only when a score needs them.
         """
-        gets = _gets(scores)
+        return self._begin(candidate.architecture, _gets(scores), scores)
+
+    def _begin(
+        self,
+        architecture: Architecture,
+        gets: tuple[KernelName, ...],
+        scores: Sequence[KernelScore],
+    ) -> Callable[[], Evaluation]:
+        needs_validation = _needs_validation(scores)
         kernel = self._kernel(architecture, gets)
         settings = kernel.settings(self.fit.x.shape[1:])
         try:
             if kernel.needs_bind:
                 kernel = kernel.bind(self.fit.x, self.n_reference, self.reference_seed)
                 settings = kernel.settings(self.fit.x.shape[1:])
-            gram, cross = self._matrices(kernel, gets, _needs_validation(scores))
+            gram, cross = self._matrices(kernel, gets, needs_validation)
         except KernelRangeError as error:
             if len(gets) > 1:
-                apart = [[score for score in scores if score.get == get] for get in gets]
-                begun = [self.begin(architecture, some) for some in apart]
+                begun = [self._begin(architecture, (get,), scores) for get in gets]
                 return lambda: joined(finish() for finish in begun)
-            reasons = dict.fromkeys((score.name for score in scores), str(error))
+            metrics = _metrics(needs_validation)
+            reasons = {f"{get}:{metric}": str(error) for get in gets for metric in metrics}
             return partial(Evaluation, {}, reasons, settings)
-        return partial(self._evaluated, gram, cross, scores, settings)
+        asked = {score.name for score in scores}
+        return partial(self._evaluated, gram, cross, gets, asked, settings)
 
     def _kernel(self, architecture: Architecture, gets: tuple[KernelName, ...]) -> NeuralKernel:
         """Of an architecture, not bound."""
@@ -221,34 +226,36 @@ class KernelSource:
         self,
         gram: Kernels,
         cross: Kernels | None,
-        scores: Sequence[KernelScore],
+        gets: tuple[KernelName, ...],
+        asked: Collection[str],
         settings: Mapping[str, Any],
     ) -> Evaluation:
+        """Every score that the matrices give: one eigendecomposition serves all metrics.
+
+        Raises:
+            NotPositiveDefiniteError: one that was asked for has no regression at this ridge.
+        """
         values: dict[str, ScoreValue] = {}
         degenerate: dict[str, str] = {}
-        for get in dict.fromkeys(score.get for score in scores):
-            members = [score for score in scores if score.get == get]
-            try:
-                block = None if cross is None else getattr(cross, get)
-                scored = self._score(getattr(gram, get), block, [s.metric for s in members])
-            except DegenerateKernelError as error:
-                degenerate.update({score.name: str(error) for score in members})
-            else:
-                values.update({score.name: scored[score.metric] for score in members})
+        for get in gets:
+            scored = score_each(
+                getattr(gram, get),
+                self.fit.y,
+                ridge=self.ridge,
+                metrics=_metrics(cross is not None),
+                K_validation=None if cross is None else getattr(cross, get),
+                y_validation=None if cross is None else cast(Dataset, self.validation).y,
+                n_classes=len(self.fit.classes),
+            )
+            for metric, found in scored.items():
+                name = f"{get}:{metric}"
+                if isinstance(found, ScoreValue):
+                    values[name] = found
+                elif isinstance(found, DegenerateKernelError):
+                    degenerate[name] = str(found)
+                elif name in asked:
+                    raise found
         return Evaluation(values, degenerate, settings)
-
-    def _score(
-        self, gram: np.ndarray, cross: np.ndarray | None, metrics: list[str]
-    ) -> dict[str, ScoreValue]:
-        return score_gram(
-            gram,
-            self.fit.y,
-            ridge=self.ridge,
-            metrics=metrics,
-            K_validation=cross,
-            y_validation=None if cross is None else cast(Dataset, self.validation).y,
-            n_classes=len(self.fit.classes),
-        )
 
     def settings(self) -> dict[str, Any]:
         """What identifies the source in the records of a run."""
@@ -268,10 +275,14 @@ class KernelSource:
 
 
 def _gets(scores: Sequence[KernelScore]) -> tuple[KernelName, ...]:
-    """The kernels that scores are computed from."""
-    asked = {score.get for score in scores}
-    return tuple(get for get in KERNELS if get in asked)
+    """The kernels that scores are computed from; the tangent kernel brings NNGP with it."""
+    return KERNELS if any(score.get == "ntk" for score in scores) else ("nngp",)
 
 
 def _needs_validation(scores: Sequence[KernelScore]) -> bool:
     return any(METRICS[score.metric].needs_validation for score in scores)
+
+
+def _metrics(validation: bool) -> list[str]:
+    """Those that images of the regression give, with or without further ones."""
+    return [name for name, metric in METRICS.items() if validation or not metric.needs_validation]

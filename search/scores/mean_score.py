@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from kernas.errors import ConfigurationError
-from kernas.kernels import Architecture
 from kernas.kernels.regression import ScoreValue
 
-from .base import Cost, Evaluation, Score, Source, begin_scores, cost_of_scores
+from ..spaces import Candidate
+from .base import Cost, Cover, Evaluation, Score, Source, joined
 
 
-@dataclass(frozen=True)
-class MeanSource:
+@dataclass(frozen=True, eq=False)
+class MeanSource(Source):
     """The sources of all draws of a :class:`MeanScore`; equal where all of them are.
 
     Args:
@@ -25,33 +25,51 @@ class MeanSource:
 
     draws: tuple[Source, ...]
 
-    def expect(self, architectures: Iterable[Architecture]) -> None:
-        """Let every draw prepare what its architectures share."""
-        chosen = list(architectures)
-        for source in dict.fromkeys(self.draws):
-            source.expect(chosen)
+    @property
+    def name(self) -> str:
+        """``mean``."""
+        return "mean"
 
-    def cost(self, architecture: Architecture, scores: Sequence[MeanScore]) -> Cost:
+    def settings(self) -> dict[str, Any]:
+        """Those of every draw."""
+        return {"draws": [{"name": draw.name, **draw.settings()} for draw in self.draws]}
+
+    def work_key(self, candidate: Candidate) -> str:
+        """Equal where it is for every draw."""
+        return ",".join(dict.fromkeys(draw.work_key(candidate) for draw in self.draws))
+
+    def prepare(self, cover: Cover, scores: Sequence[MeanScore]) -> MeanSource:
+        """With every draw prepared."""
+        return MeanSource(tuple(draw.prepare(cover, of) for draw, of in self._of_draws(scores)))
+
+    def resumed(self, settings: Iterable[Mapping[str, Any]]) -> MeanSource:
+        """With every draw as the run has used it."""
+        recorded = list(settings)
+        return MeanSource(tuple(draw.resumed(recorded) for draw in self.draws))
+
+    def cost(self, candidate: Candidate, scores: Sequence[MeanScore]) -> Cost:
         """What all draws take."""
-        return sum((cost_of_scores(architecture, draw) for draw in _of_draws(scores)), Cost())
+        costs = (source.cost(candidate, of) for source, of in self._of_draws(scores))
+        return sum(costs, Cost())
 
-    def begin(
-        self, architecture: Architecture, scores: Sequence[MeanScore]
-    ) -> Callable[[], Evaluation]:
+    def begin(self, candidate: Candidate, scores: Sequence[MeanScore]) -> Callable[[], Evaluation]:
         """The device's part of every draw; what is returned does the host's, and takes the means.
 
-        An architecture that is degenerate in one draw is degenerate, with that draw's reason.
+        A candidate that is degenerate in one draw is degenerate, with that draw's reason.
         """
-        begun = [begin_scores(architecture, draw) for draw in _of_draws(scores)]
+        begun = [source.begin(candidate, of) for source, of in self._of_draws(scores)]
+        return lambda: _means([joined([finish()]) for finish in begun])
 
-        def finish() -> Evaluation:
-            return _means([score.name for score in scores], [draw() for draw in begun])
-
-        return finish
+    def _of_draws(self, scores: Sequence[MeanScore]) -> list[tuple[Source, list[Score]]]:
+        """Of each draw its source and all scores."""
+        return [
+            (source, [score.draws[number] for score in scores])
+            for number, source in enumerate(self.draws)
+        ]
 
 
 @dataclass(frozen=True)
-class MeanScore:
+class MeanScore(Score):
     """The mean of a score over several draws of its images, with the error that the draws show.
 
     ``s̄ = (1/N) Σ_i s_i``, and its standard error is ``sqrt(Σ_i (s_i − s̄)² / (N − 1)) / √N``: how
@@ -98,31 +116,18 @@ class MeanScore:
         """The sources of the draws."""
         return MeanSource(tuple(draw.source for draw in self.draws))
 
-    def settings(self) -> dict[str, Any]:
-        """What identifies the score in the records of a run: every draw."""
-        return {
-            "higher_is_better": self.higher_is_better,
-            "draws": [draw.settings() for draw in self.draws],
-        }
 
-
-def _of_draws(scores: Sequence[MeanScore]) -> list[tuple[Score, ...]]:
-    """Of each draw all scores."""
-    return list(zip(*(score.draws for score in scores), strict=True))
-
-
-def _means(names: Sequence[str], draws: Sequence[Evaluation]) -> Evaluation:
+def _means(draws: Sequence[Evaluation]) -> Evaluation:
+    """Of every score that all draws have, or that one of them is degenerate for."""
     values: dict[str, ScoreValue] = {}
     degenerate: dict[str, str] = {}
     settings: dict[str, Any] = {}
-    for draw in draws:
+    for number, draw in enumerate(draws, start=1):
         settings.update(draw.settings)
-    for name in names:
-        for number, draw in enumerate(draws, start=1):
-            if name in draw.degenerate:
-                reason = f"draw {number} of {len(draws)}: {draw.degenerate[name]}"
-                degenerate.setdefault(name, reason)
-        if name not in degenerate:
+        for name, reason in draw.degenerate.items():
+            degenerate.setdefault(name, f"draw {number} of {len(draws)}: {reason}")
+    for name in draws[0].values:
+        if name not in degenerate and all(name in draw.values for draw in draws):
             found = [draw.values[name].value for draw in draws]
             error = statistics.stdev(found) / math.sqrt(len(found))
             values[name] = ScoreValue(statistics.fmean(found), error)

@@ -1,3 +1,5 @@
 """Suites of tests for what others add to the search; nothing of the package imports them."""
 
+from .executors import ExecutorTests as ExecutorTests
+from .scores import ScoreTests as ScoreTests
 from .spaces import SpaceTests as SpaceTests

@@ -50,6 +50,10 @@ class KernelRangeError(DegenerateKernelError, ValueError):
     """A kernel overflows its floating-point numbers, or underflows to zero where it is not zero."""
 
 
+class DivergenceError(KernasError, ArithmeticError):
+    """What is trained leaves the finite numbers, and would do so another time."""
+
+
 class DownloadError(KernasError, RuntimeError):
     """No mirror gave a published file."""
 

@@ -1,9 +1,11 @@
 """What the tests of `kernas.search` share: the published table, and scores that cost nothing."""
 
+# pyright: reportIncompatibleMethodOverride=false, reportAssignmentType=false
+
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,46 +13,56 @@ from typing import Any
 import jax
 import pytest
 
+import kernas.search as ks
 from kernas.kernels import Architecture
 from kernas.kernels.regression import ScoreValue
-from kernas.search import Cost, Evaluation
 
 
 @dataclass(frozen=True)
-class FakeSource:
-    """Draws a number from the architecture's hash, and counts how often it is asked."""
+class FakeSource(ks.Source):
+    """Draws a number from the network's hash, and counts how often it is asked."""
 
     calls: list[str] = field(default_factory=list, compare=False, hash=False)
-    expected: list[str] = field(default_factory=list, compare=False, hash=False)
-    action: Callable[[Architecture], Evaluation | None] = lambda architecture: None
+    covers: list[ks.Cover] = field(default_factory=list, compare=False, hash=False)
+    action: Callable[[Architecture], ks.Evaluation | None] = lambda architecture: None
+    parameter: int = 1
 
-    def expect(self, architectures: Iterable[Architecture]) -> None:
-        self.expected.extend(architecture.hash for architecture in architectures)
+    @property
+    def name(self) -> str:
+        return "fake"
 
-    def cost(self, architecture: Architecture, scores: Sequence[Any]) -> Cost:
-        return Cost(3 * len(scores), 0.5, {"shared": 7.0, architecture.hash: 2.0})
+    def settings(self) -> dict[str, Any]:
+        return {"parameter": self.parameter}
 
-    def begin(self, architecture: Architecture, scores: Sequence[Any]) -> Callable[[], Evaluation]:
+    def prepare(self, cover: ks.Cover, scores: Sequence[Any]) -> FakeSource:
+        self.covers.append(cover)
+        return self
+
+    def cost(self, candidate: ks.Candidate, scores: Sequence[Any]) -> ks.Cost:
+        return ks.Cost(3 * len(scores), 0.5, {"shared": 7.0, candidate.key: 2.0})
+
+    def begin(self, candidate: ks.Candidate, scores: Sequence[Any]) -> Callable[[], ks.Evaluation]:
+        architecture = candidate.architecture
         self.calls.append(architecture.hash)
         special = self.action(architecture)
         if special is not None:
             return lambda: special
         number = int(architecture.hash[:8], 16) / 16**8
         values = {score.name: ScoreValue(number, 0.01) for score in scores}
-        return lambda: Evaluation(values, settings={"tile": 7})
+        return lambda: ks.Evaluation(values, settings={"tile": 7})
 
 
 @dataclass(frozen=True)
-class FakeScore:
+class FakeScore(ks.Score):
     """A score whose source costs nothing."""
 
-    source: FakeSource = field(default_factory=FakeSource)
+    own: FakeSource = field(default_factory=FakeSource)
     name: str = "fake"
     higher_is_better: bool = True
-    parameter: int = 1
 
-    def settings(self) -> dict[str, Any]:
-        return {"parameter": self.parameter}
+    @property
+    def source(self) -> FakeSource:
+        return self.own
 
 
 @pytest.fixture

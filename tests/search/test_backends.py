@@ -101,7 +101,7 @@ def test_backend_and_augmentation_are_part_of_the_identity() -> None:
         replace(own, augment=(kk.Flip(), kk.Translate())),
     ]
     assert len({score.source for score in scores}) == 4
-    settings = {json.dumps(score.settings()) for score in scores}
+    settings = {json.dumps(score.source.settings()) for score in scores}
     assert len(settings) == 4
     with pytest.raises(ConfigurationError, match="expected 'kernas' or 'neural-tangents'"):
         replace(own, backend=cast(Any, "jax"))

@@ -9,6 +9,7 @@ import kernas.kernels as kk
 import kernas.search as ks
 from kernas.errors import ArchitectureError, RunFolderError
 from kernas.search.ranking import estimate as module
+from kernas.search.scores.base import as_candidate
 from kernas.search.scores.kernel_cost import cost_of_kernel
 
 SPACE = ks.NasBench201(cells_per_stage=1)
@@ -44,8 +45,8 @@ def test_networks_that_are_equal_or_done_do_not_count(fake_score, tmp_path):
     assert rest == ks.RankingEstimate(7, 2, 4, 6, 1.0, 7.0 + 2 * 2.0)
     with pytest.raises(RunFolderError, match="--resume"):
         ks.estimate_ranking(chosen, fake_score(), output=tmp_path)
-    with pytest.raises(RunFolderError, match="bootstrap_seed is 0 there and 1 here"):
-        ks.estimate_ranking(chosen, fake_score(), output=tmp_path, resume=True, seed=1)
+    with pytest.raises(RunFolderError, match="a run only grows"):
+        ks.estimate_ranking(chosen[:2], fake_score(), output=tmp_path, resume=True)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
     ks.rank(chosen, fake_score(), output=tmp_path, resume=True, progress=False)
     done = ks.estimate_ranking(chosen, fake_score(), output=tmp_path, resume=True)
@@ -86,7 +87,7 @@ def test_a_network_that_fails_takes_nothing(fake_score):
     large = kk.serial(kk.Conv(7, padding="VALID"), kk.Flatten(), kk.Dense())
     score = ks.KernelScore(fit, metric="evidence")
     with pytest.raises(ArchitectureError):
-        score.source.cost(large, [score])
+        score.source.cost(as_candidate(large), [score])
     both = ks.estimate_ranking({"large": large, "dense": DENSE}, score)
     alone = ks.estimate_ranking({"dense": DENSE}, score)
     assert (both.networks, both.pairs) == (2, alone.pairs)
@@ -128,18 +129,21 @@ def test_streams_compile_once_for_all_and_others_each_for_itself():
 
 def test_matrices_that_are_kept_take_nothing(tmp_path):
     fit, validation = images(6), images(4, seed=1)
-    scores = ks.parse_scores("ntk:evidence,ntk:validation_error", fit, validation, grams=tmp_path)
+    scores = [
+        ks.KernelScore(fit, validation, get="ntk", metric=metric, grams=tmp_path)
+        for metric in ("evidence", "validation_error")
+    ]
     source = scores[0].source
-    before = source.cost(DENSE, scores)
+    before = source.cost(as_candidate(DENSE), scores)
     assert before.pairs == 21 + 24
     ks.evaluate_scores(DENSE, scores)
-    assert source.cost(DENSE, scores) == ks.Cost()
-    assert source.cost(DENSE, scores[:1]) == ks.Cost()
+    assert source.cost(as_candidate(DENSE), scores) == ks.Cost()
+    assert source.cost(as_candidate(DENSE), scores[:1]) == ks.Cost()
     other = replace(scores[0], get="nngp")
-    assert other.source.cost(DENSE, [other]).pairs == 21
+    assert other.source.cost(as_candidate(DENSE), [other]).pairs == 21
     (tile,) = (path for path in tmp_path.rglob("validation/ntk/c/*/*") if path.is_file())
     tile.write_bytes(tile.read_bytes()[:-1])
-    assert source.cost(DENSE, scores) == before
+    assert source.cost(as_candidate(DENSE), scores) == before
 
 
 def test_of_neural_tangents_no_time_is_known():

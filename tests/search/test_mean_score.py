@@ -1,5 +1,7 @@
 """Scores that are means over draws of the images."""
 
+# pyright: reportIncompatibleMethodOverride=false, reportAssignmentType=false
+
 import json
 import math
 import statistics
@@ -48,43 +50,50 @@ def test_a_mean_is_that_of_rankings_one_by_one_with_the_error_of_their_deviation
             assert value.standard_error == pytest.approx(error, rel=1e-4)
 
 
-class Source:
+class Given(ks.Source):
     """Numbers that are given, and how often they were asked for."""
 
-    def __init__(self, evaluation, key):
-        self.evaluation, self.key, self.calls, self.expected = evaluation, key, [], []
+    name = "given"
 
-    def __eq__(self, other):
-        return self.key == other.key
+    def __init__(self, evaluation, number):
+        self.evaluation, self.number, self.calls, self.prepared = evaluation, number, [], 0
 
-    def __hash__(self):
-        return hash(self.key)
+    def settings(self):
+        return {"number": self.number}
 
-    def expect(self, architectures):
-        self.expected.append([a.hash for a in architectures])
+    def prepare(self, cover, scores):
+        self.prepared += 1
+        return self
 
-    def cost(self, architecture, scores):
-        return ks.Cost(5, 0.5, {"shared": 2.0, self.key: 1.0})
+    def cost(self, candidate, scores):
+        return ks.Cost(5, 0.5, {"shared": 2.0, self.number: 1.0})
 
-    def begin(self, architecture, scores):
+    def begin(self, candidate, scores):
         self.calls.append([score.name for score in scores])
         return lambda: self.evaluation
 
 
-def given(*evaluations, names=("a",)):
-    sources = [Source(evaluation, key) for key, evaluation in enumerate(evaluations)]
-    scores = tuple(ks.MeanScore(tuple(Given(source, name) for source in sources)) for name in names)
-    return sources, scores
-
-
-class Given:
+class GivenScore(ks.Score):
     higher_is_better = True
 
     def __init__(self, source, name):
-        self.source, self.name = source, name
+        self._source, self._name = source, name
 
-    def settings(self):
-        return {"key": self.source.key}
+    @property
+    def name(self):
+        return self._name
+
+    @property
+    def source(self):
+        return self._source
+
+
+def given(*evaluations, names=("a",)):
+    sources = [Given(evaluation, number) for number, evaluation in enumerate(evaluations)]
+    scores = tuple(
+        ks.MeanScore(tuple(GivenScore(source, name) for source in sources)) for name in names
+    )
+    return sources, scores
 
 
 def test_means_of_equal_draws_share_one_evaluation_a_draw():
@@ -95,10 +104,10 @@ def test_means_of_equal_draws_share_one_evaluation_a_draw():
     ranking = ks.rank(CELLS, scores, progress=False)
     for source in sources:
         assert source.calls == [["a", "b"]] * 3
-        assert source.expected == [[cell.architecture.hash for cell in CELLS]]
+        assert source.prepared == 1
     assert ranking[0].values == {"a": ScoreValue(1.5, 0.5), "b": ScoreValue(6.0, 2.0)}
     assert ranking.summary["kernel_settings"] == [{"tile": 7}]
-    cost = scores[0].source.cost(CELLS[0].architecture, scores)
+    cost = scores[0].source.cost(CELLS[0], scores)
     assert cost == ks.Cost(10, 1.0, {"shared": 2.0, 0: 1.0, 1: 1.0})
 
 
@@ -115,8 +124,8 @@ def test_who_is_degenerate_in_one_draw_is_so_with_its_reason():
 
 def test_settings_name_every_draw():
     (first, _) = means()
-    settings = json.loads(json.dumps(first.settings()))
-    assert settings["higher_is_better"] is False
+    settings = json.loads(json.dumps(first.source.settings()))
+    assert first.higher_is_better is False
     assert [one["reference_seed"] for one in settings["draws"]] == [0, 1, 2]
     assert len({one["fit"] for one in settings["draws"]}) == 3
 
@@ -142,15 +151,12 @@ def test_a_run_of_means_that_is_resumed_ends_with_the_same_bytes(tmp_path, monke
 
 
 def test_the_recorded_blocking_reaches_every_draw():
-    from kernas.search.scores.recorded import with_recorded_blocking
-
     recorded = {"way": "planes", "lanes": 16, "nanoseconds": 2.5}
-    scores = with_recorded_blocking(means(), [{"blocking": recorded}])
-    draws = [draw for score in scores if isinstance(score, ks.MeanScore) for draw in score.draws]
-    blockings = {draw.blocking for draw in draws if isinstance(draw, ks.KernelScore)}
-    assert len(draws) == 6
+    (source,) = {score.source for score in means()}
+    resumed = source.resumed([{"blocking": recorded}])
+    blockings = {draw.blocking for draw in resumed.draws if isinstance(draw, ks.KernelSource)}
     assert blockings == {Blocking("planes", 16, 2.5)}
-    assert [score.source for score in scores] == [score.source for score in means()]
+    assert resumed == source
 
 
 def test_images_of_the_draws_differ():

@@ -1,5 +1,7 @@
 """The ranking loop with scores that cost nothing: order, failures, resuming, being killed."""
 
+# pyright: reportIncompatibleMethodOverride=false, reportAssignmentType=false
+
 import csv
 import json
 import math
@@ -21,6 +23,7 @@ from kernas.csv_text import as_it_was
 from kernas.errors import (
     ConfigurationError,
     DataError,
+    DivergenceError,
     KernasError,
     MissingDependencyError,
     RunFolderError,
@@ -218,27 +221,125 @@ def test_resuming_tries_failures_again(tmp_path, fake_score, fake_source):
     assert third.calls == []
 
 
+FEWER = {"candidates": CANDIDATES[:5]}
+RENAMED = {"candidates": [*CANDIDATES[:5], replace(CANDIDATES[5], name=CANDIDATES[4].name + " ")]}
+
+
 @pytest.mark.parametrize(
-    ("change", "field"),
+    ("change", "words"),
     [
-        ({"candidates": CANDIDATES[:5]}, "candidates.count is 6 there and 5 here"),
-        ({"candidates": CANDIDATES[::-1]}, "candidates.sha256"),
-        ({"score": {"parameter": 2}}, "scores.fake.parameter is 1 there and 2 here"),
-        ({"score": {"name": "other"}}, "scores.other"),
-        ({"seed": 1}, "bootstrap_seed is 0 there and 1 here"),
+        (FEWER, f"has the candidate .*{CANDIDATES[5].name[-20:]}.* a run only grows"),
+        (RENAMED, "a run only grows; give the same space and seed and at least as many"),
+        ({"source": {"parameter": 2}}, "fake.parameter is 1 there and 2 here"),
+        ({"score": {"name": "other"}}, "has the score fake, which is not among other: a run only"),
+        ({"score": {"higher_is_better": False}}, "higher_is_better is true there and false here"),
         ({"options": {"n_train": 7}}, "options.n_train is null there and 7 here"),
-        ({"truth": {c.name: 1.0 for c in CANDIDATES}}, "truth is null there"),
     ],
 )
-def test_another_configuration_is_refused(tmp_path, fake_score, fake_source, change, field):
+def test_what_no_run_grows_into_is_refused(tmp_path, fake_score, fake_source, change, words):
     ks.rank(CANDIDATES, fake_score(), output=tmp_path, progress=False)
-    source = fake_source()
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    change = dict(change)
+    source = fake_source(**change.pop("source", {}))
     score = fake_score(source, **change.pop("score", {}))
     candidates = change.pop("candidates", CANDIDATES)
-    with pytest.raises(RunFolderError) as caught:
+    with pytest.raises(RunFolderError, match=words):
         ks.rank(candidates, score, output=tmp_path, resume=True, progress=False, **change)
-    assert field in str(caught.value)
     assert source.calls == []
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_run_that_grows_equals_one_that_is_asked_for_all_at_once(
+    tmp_path, fake_score, fake_source
+):
+    first, second = fake_source(), fake_source(parameter=2)
+    of_first, of_second = fake_score(first, "a"), fake_score(second, "b", higher_is_better=False)
+    truth = {candidate.name: float(i) for i, candidate in enumerate(CANDIDATES)}
+    folder = tmp_path / "grown"
+    ks.rank(CANDIDATES[:4], of_first, output=folder, progress=False)
+    ks.rank(CANDIDATES, of_first, output=folder, resume=True, progress=False)
+    ks.rank(CANDIDATES, [of_second, of_first], output=folder, resume=True, progress=False)
+    ks.rank(
+        CANDIDATES,
+        [of_second, of_first],
+        output=folder,
+        resume=True,
+        truth=truth,
+        seed=3,
+        progress=False,
+    )
+    hashes = [candidate.architecture.hash for candidate in CANDIDATES]
+    assert first.calls == second.calls == hashes
+    whole = ks.rank(
+        CANDIDATES,
+        [of_second, of_first],
+        output=tmp_path / "whole",
+        truth=truth,
+        seed=3,
+        progress=False,
+    )
+    for name in ("ranking.csv", "config.json", "ranking.png", "scores.png", "truth.png"):
+        assert (folder / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    again = ks.read_run(folder)
+    assert again == whole
+    assert {**again.summary, "seconds": 0, "rows": 0} == {**whole.summary, "seconds": 0, "rows": 0}
+
+
+def test_a_run_that_is_not_finished_is_read_as_far_as_it_is(tmp_path, fake_score, fake_source):
+    def interrupted(architecture):
+        if architecture.hash == CANDIDATES[3].architecture.hash:
+            raise KeyboardInterrupt
+        return None
+
+    with pytest.raises(RunFolderError, match="holds no run"):
+        ks.read_run(tmp_path / "none")
+    score = fake_score(fake_source(action=interrupted))
+    with pytest.raises(KeyboardInterrupt):
+        ks.rank(CANDIDATES, score, output=tmp_path, progress=False)
+    assert ks.read_run(tmp_path) == ks.rank(CANDIDATES[:3], fake_score(), progress=False)
+
+
+def test_a_score_that_raises_leaves_the_others_of_its_row(fake_score, fake_source):
+    def raising(architecture):
+        if architecture.hash == CANDIDATES[1].architecture.hash:
+            raise ValueError("no luck")
+        return None
+
+    scores = fake_score(name="good"), fake_score(fake_source(action=raising, parameter=2), "bad")
+    ranking = ks.rank(CANDIDATES, scores, progress=False)
+    (row,) = [row for row in ranking if row.name == CANDIDATES[1].name]
+    assert (row.status, row.message, set(row.values)) == ("error", "ValueError: no luck", {"good"})
+    assert row.rank is not None
+    assert ranking.by("bad")[-1].name == row.name
+    assert ranking.by("bad")[-1].rank is None
+    assert ranking.columns()["bad"] == [r.values["bad"].value for r in ranking if r is not row]
+
+
+def test_a_training_that_diverges_is_ranked_below_all_and_not_tried_again(
+    tmp_path, fake_score, fake_source
+):
+    def diverging(architecture):
+        if architecture.hash == CANDIDATES[1].architecture.hash:
+            raise DivergenceError("the loss is nan at step 3")
+        return None
+
+    source = fake_source(action=diverging)
+    ranking = ks.rank(CANDIDATES, fake_score(source), output=tmp_path, progress=False)
+    last = ranking[-1]
+    assert (last.name, last.status, last.rank) == (CANDIDATES[1].name, "diverged", 6)
+    assert last.message == "DivergenceError: the loss is nan at step 3"
+    ks.rank(CANDIDATES, fake_score(source), output=tmp_path, resume=True, progress=False)
+    assert len(source.calls) == len(CANDIDATES)
+
+
+def test_candidates_of_one_kernel_share_it_and_are_counted_apart(fake_score):
+    source = fake_score().source
+    doubled = kk.serial(kk.Flatten(), kk.Dense(W_std=2.0), kk.Relu(), kk.Dense())
+    scaled = kk.serial(kk.Flatten(), kk.Dense(W_std=1.0), kk.Relu(), kk.Dense(W_std=2.0))
+    counts = ks.CountScore("params", (4, 4, 1), 10)
+    ranking = ks.rank({"one": doubled, "two": scaled}, [counts, fake_score(source)], progress=False)
+    assert doubled.hash != scaled.hash or len(source.calls) == 1
+    assert {row.values["params"].value for row in ranking} == {16 * 16 + 16 * 10 + 10}
 
 
 def test_bad_lists_are_refused_before_anything_is_computed(fake_score, fake_source):
@@ -279,13 +380,13 @@ def test_progress_has_rate_and_remaining_time_on_stderr(fake_score, capsys):
     out, err = capsys.readouterr()
     assert out == ""
     assert "6/6" in err
-    assert "architecture/s" in err or "s/architecture" in err
+    assert "evaluation/s" in err or "s/evaluation" in err
 
 
 def test_a_full_disk_is_one_line(tmp_path, fake_score, monkeypatch):
-    from kernas.search.ranking.run_folder import RunFolder
+    from kernas.search.runs.folder import RunFolder
 
-    def full(self, record):
+    def full(self, outcome):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(RunFolder, "append", full)
@@ -301,21 +402,21 @@ from dataclasses import dataclass
 from kernas.kernels.regression import ScoreValue
 
 @dataclass(frozen=True)
-class Slow:
-    name: str = "slow"
-    higher_is_better: bool = True
+class Slow(ks.Source):
+    name = "slow"
     def settings(self): return {}
-    @property
-    def source(self): return self
-    def expect(self, architectures): pass
-    def cost(self, architecture, scores): return ks.Cost()
-    def begin(self, architecture, scores):
+    def begin(self, candidate, scores):
         time.sleep(0.05)
-        number = int(architecture.hash[:8], 16) / 7
+        number = int(candidate.key[:8], 16) / 7
         return lambda: ks.Evaluation({"slow": ScoreValue(number, number / 3)})
 
-ks.rank(ks.NasBench201(1).sample(24, seed=1), Slow(), output=sys.argv[1], resume=True,
-        progress=False)
+class SlowScore(ks.Score):
+    name, higher_is_better, source = "slow", True, Slow()
+
+if __name__ == "__main__":
+    executor = ks.Processes(int(sys.argv[2])) if len(sys.argv) > 2 else None
+    ks.rank(ks.NasBench201(1).sample(24, seed=1), SlowScore(), output=sys.argv[1], resume=True,
+            progress=False, executor=executor)
 """
 
 
@@ -339,20 +440,20 @@ def test_killed_at_random_moments_and_resumed_gives_the_same_bytes(tmp_path):
     for name in ("ranking.csv", "config.json"):
         assert (killed / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     hashes = [
-        json.loads(line)["hash"] for line in (killed / "results.jsonl").read_bytes().splitlines()
+        json.loads(line)["work"] for line in (killed / "results.jsonl").read_bytes().splitlines()
     ]
     assert len(hashes) == len(set(hashes)) == 24
 
 
-def test_a_source_hears_once_of_all_architectures_done_or_not(tmp_path, fake_score):
-    chosen = ks.NasBench201(1).sample(4, seed=0)
-    for resume in (False, True):
-        score = fake_score()
-        ks.rank(chosen, score, output=tmp_path, resume=resume, progress=False)
-        assert score.source.expected == [candidate.architecture.hash for candidate in chosen]
+def test_a_source_is_prepared_once_by_the_cover_of_the_candidates_space(tmp_path, fake_score):
+    space = ks.NasBench201(1)
+    score = fake_score()
+    ks.rank(space.sample(4, seed=0), score, output=tmp_path, progress=False)
+    (cover,) = score.source.covers
+    assert [n.hash for n in cover((8, 8, 1))] == [n.hash for n in space.cover((8, 8, 1))]
 
 
-class Overlapping:
+class Overlapping(ks.Source, ks.Score):
     """A score whose host's part of a candidate ends once the next candidate was begun."""
 
     name, higher_is_better = "overlapping", True
@@ -369,13 +470,8 @@ class Overlapping:
     def settings(self):
         return {}
 
-    def expect(self, architectures):
-        pass
-
-    def cost(self, architecture, scores):
-        return ks.Cost()
-
-    def begin(self, architecture, scores):
+    def begin(self, candidate, scores):
+        architecture = candidate.architecture
         number = self.hashes.index(architecture.hash)
         self.begun[architecture.hash].set()
         if number == self.interrupted:
@@ -400,7 +496,7 @@ def test_an_interruption_loses_one_candidate(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         ks.rank(chosen, Overlapping(chosen, interrupted=3), output=tmp_path, progress=False)
     lines = (tmp_path / "results.jsonl").read_text().splitlines()
-    assert [json.loads(line)["name"] for line in lines] == [c.name for c in chosen[:3]]
+    assert [json.loads(line)["candidate"] for line in lines] == [c.name for c in chosen[:3]]
 
 
 @pytest.mark.parametrize(

@@ -5,103 +5,144 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from dataclasses import replace
 
 import pytest
 
 from kernas.comparison import first_difference
+from kernas.documents import sealed
 from kernas.errors import DocumentError, RunFolderError
+from kernas.kernels.regression import ScoreValue
 from kernas.locks import exclusive
-from kernas.search.ranking.records import check_record
-from kernas.search.ranking.run_folder import check_run, open_run
+from kernas.search.runs.config import Entry, RunConfig
+from kernas.search.runs.folder import RunFolder, check_run, open_run
+from kernas.search.runs.outcome import Outcome
 
-CONFIG = {"options": {"seed": 0, "dataset": "digits"}, "scores": {"nngp:evidence": {"ridge": 0.01}}}
+CONFIG = RunConfig(
+    sources={"k": {"name": "kernel", "settings": {"ridge": 0.01, "fit": "ab"}}},
+    scores={
+        "s": {"higher_is_better": True, "source": "k"},
+        "t": {"higher_is_better": False, "source": "k"},
+    },
+    candidates=(Entry("one", "1a", ("1a",)), Entry("two", "2a", ("2a",))),
+    truth={"source": "memory", "column": "truth", "values": {"one": 0.5, "two": 1}},
+    bootstrap_seed=0,
+    options={"seed": 0, "dataset": "digits"},
+    environment={
+        "dtype": "float32",
+        "device": {"platform": "cpu", "count": 1},
+        "versions": {"kernas": "1", "jax": "2", "numpy": "3"},
+    },
+)
+OUTCOME = Outcome(
+    *("one", "1a", "k", "ok"),
+    values={"s": ScoreValue(0.25, None), "t": ScoreValue(-1, 0.5)},
+    degenerate={"u": "the kernel is zero"},
+    seconds=0.5,
+    compilations=1,
+    settings={"blocking": {"way": "planes", "lanes": 8, "nanoseconds": 1.5}},
+)
+OTHER = replace(OUTCOME, work="2a", candidate="ü\n")
 
 
-def test_results_are_there_again(tmp_path):
+def files_in(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.*")}
+
+
+def kept(path):
+    return list(RunFolder(path).outcomes().values())
+
+
+def test_outcomes_and_configuration_are_there_again(tmp_path):
     with open_run(tmp_path / "a" / "b", CONFIG, resume=False) as folder:
-        folder.append({"hash": "x", "values": {"s": [0.1, None]}})
-        folder.append({"hash": "ü\n", "values": {}})
+        folder.append(OUTCOME)
+        folder.append(OTHER)
     with open_run(tmp_path / "a" / "b", CONFIG, resume=True) as folder:
-        assert folder.records() == [
-            {"hash": "x", "values": {"s": [0.1, None]}},
-            {"hash": "ü\n", "values": {}},
-        ]
+        assert folder.outcomes() == {OUTCOME.place: OUTCOME, OTHER.place: OTHER}
+        assert folder.config() == CONFIG
+    assert set(files_in(tmp_path / "a" / "b")) == {"config.json", "results.jsonl", "run.lock"}
 
 
-@pytest.mark.parametrize("cut", [b"{", b'{"hash": "z", "val', b'{"hash": "z"}'])
+@pytest.mark.parametrize("cut", [b"{", b'{"hash": "z", "val', b'{"hash": "z"}', b"x" * 200_000])
 def test_a_last_line_without_its_end_is_dropped_and_overwritten(tmp_path, cut):
     with open_run(tmp_path, CONFIG, resume=False) as folder:
-        folder.append({"hash": "x"})
-    whole = (tmp_path / "results.jsonl").read_bytes()
-    (tmp_path / "results.jsonl").write_bytes(whole + cut)
+        folder.append(OUTCOME)
+    with (tmp_path / "results.jsonl").open("ab") as file:
+        file.write(cut)
+    assert kept(tmp_path) == [OUTCOME]
     with open_run(tmp_path, CONFIG, resume=True) as folder:
-        assert folder.records() == [{"hash": "x"}]
-        folder.append({"hash": "y"})
-        assert folder.records() == [{"hash": "x"}, {"hash": "y"}]
+        folder.append(OTHER)
+        assert list(folder.outcomes().values()) == [OUTCOME, OTHER]
+
+
+def test_a_file_of_a_cut_line_alone_is_empty(tmp_path):
+    with open_run(tmp_path, CONFIG, resume=False) as folder:
+        (tmp_path / "results.jsonl").write_bytes(b"{")
+        assert folder.outcomes() == {}
+        folder.append(OUTCOME)
+    assert kept(tmp_path) == [OUTCOME]
 
 
 def test_a_broken_line_in_the_middle_is_named(tmp_path):
     with open_run(tmp_path, CONFIG, resume=False) as folder:
-        folder.append({"hash": "x"})
+        folder.append(OUTCOME)
     with (tmp_path / "results.jsonl").open("ab") as file:
         file.write(b"[1\n")
-    with (
-        open_run(tmp_path, CONFIG, resume=True) as folder,
-        pytest.raises(RunFolderError, match="line 2 of"),
-    ):
-        folder.records()
+    with pytest.raises(RunFolderError, match="line 2 of"):
+        kept(tmp_path)
 
 
-RECORD = {
-    "hash": "x",
-    "name": "n",
-    "status": "ok",
-    "values": {"s": [0.25, None], "t": [-1, 0.5]},
-    "message": "",
-    "seconds": 0.5,
-    "compilations": 1,
-    "settings": {"blocking": {"way": "planes", "lanes": 8, "nanoseconds": 1.5}},
-}
-SCORES = ("s", "t")
+def test_what_fails_later_does_not_replace_what_was_found(tmp_path):
+    failed = replace(OUTCOME, status="error", values={}, message="no luck")
+    more = replace(OUTCOME, values={**OUTCOME.values, "v": ScoreValue(1.0)})
+    with open_run(tmp_path, CONFIG, resume=False) as folder:
+        for outcome, latest in (
+            (failed, failed),
+            (OUTCOME, OUTCOME),
+            (failed, OUTCOME),
+            (more, more),
+        ):
+            folder.append(outcome)
+            assert folder.outcomes() == {OUTCOME.place: latest}
+    assert not failed.answers([])
+    assert OUTCOME.answers(["s", "t", "u"])
+    assert not OUTCOME.answers(["v"])
+    assert replace(failed, status="diverged").answers(["v"])
 
 
 def test_a_line_is_what_was_written(tmp_path):
     with open_run(tmp_path, CONFIG, resume=False) as folder:
-        folder.append(RECORD)
-        folder.append({**RECORD, "status": "error", "values": {}})
-        assert folder.records(partial(check_record, scores=SCORES))[0] == RECORD
+        folder.append(OUTCOME)
+        folder.append(replace(OUTCOME, status="error", values={}))
     results = tmp_path / "results.jsonl"
     whole = results.read_bytes()
     for old, new in (
         (b"0.25", b"0.35"),
         (b'"ok"', b'"fine"'),
         (b'"s":', b'"u":'),
-        (b'"hash": "x", ', b""),
+        (b'"work": "1a", ', b""),
         (b"0.25", b"NaN"),
         (b"0.25", b"[" * 5000),
-        (b'"n"', b'"\xff"'),
-        (b'"hash"', b'"name": "n", "hash"'),
+        (b'"one"', b'"\xff"'),
+        (b'"work"', b'"source": "n", "work"'),
     ):
         assert old in whole
         results.write_bytes(whole.replace(old, new, 1))
-        with (
-            open_run(tmp_path, CONFIG, resume=True) as folder,
-            pytest.raises(RunFolderError, match=r"line 1 of .* is not a result: .*; remove the"),
-        ):
-            folder.records()
+        with pytest.raises(RunFolderError, match=r"line 1 of .* is not a result: .*; remove the"):
+            kept(tmp_path)
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"hash": []}, r"hash is \[\]: expected a text"),
-        ({"status": "fine"}, 'status is "fine": expected one of "ok", "degenerate", "error"'),
+        ({"version": 2}, "version 2: expected 1; update kernas"),
+        ({"work": []}, r"work is \[\]: expected a text"),
+        ({"status": "fine"}, 'status is "fine": expected one of "ok", "degenerate", "diverged"'),
         ({"values": "x"}, 'values is "x": expected an object'),
-        ({"values": {"zz": [1, 2]}}, "a value of 'zz': expected s, t"),
         ({"values": {"s": [None, None]}}, "the value of s is .*: expected a finite number and"),
         ({"values": {"s": [True, None]}}, "the value of s is"),
         ({"values": {"s": [1]}}, "the value of s is"),
+        ({"degenerate": {"s": 1}}, "the reason of s is 1: expected a text"),
         ({"message": None}, "message is null"),
         ({"seconds": -1}, "seconds is -1: expected a finite number >= 0"),
         ({"compilations": 0.5}, "compilations is 0.5: expected an integer"),
@@ -109,25 +150,32 @@ def test_a_line_is_what_was_written(tmp_path):
         ({"settings": {"blocking": {"way": "planes"}}}, "it lacks 'lanes'"),
     ],
 )
-def test_a_record_that_is_none_is_refused_by_its_line(tmp_path, change, words):
+def test_a_line_that_is_no_outcome_is_refused_by_its_number(tmp_path, change, words):
+    document = {**OUTCOME.to_document(), **change}
     with open_run(tmp_path, CONFIG, resume=False) as folder:
-        folder.append(RECORD)
-        folder.append({**RECORD, **change})
+        folder.append(OUTCOME)
+        with (tmp_path / "results.jsonl").open("a") as file:
+            file.write(json.dumps(sealed(document)) + "\n")
         with pytest.raises(RunFolderError, match=f"line 2 of .*{words}"):
-            folder.records(partial(check_record, scores=SCORES))
-        lacking = {key: value for key, value in RECORD.items() if key not in change}
-        with pytest.raises(DocumentError, match="it lacks"):
-            check_record(lacking, SCORES)
+            folder.outcomes()
+    lacking = {key: value for key, value in document.items() if key not in change}
+    with pytest.raises(DocumentError, match="it lacks"):
+        Outcome.from_document(lacking)
 
 
-def test_runs_of_an_older_format_are_refused_with_the_way_out(tmp_path):
-    with open_run(tmp_path, {"format": "f", "version": 1}, resume=False):
-        pass
+@pytest.mark.parametrize(
+    ("version", "words"), [(2, "resume it with the kernas that"), (4, "resume it with a newer")]
+)
+def test_runs_of_another_format_are_refused_with_the_way_out(tmp_path, version, words):
+    document = {**CONFIG.to_document(), "version": version}
+    (tmp_path / "config.json").write_text(json.dumps(document))
     with (
-        pytest.raises(RunFolderError, match=r"version 1, not 2: .* resume it with the kernas that"),
-        open_run(tmp_path, {"format": "f", "version": 2}, resume=True),
+        pytest.raises(RunFolderError, match=f"version {version}, not 3: .* {words}"),
+        open_run(tmp_path, CONFIG, resume=True),
     ):
         pass
+    with pytest.raises(RunFolderError, match=words):
+        check_run(tmp_path, resume=True, check=lambda stored: None)
 
 
 @pytest.mark.parametrize(
@@ -136,6 +184,7 @@ def test_runs_of_an_older_format_are_refused_with_the_way_out(tmp_path):
         ("[" * 100_000, "brackets are open"),
         ('{"options": 1, "options": 2}', "stands there twice"),
         ("[]", r"the document is \[\]: expected an object"),
+        ("{}", "it lacks 'format'"),
     ],
 )
 def test_a_damaged_configuration_is_refused(tmp_path, text, words):
@@ -148,37 +197,107 @@ def test_a_damaged_configuration_is_refused(tmp_path, text, words):
 
 
 @pytest.mark.parametrize(
-    ("config", "words"),
+    ("change", "words"),
     [
-        ({**CONFIG, "options": {"seed": 1, "dataset": "digits"}}, "options.seed is 0 there and 1"),
-        ({**CONFIG, "scores": {"nngp:evidence": {"ridge": 1.0}}}, "ridge is 0.01 there and 1.0"),
-        ({**CONFIG, "scores": {}}, r"scores.nngp:evidence is \{.*\} there and null here"),
-        ({**CONFIG, "dtype": "float64"}, 'dtype is null there and "float64" here'),
+        ({"format": "other"}, "format 'other': expected 'kernas.ranking'"),
+        ({"sources": {"k": {"name": "kernel"}}}, "it lacks 'settings'"),
+        ({"scores": {}}, "scores is empty"),
+        ({"scores": {"s": {"source": "k"}}}, "it lacks 'higher_is_better'"),
+        ({"scores": {"s": {"source": "z", "higher_is_better": True}}}, "the source of s is 'z'"),
+        (
+            {"scores": {"s": {"combined": {"weights": {"x": 1}}, "higher_is_better": True}}},
+            "s combines 'x': expected s",
+        ),
+        ({"candidates": [{"name": "one", "hash": "1", "works": []}]}, "works is"),
+        ({"truth": {"source": "a", "column": "b", "values": {}}}, "the truth of one is null"),
+        ({"bootstrap_seed": "0"}, "bootstrap_seed is"),
+        ({"environment": {}}, "it lacks 'device'"),
+    ],
+)
+def test_a_configuration_that_is_none_is_refused_by_field(tmp_path, change, words):
+    (tmp_path / "config.json").write_text(json.dumps({**CONFIG.to_document(), **change}))
+    with pytest.raises(RunFolderError, match=f"config.json cannot be read: .*{words}"):
+        RunFolder(tmp_path).config()
+
+
+KERNEL = CONFIG.sources["k"]
+MORE = Entry("three", "3a", ("3a",))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"options": {"seed": 1, "dataset": "digits"}}, "options.seed is 0 there and 1 here"),
+        (
+            {
+                "sources": {"z": {"name": "kernel", "settings": {"ridge": 1.0, "fit": "ab"}}},
+                "scores": {"s": {"higher_is_better": True, "source": "z"}},
+            },
+            "kernel.ridge is 0.01 there and 1.0 here",
+        ),
+        ({"scores": {"t": CONFIG.scores["t"]}}, "has the score s, which is not among t"),
+        ({"candidates": CONFIG.candidates[1:]}, "has the candidate one .* a run only grows"),
+        (
+            {"candidates": (Entry("one", "9f", ("9f",)), *CONFIG.candidates[1:])},
+            "has the candidate one of the hash",
+        ),
+        (
+            {"environment": {**CONFIG.environment, "dtype": "float64"}},
+            'dtype is "float32" there and "float64" here',
+        ),
     ],
 )
 @pytest.mark.parametrize("resume", [False, True])
-def test_another_configuration_is_refused_by_field(tmp_path, config, words, resume):
+def test_what_is_no_growth_is_refused(tmp_path, change, words, resume):
     with open_run(tmp_path, CONFIG, resume=False) as folder:
-        folder.append({"hash": "x"})
-    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    with pytest.raises(RunFolderError, match=words), open_run(tmp_path, config, resume=resume):
+        folder.append(OUTCOME)
+    before = files_in(tmp_path)
+    other = replace(CONFIG, **change)
+    with pytest.raises(RunFolderError, match=words), open_run(tmp_path, other, resume=resume):
         pass
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    with pytest.raises(RunFolderError, match=words):
+        check_run(
+            tmp_path, resume=True, check=lambda stored: other.grown_from(stored, str(tmp_path))
+        )
+    assert files_in(tmp_path) == before
 
 
-def test_the_same_configuration_needs_resume(tmp_path):
+def test_a_run_grows(tmp_path):
+    with open_run(tmp_path, CONFIG, resume=False) as folder:
+        folder.append(OUTCOME)
+    grown = replace(
+        CONFIG,
+        sources={**CONFIG.sources, "z": {"name": "kernel", "settings": {"ridge": 1.0}}},
+        scores={"v": {"higher_is_better": True, "source": "z"}, **CONFIG.scores},
+        candidates=tuple(
+            replace(entry, works=(*entry.works, "w")) for entry in (MORE, *CONFIG.candidates)
+        ),
+        truth=None,
+        bootstrap_seed=3,
+        environment={
+            **CONFIG.environment,
+            "device": {"platform": "cpu", "count": 4},
+            "versions": {"kernas": "1", "jax": "2", "numpy": "4"},
+        },
+    )
+    with open_run(tmp_path, grown, resume=True) as folder:
+        assert folder.config() == replace(grown, environment=CONFIG.environment)
+        assert list(folder.outcomes().values()) == [OUTCOME]
+
+
+def test_the_same_run_needs_resume(tmp_path):
     with open_run(tmp_path, CONFIG, resume=False):
         pass
     with pytest.raises(RunFolderError, match="--resume"), open_run(tmp_path, CONFIG, resume=False):
         pass
     with open_run(tmp_path, CONFIG, resume=True) as folder:
-        assert folder.records() == []
+        assert folder.outcomes() == {}
 
 
 def test_a_killed_beginning_begins_again(tmp_path):
     (tmp_path / ".config.json.partial").write_text('{"opt')
-    with open_run(tmp_path, CONFIG, resume=False):
-        assert json.loads((tmp_path / "config.json").read_text()) == CONFIG
+    with open_run(tmp_path, CONFIG, resume=False) as folder:
+        assert folder.config() == CONFIG
     assert not (tmp_path / ".config.json.partial").exists()
 
 
@@ -211,38 +330,47 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
         pass
 
 
-def test_one_writer_at_a_time(tmp_path):
-    with (
-        open_run(tmp_path, CONFIG, resume=False),
-        pytest.raises(RunFolderError, match="another process is writing"),
-        open_run(tmp_path, CONFIG, resume=True),
-    ):
-        pass
-    with open_run(tmp_path, CONFIG, resume=True):
-        pass
+def test_what_one_process_claims_no_other_does(tmp_path):
+    places = [("k", str(number)) for number in range(4)]
+    nothing = lambda place: False  # noqa: E731
+    with open_run(tmp_path, CONFIG, resume=False) as first:
+        claimed = first.claimed(places, nothing)
+        assert [next(claimed), next(claimed)] == places[:2]
+        with open_run(tmp_path, CONFIG, resume=True) as second:
+            assert list(second.claimed(places, nothing)) == places[2:]
+            assert list(first.claimed(places, nothing)) == places[:2]
+            assert list(second.claimed(places, lambda place: place == places[3])) == [places[2]]
+        assert list(first.claimed(places, nothing)) == places
+    assert not (tmp_path / "workers").exists()
 
 
-def test_the_lock_of_a_killed_process_is_free(tmp_path):
-    code = (
-        "import sys, pathlib\n"
-        "from kernas.locks import exclusive\n"
-        "with exclusive(pathlib.Path(sys.argv[1])):\n"
-        "    print('held', flush=True)\n"
-        "    sys.stdin.read()\n"
-    )
-    lock = tmp_path / "run.lock"
+CLAIM = """
+import sys
+from pathlib import Path
+from kernas.search.runs.folder import RunFolder, open_run
+with open_run(sys.argv[1], RunFolder(Path(sys.argv[1])).config(), resume=True) as folder:
+    print(*next(folder.claimed([("k", "0")], lambda place: False)), flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_the_claims_of_a_killed_process_are_free(tmp_path):
+    with open_run(tmp_path, CONFIG, resume=False):
+        pass
     holder = subprocess.Popen(
-        [sys.executable, "-c", code, str(lock)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-c", CLAIM, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
     )
     with holder:
         assert holder.stdout is not None
-        assert holder.stdout.readline() == b"held\n"
-        with exclusive(lock) as held:
-            assert not held
-        holder.kill()
-        holder.wait()
-    with exclusive(lock) as held:
-        assert held
+        assert holder.stdout.readline() == b"k 0\n"
+        with open_run(tmp_path, CONFIG, resume=True) as folder:
+            assert list(folder.claimed([("k", "0")], lambda place: False)) == []
+            holder.kill()
+            holder.wait()
+            assert list(folder.claimed([("k", "0")], lambda place: False)) == [("k", "0")]
+    assert not (tmp_path / "workers").exists()
 
 
 def test_who_waits_for_a_lock_gets_it(tmp_path):
@@ -263,28 +391,27 @@ def test_first_difference():
 
 
 def test_what_is_known_early_is_refused_early_and_nothing_is_written(tmp_path):
-    known = {"options": {"seed": 0}}
-    assert check_run(tmp_path / "new" / "run", known, resume=False, whole=False).records() == []
+    def check(**options):
+        return lambda stored: stored.check_options(options, str(tmp_path / "run"))
+
+    assert check_run(tmp_path / "new" / "run", resume=False, check=check(seed=0)).outcomes() == {}
     assert list(tmp_path.iterdir()) == []
     with open_run(tmp_path / "run", CONFIG, resume=False) as folder:
-        folder.append({"hash": "x"})
-        with pytest.raises(RunFolderError, match="another process is writing"):
-            check_run(tmp_path / "run", known, resume=True, whole=False)
+        folder.append(OUTCOME)
     with (tmp_path / "run" / "results.jsonl").open("ab") as file:
         file.write(b'{"hash": "cut')
-    before = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()}
+    before = files_in(tmp_path / "run")
     with pytest.raises(RunFolderError, match="already holds this run; give --resume"):
-        check_run(tmp_path / "run", known, resume=False, whole=False)
-    for config in ({"options": {"seed": 1}}, {"options": {"seed": 0, "more": 1}}):
+        check_run(tmp_path / "run", resume=False, check=check(seed=0))
+    for options in ({"seed": 1}, {"seed": 0, "more": 1}):
         with pytest.raises(RunFolderError, match=r"options\.\w+ is (0|null) there and 1 here"):
-            check_run(tmp_path / "run", config, resume=True, whole=False)
-    assert check_run(tmp_path / "run", known, resume=True, whole=False).records() == [{"hash": "x"}]
-    with pytest.raises(RunFolderError, match=r"options.dataset is \"digits\" there and null here"):
-        check_run(tmp_path / "run", known, resume=True)
-    assert {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()} == before
+            check_run(tmp_path / "run", resume=True, check=check(**options))
+    found = check_run(tmp_path / "run", resume=True, check=check(seed=0))
+    assert list(found.outcomes().values()) == [OUTCOME]
+    assert files_in(tmp_path / "run") == before
 
 
 def test_a_folder_that_cannot_be_written_is_refused_early(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     with pytest.raises(RunFolderError, match=r"cannot write in .*\(Permission denied\)"):
-        check_run(tmp_path / "run", CONFIG, resume=False)
+        check_run(tmp_path / "run", resume=False, check=lambda stored: None)

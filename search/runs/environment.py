@@ -28,3 +28,8 @@ def device() -> dict[str, Any]:
 def dtype() -> str:
     """The floating-point type of kernels: float64 where x64 is on."""
     return "float64" if jax.config.read("jax_enable_x64") else "float32"
+
+
+def environment() -> dict[str, Any]:
+    """All of it, as a run records it."""
+    return {"dtype": dtype(), "device": device(), "versions": versions()}

@@ -1,0 +1,159 @@
+"""From a candidate and a source to an outcome: the task of a ranking."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+from threadpoolctl import ThreadpoolController
+
+from kernas.errors import DivergenceError, GramStoreError
+from kernas.kernels import Architecture
+from kernas.kernels.engine import compilations
+
+from ..runs.outcome import DEGENERATE, DIVERGED, ERROR, OK, Outcome, Place
+from ..scores import Evaluation, Score, Source
+from ..scores.base import by_source, joined
+from ..spaces import Candidate
+from ..spaces.base import in_a_line
+
+
+@dataclass(frozen=True)
+class Item:
+    """A piece of work: a candidate in one of the sources.
+
+    Attributes:
+        candidate: what is evaluated.
+        source: the key of the source.
+        work: the key of the work in it.
+    """
+
+    candidate: Candidate
+    source: str
+    work: str
+
+    @property
+    def place(self) -> Place:
+        """The source and the work."""
+        return self.source, self.work
+
+
+@dataclass(frozen=True)
+class Evaluator:
+    """The sources of some scores, and how a candidate is evaluated in one of them.
+
+    Attributes:
+        groups: by the keys of the sources, each with its scores.
+    """
+
+    groups: dict[str, tuple[Source, tuple[Score, ...]]]
+
+    @classmethod
+    def of(cls, scores: Iterable[Score]) -> Evaluator:
+        """Of some scores."""
+        return cls({source.key: (source, tuple(of)) for source, of in by_source(scores)})
+
+    def prepared(self, candidates: Sequence[Candidate]) -> Evaluator:
+        """With every source prepared for the spaces of some candidates."""
+        spaces = list(dict.fromkeys(candidate.space for candidate in candidates))
+
+        def cover(image_shape: Sequence[int]) -> list[Architecture]:
+            return [network for space in spaces for network in space.cover(image_shape)]
+
+        return Evaluator(
+            {key: (source.prepare(cover, of), of) for key, (source, of) in self.groups.items()}
+        )
+
+    def resumed(self, outcomes: Iterable[Outcome]) -> Evaluator:
+        """With every source as a run has used it."""
+        recorded = list(outcomes)
+        return Evaluator(
+            {
+                key: (source.resumed(o.settings for o in recorded if o.source == key), of)
+                for key, (source, of) in self.groups.items()
+            }
+        )
+
+    def items(self, candidates: Iterable[Candidate]) -> dict[Place, Item]:
+        """Every different piece of work of some candidates, a candidate's side by side."""
+        found: dict[Place, Item] = {}
+        for candidate in candidates:
+            for key, (source, _) in self.groups.items():
+                item = Item(candidate, key, source.work_key(candidate))
+                found.setdefault(item.place, item)
+        return found
+
+    def is_done(self, item: Item, outcomes: Mapping[Place, Outcome]) -> bool:
+        """Whether an outcome answers what an item is evaluated for."""
+        _, scores = self.groups[item.source]
+        outcome = outcomes.get(item.place)
+        return outcome is not None and outcome.answers(score.name for score in scores)
+
+    def begin(self, item: Item) -> Callable[[], Outcome]:
+        """The device's part of an item; what is returned makes its outcome.
+
+        Whatever the candidate raises becomes its outcome; a store that cannot be used would fail
+        for the next one too.
+
+        Raises:
+            GramStoreError: a store cannot be written, or holds something else.
+        """
+        source, scores = self.groups[item.source]
+        compiled, start = compilations().count, time.perf_counter()
+        finish: Callable[[], Evaluation] | None = None
+        status, failure = OK, ""
+        try:
+            finish = source.begin(item.candidate, scores)
+        except GramStoreError:
+            raise
+        except Exception as error:  # one candidate's failure is its row, not the end of the run
+            status, failure = _failure(error)
+        begun = time.perf_counter() - start
+        compiled = compilations().count - compiled
+
+        def outcome() -> Outcome:
+            start = time.perf_counter()
+            result = self._outcome(item, status, failure)
+            if finish is not None:
+                try:
+                    with _one_thread():
+                        found = joined([finish()])
+                except Exception as error:  # as above
+                    result = self._outcome(item, *_failure(error))
+                else:
+                    asked = {score.name for score in scores}
+                    result = replace(
+                        result,
+                        status=DEGENERATE if asked & set(found.degenerate) else OK,
+                        values=found.values,
+                        degenerate=found.degenerate,
+                        settings=found.settings,
+                    )
+            seconds = round(begun + time.perf_counter() - start, 4)
+            return replace(result, seconds=seconds, compilations=compiled)
+
+        return outcome
+
+    def failed(self, item: Item, message: str) -> Outcome:
+        """The outcome of an item whose process has died."""
+        return self._outcome(item, ERROR, message)
+
+    def _outcome(self, item: Item, status: Any, message: str) -> Outcome:
+        return Outcome(item.candidate.name, item.work, item.source, status, message=message)
+
+
+def _failure(error: Exception) -> tuple[Any, str]:
+    return (DIVERGED if isinstance(error, DivergenceError) else ERROR), in_a_line(error)
+
+
+@cache
+def _controller() -> ThreadpoolController:
+    return ThreadpoolController()
+
+
+def _one_thread() -> Any:
+    """Linear algebra of the host in one thread: its last digits depend on how many there are."""
+    return _controller().limit(limits=1)

@@ -1,0 +1,243 @@
+"""Execution in several processes of this machine, each with its share of the cores."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pickle
+import signal
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+from kernas.errors import ConfigurationError, KernasError
+
+from .base import Executor, Item, Result, Task
+
+TRIES = 2
+"""How often an item is run whose process dies."""
+
+JAX_SETTINGS = (
+    "jax_enable_x64",
+    "jax_platforms",
+    "jax_enable_compilation_cache",
+    "jax_compilation_cache_dir",
+    "jax_persistent_cache_min_compile_time_secs",
+    "jax_persistent_cache_min_entry_size_bytes",
+)
+"""What a worker takes over from this process: precision, device, and the cache of programs."""
+
+
+class Processes(Executor):
+    """So many worker processes, which run items side by side.
+
+    On Linux each may use its share of the cores that this process may use. A script that starts
+    them has its work under ``if __name__ == "__main__":``, as with all of Python's processes.
+
+    Args:
+        workers: >= 1.
+
+    Raises:
+        ConfigurationError: there are none.
+    """
+
+    def __init__(self, workers: int) -> None:
+        if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
+            raise ConfigurationError(f"workers={workers!r}: expected an integer >= 1")
+        self.workers = workers
+
+    def settings(self) -> dict[str, Any]:
+        """With the number of workers."""
+        return {**super().settings(), "workers": self.workers}
+
+    def map(self, task: Task[Item, Result], items: Iterable[Item]) -> Iterator[Result]:
+        """Results as they come. An interruption loses the items that are being run."""
+        source, again = iter(items), deque[tuple[Any, int]]()
+        start = _Start(pickle.dumps(task), _jax_settings())
+        running: list[_Worker] = []
+        idle: list[_Worker] = []
+        cores = _shares(self.workers)
+        try:
+            while True:
+                while len(running) < self.workers:
+                    item = _next(source, again)
+                    if item is None:
+                        break
+                    worker = idle.pop() if idle else start.worker(cores.popleft())
+                    worker.run(*item)
+                    running.append(worker)
+                if not running:
+                    return
+                for worker in _ready(running):
+                    running.remove(worker)
+                    answer = worker.answer()
+                    if answer is None:
+                        cores.append(worker.cores)
+                        if worker.tries < TRIES:
+                            again.append((worker.item, worker.tries))
+                        else:
+                            yield task.failed(worker.item, worker.death())
+                    else:
+                        idle.append(worker)
+                        yield _result(answer)
+        except GeneratorExit:
+            raise  # nobody takes what is left
+        except BaseException:
+            for worker in running:
+                answer = worker.answer() if worker.connection.poll() else None
+                if answer is not None and not isinstance(answer, _Raised):
+                    yield answer
+            raise
+        finally:
+            for worker in [*running, *idle]:
+                worker.end()
+
+
+def _next(source: Iterator[Any], again: deque[tuple[Any, int]]) -> tuple[Any, int] | None:
+    """An item and how often it was run already; ``None`` if there is no other."""
+    if again:
+        return again.popleft()
+    for item in source:
+        return item, 0
+    return None
+
+
+def _ready(running: list[_Worker]) -> list[_Worker]:
+    """Those that have something to say, or have died; waits for the first one."""
+    found = wait([worker.connection for worker in running])
+    return [worker for worker in running if worker.connection in found]
+
+
+def _result(answer: Any) -> Any:
+    if isinstance(answer, _Raised):
+        raise answer.error
+    return answer
+
+
+@dataclass
+class _Raised:
+    """What a task raised in a worker."""
+
+    error: Exception
+
+
+class _Worker:
+    """A process, and the item that it runs."""
+
+    def __init__(self, process: Any, connection: Connection, cores: set[int]) -> None:
+        self.process, self.connection, self.cores = process, connection, cores
+        self.item: Any = None
+        self.tries = 0
+
+    def run(self, item: Any, tries: int) -> None:
+        self.item, self.tries = item, tries + 1
+        with suppress(OSError):  # it has died: waiting for its answer says so
+            self.connection.send(item)
+
+    def answer(self) -> Any:
+        """What it sends; ``None`` if it has died."""
+        try:
+            return self.connection.recv()
+        except (EOFError, OSError):
+            self.process.join()
+            return None
+
+    def death(self) -> str:
+        code = self.process.exitcode
+        how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+        return (
+            f"the process that computed it died {self.tries} times ({how}), as it does where "
+            "memory runs out; give fewer workers, or fewer or smaller images"
+        )
+
+    def end(self) -> None:
+        """End it; what it is running is lost."""
+        self.connection.close()
+        self.process.terminate()
+        self.process.join()
+
+
+@dataclass(frozen=True)
+class _Start:
+    """How workers begin.
+
+    Attributes:
+        task: pickled, so that a worker has its settings before it reads it.
+        settings: of JAX.
+    """
+
+    task: bytes
+    settings: Mapping[str, Any]
+
+    def worker(self, cores: set[int]) -> _Worker:
+        context = multiprocessing.get_context("spawn")
+        mine, theirs = context.Pipe()
+        process = context.Process(
+            target=_work, args=(theirs, self.task, dict(self.settings)), daemon=True
+        )
+        with _affinity(cores):  # which the process inherits
+            process.start()
+        theirs.close()
+        return _Worker(process, mine, cores)
+
+
+@contextmanager
+def _affinity(cores: set[int]) -> Iterator[None]:
+    """Let this thread use some cores only, where the system knows of that."""
+    if not cores:
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def _shares(workers: int) -> deque[set[int]]:
+    """The cores of each worker; of more workers than cores several have the same one."""
+    if not hasattr(os, "sched_getaffinity"):
+        return deque(set() for _ in range(workers))
+    cores = sorted(os.sched_getaffinity(0))
+    return deque(set(cores[n::workers]) or {cores[n % len(cores)]} for n in range(workers))
+
+
+def _jax_settings() -> dict[str, Any]:
+    import jax
+
+    return {name: getattr(jax.config, name) for name in JAX_SETTINGS}
+
+
+def _work(connection: Connection, task: bytes, settings: Mapping[str, Any]) -> None:
+    """What a worker process does: items in, results out, until nobody sends any."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started it ends it
+    import jax
+
+    for name, value in settings.items():
+        jax.config.update(name, value)
+    own: Task[Any, Any] = pickle.loads(task)
+    while True:
+        try:
+            item = connection.recv()
+        except EOFError:
+            return
+        answer: Any
+        try:
+            answer = own.begin(item)()
+        except Exception as error:
+            answer = _Raised(error if _can_be_sent(error) else KernasError(str(error)))
+        try:
+            connection.send(answer)
+        except BrokenPipeError:
+            return
+
+
+def _can_be_sent(error: Exception) -> bool:
+    try:
+        return str(pickle.loads(pickle.dumps(error))) == str(error)
+    except Exception:
+        return False

@@ -1,0 +1,1 @@
+"""Runs: what is asked, what came of it, and the folder that keeps both."""

@@ -1,0 +1,186 @@
+"""Scores by their names, as the command line and the records write them, and what each one is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from kernas.errors import ConfigurationError
+from kernas.kernels.data import Dataset
+from kernas.kernels.regression import METRICS
+
+from ..spaces.fields import nearest
+from .base import Score, check_scores
+from .combined import HOWS, Combined
+from .counts import COUNTS, DEFAULT_WIDTH, CountScore
+from .kernel_score import KernelScore
+from .kernel_source import KERNELS
+
+CostClass = Literal["counted", "kernel"]
+
+COST_CLASSES: Mapping[CostClass, str] = {
+    "counted": "from the description alone, a fraction of a second",
+    "kernel": "one kernel matrix of the images, no training",
+}
+"""What a candidate takes, from the cheapest on."""
+
+
+@dataclass(frozen=True)
+class KnownScore:
+    """A score that has a name.
+
+    Attributes:
+        name: as in ``--score``.
+        text: what it is, in a few words.
+        higher_is_better: its direction.
+        cost: a key of ``COST_CLASSES``.
+        reference: where it comes from.
+        make: the score on labelled images, further ones, and options of ``parse_scores``.
+    """
+
+    name: str
+    text: str
+    higher_is_better: bool
+    cost: CostClass
+    reference: str
+    make: Callable[[Dataset, Dataset | None, Mapping[str, Any]], Score]
+
+
+def _kernel_scores() -> list[KnownScore]:
+    texts = {"nngp": "as a Gaussian process", "ntk": "after training by gradient descent"}
+
+    def known(get: Any, metric: str) -> KnownScore:
+        def make(fit: Dataset, validation: Dataset | None, options: Mapping[str, Any]) -> Score:
+            own = {name: value for name, value in options.items() if name != "width"}
+            return KernelScore(fit, validation, get=get, metric=metric, **own)
+
+        return KnownScore(
+            f"{get}:{metric}",
+            f"{METRICS[metric].text}, of the infinitely wide network {texts[get]}",
+            METRICS[metric].higher_is_better,
+            "kernel",
+            METRICS[metric].reference,
+            make,
+        )
+
+    return [known(get, metric) for get in KERNELS for metric in METRICS]
+
+
+def _counts() -> list[KnownScore]:
+    def known(name: str, text: str) -> KnownScore:
+        def make(fit: Dataset, validation: Dataset | None, options: Mapping[str, Any]) -> Score:
+            width = options.get("width", DEFAULT_WIDTH)
+            return CountScore(name, fit.input_shape, fit.n_classes, width)
+
+        return KnownScore(name, text, True, "counted", "Krishnakumar et al. 2022, section 3", make)
+
+    return [known(name, text) for name, text in COUNTS.items()]
+
+
+SCORES: Mapping[str, KnownScore] = {known.name: known for known in _counts() + _kernel_scores()}
+"""Every score by its name."""
+
+_COMBINED = re.compile(rf"({'|'.join(HOWS)})\s*\((.*)\)", re.DOTALL)
+
+
+def score_names() -> list[str]:
+    """Every score's name."""
+    return list(SCORES)
+
+
+def check_score_names(text: str) -> list[str | Combined]:
+    """The scores of a text: names, and combinations of names.
+
+    Args:
+        text: comma-separated names, and ``log_rank(…)`` or ``rank(…)`` of comma-separated names,
+            each perhaps with its weight: ``2*ntk:loo_error``.
+
+    Returns:
+        What is asked for, in order, each followed by what it needs that is not there yet.
+
+    Raises:
+        ConfigurationError: a name is unknown (the message lists all names) or given twice.
+    """
+    asked: list[str | Combined] = []
+    needed: list[str] = []
+    for part in _parts(text):
+        combined = _COMBINED.fullmatch(part)
+        if combined is None:
+            asked.append(_known(part))
+        else:
+            how, inside = combined.groups()
+            weights = dict(_weighted(name) for name in _parts(inside))
+            if len(weights) < len(_parts(inside)):
+                raise ConfigurationError(f"{part!r} combines a score with itself; give each once")
+            asked.append(Combined(weights, how))  # type: ignore[arg-type]
+            needed += weights
+    for number, one in enumerate(asked):
+        if one in asked[:number]:
+            name = one if isinstance(one, str) else one.name
+            raise ConfigurationError(f"score {name!r} is given twice; give every score once")
+    return asked + [name for name in dict.fromkeys(needed) if name not in asked]
+
+
+def _known(name: str) -> str:
+    if name not in SCORES:
+        raise ConfigurationError(
+            f"unknown score {name!r}{nearest(name, SCORES)}, expected one or more of "
+            f"{', '.join(SCORES)}, or {HOWS[0]}(…) of some, separated by commas"
+        )
+    return name
+
+
+def _weighted(text: str) -> tuple[str, float]:
+    """``2*name`` and ``name``."""
+    weight, star, name = text.rpartition("*")
+    try:
+        return _known(name.strip()), float(weight) if star else 1.0
+    except ValueError as error:
+        if isinstance(error, ConfigurationError):
+            raise
+        raise ConfigurationError(
+            f"{text!r} in a combination: expected WEIGHT*NAME, for example 2*params"
+        ) from None
+
+
+def _parts(text: str) -> list[str]:
+    """What commas separate outside of brackets."""
+    parts, depth = [""], 0
+    for character in text:
+        depth += (character == "(") - (character == ")")
+        if character == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return [part.strip() for part in parts]
+
+
+def parse_scores(
+    text: str, fit: Dataset, validation: Dataset | None = None, **options: Any
+) -> tuple[Score | Combined, ...]:
+    """The scores of a text, all on the same data.
+
+    Args:
+        text: for example ``"nngp:validation_accuracy,ntk:loo_error"``, or
+            ``"log_rank(ntk:loo_error, params)"``, which is followed by the scores that it combines.
+        fit: labelled images of the regression.
+        validation: other labelled images, needed by the validation scores only.
+        options: further arguments of :class:`KernelScore`, such as ``ridge``; ``width``, of the
+            networks that are counted.
+
+    Raises:
+        ConfigurationError: a name is unknown (the message lists all names) or given twice.
+    """
+    scores = tuple(
+        SCORES[one].make(fit, validation, options) if isinstance(one, str) else one
+        for one in check_score_names(text)
+    )
+    check_scores(scores)
+    return scores
+
+
+def directions_of(scores: Sequence[Score | Combined]) -> dict[str, bool]:
+    """Score name → whether higher is better."""
+    return {score.name: score.higher_is_better for score in scores}

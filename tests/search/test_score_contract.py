@@ -1,0 +1,178 @@
+"""Scores: the suite for each kind of ours, and some that are wrong."""
+
+# pyright: reportIncompatibleMethodOverride=false, reportAssignmentType=false
+
+import itertools
+from dataclasses import dataclass
+
+import pytest
+
+import kernas.kernels as kk
+import kernas.search as ks
+from kernas.kernels.regression import ScoreValue
+from kernas.search.testing import ScoreTests
+
+NETWORKS = {
+    f"{depth} layers": kk.serial(
+        kk.Flatten(), *[kk.Dense(W_std=1.5, b_std=0.1), kk.Relu()] * depth, kk.Dense()
+    )
+    for depth in (1, 2, 3)
+}
+NAMES = "ntk:loo_error,nngp:validation_accuracy,ntk:evidence"
+
+
+def draw(seed):
+    train, _ = kk.load("digits", n_train=24, n_test=1, image_size=4, seed=seed)
+    return train.split(0.5, seed=seed)
+
+
+class OnNetworks(ScoreTests):
+    @pytest.fixture
+    def candidates(self):
+        return [ks.ArchitectureList(NETWORKS).candidate(name) for name in NETWORKS]
+
+
+class TestKernelScores(OnNetworks):
+    means = ("ntk:loo_error", "nngp:validation_accuracy")
+
+    @pytest.fixture
+    def scores(self):
+        return ks.parse_scores(NAMES, *draw(0))
+
+    @pytest.fixture
+    def others(self):
+        return [
+            *ks.parse_scores("ntk:loo_error", *draw(1)),
+            *ks.parse_scores("ntk:loo_error", *draw(0), ridge=0.5),
+        ]
+
+
+class TestMeans(OnNetworks):
+    means = ("ntk:loo_error",)
+
+    @pytest.fixture
+    def scores(self):
+        return [ks.MeanScore(tuple(self.of(seed) for seed in (0, 1)))]
+
+    @pytest.fixture
+    def others(self):
+        return [ks.MeanScore(tuple(self.of(seed) for seed in (0, 2)))]
+
+    def of(self, seed):
+        return ks.KernelScore(*draw(seed), get="ntk", metric="loo_error")
+
+
+class TestCounts(OnNetworks):
+    @pytest.fixture
+    def scores(self):
+        return [ks.CountScore(name, (8, 8, 1), 10) for name in ("params", "flops", "depth")]
+
+    @pytest.fixture
+    def others(self):
+        return [ks.CountScore("params", (8, 8, 1), 10, width=8)]
+
+
+class TestCombinedWithinASample(OnNetworks):
+    @pytest.fixture
+    def scores(self):
+        return [self.within(20)]
+
+    @pytest.fixture
+    def others(self):
+        return [self.within(21)]
+
+    def within(self, n):
+        parts = [
+            ks.KernelScore(*draw(0), get="ntk", metric="loo_error"),
+            ks.CountScore("params", (4, 4, 1), 10),
+        ]
+        reference = {"ntk:loo_error": [0.04 * i for i in range(n)], "params": [100.0 * n] * n}
+        return ks.Combined({"ntk:loo_error": 1, "params": 1}).within(reference, parts)
+
+
+COUNTER = itertools.count()
+
+
+@dataclass(frozen=True, eq=False)
+class WrongSource(ks.Source):
+    """A source of which one thing is wrong."""
+
+    wrong: str
+    unpicklable: object = None
+
+    name = "wrong"
+
+    def settings(self):
+        return {"wrong": object() if self.wrong == "settings" else self.wrong}
+
+    @property
+    def key(self):
+        return str(next(COUNTER)) if self.wrong == "key" else super().key
+
+    def work_key(self, candidate):
+        return "one" if self.wrong == "work" else super().work_key(candidate)
+
+    def prepare(self, cover, scores):
+        return WrongSource("prepared") if self.wrong == "prepare" else self
+
+    def cost(self, candidate, scores):
+        return ks.Cost(-1 if self.wrong == "cost" else 1)
+
+    def begin(self, candidate, scores):
+        value = float(len(candidate.architecture.nodes))
+        if self.wrong == "order":
+            value += next(COUNTER)
+        if self.wrong == "raises":
+            raise ValueError("always")
+        error = None if self.wrong == "error" else 0.1
+        return lambda: ks.Evaluation({"wrong": ScoreValue(value, error)})
+
+
+@dataclass(frozen=True)
+class WrongScore(ks.Score):
+    wrong: str
+    higher_is_better: bool = True
+
+    @property
+    def name(self):
+        return " wrong" if self.wrong == "name" else "wrong"
+
+    @property
+    def source(self):
+        unpicklable = (lambda: None) if self.wrong == "pickle" else None
+        return WrongSource(self.wrong, unpicklable)
+
+    def __reduce__(self):
+        if self.wrong == "pickle":
+            raise TypeError("cannot be pickled")
+        return super().__reduce__()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "test"),
+    [
+        ("name", "test_a_score_has_a_name_a_direction_and_a_source"),
+        ("settings", "test_settings_are_json_and_decide_the_key"),
+        ("key", "test_settings_are_json_and_decide_the_key"),
+        ("pickle", "test_values_are_the_same_after_pickling"),
+        ("raises", "test_every_score_has_a_finite_value_or_a_reason"),
+        ("error", "test_a_mean_has_an_error"),
+        ("order", "test_values_do_not_depend_on_what_came_before"),
+        ("prepare", "test_preparing_changes_no_value"),
+        ("work", "test_candidates_of_one_work_have_one_value"),
+        ("cost", "test_a_cost_is_not_negative"),
+    ],
+)
+def test_a_wrong_score_fails_where_it_is_wrong(wrong, test):
+    candidates = [ks.ArchitectureList(NETWORKS).candidate(name) for name in NETWORKS]
+    suite = ScoreTests()
+    suite.means = ("wrong",)
+
+    def run(what):
+        given = {"scores": [WrongScore(what)], "others": [], "candidates": candidates}
+        wanted = getattr(suite, test).__annotations__
+        getattr(suite, test)(**{name: given[name] for name in wanted if name in given})
+
+    run("nothing")
+    with pytest.raises((AssertionError, TypeError, ValueError)):
+        run(wrong)
