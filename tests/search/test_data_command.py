@@ -146,9 +146,6 @@ def test_offline_is_a_failure_at_run_time(small, monkeypatch, tmp_path, capsys):
 
 
 def test_help_comes_without_jax_and_lists_the_names():
-    commands = (["data"], ["data", "fetch"], ["data", "verify"])
-    texts = printed_without_jax(*([*command, "--help"] for command in commands))
-    for arguments, text in texts:
-        assert "kernas data fetch mnist --folder" in text or "verify" in arguments
-    words = texts[-1][1].replace(",", " ").replace(".", " ").split()
+    ((_, text),) = printed_without_jax(["data", "verify", "--help"])
+    words = text.replace(",", " ").replace(".", " ").split()
     assert set(PUBLISHED) <= set(words)

@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import re
-import shlex
 import sys
 from pathlib import Path
 
@@ -16,7 +15,7 @@ import kernas.kernels as kk
 import kernas.kernels.data as data
 from kernas.search.cli import rank_command
 from kernas.search.cli.app import parse, run
-from kernas.search.cli.options import PlanOptions, RankOptions
+from kernas.search.cli.options import RankOptions
 
 DENSE = kk.serial(kk.Flatten(), kk.Dense(), kk.Relu(), kk.Dense())
 SHALLOW = kk.serial(kk.Flatten(), kk.Dense())
@@ -327,11 +326,3 @@ def test_plan_answers_for_a_matrix(networks, capsys):
     )
     assert run(["plan", networks[0], "--n", "0"]) == 2
     assert "--n 0: expected a number of images" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("options", [RankOptions, PlanOptions])
-def test_typical_calls_parse(options):
-    calls = re.findall(r"^ +(kernas .*(?:\n {8}.*)*)", options.__doc__, re.MULTILINE)
-    assert len(calls) >= 3
-    for call in calls:
-        assert isinstance(parse(shlex.split(call)[1:]), options)

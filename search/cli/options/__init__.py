@@ -2,7 +2,6 @@
 
 from .arguments import Device as Device
 from .arguments import Dtype as Dtype
-from .data import DataOptions as DataOptions
 from .data import FetchOptions as FetchOptions
 from .data import VerifyOptions as VerifyOptions
 from .matrix import FitOptions as FitOptions

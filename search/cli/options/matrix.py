@@ -79,11 +79,6 @@ class GramOptions(MatrixOptions):
     An estimate of time, memory and disk comes first. Killed at any moment, the same command goes on
     where it stopped; several of them at once share the work. Python reads the store with
     kernas.kernels.GramStore, and any other reader of zarr reads it too.
-
-    Typical calls:
-      kernas gram --architecture network.json --n 1000 --store grams/digits
-      kernas gram --architecture network.json --dataset cifar10 --image-size 16 --n 4000
-        --get ntk --store grams/cifar --yes
     """
 
     architecture: Annotated[str, tyro.conf.arg(metavar="CELL|FILE")]
@@ -107,12 +102,6 @@ class FitOptions(MatrixOptions):
     The training matrix goes into a store first, with an estimate of time, memory and disk before;
     killed at any moment, the same command goes on where it stopped. The model is a folder of JSON
     and arrays that kernas predict and kernas.kernels.load_model read on any machine.
-
-    Typical calls:
-      kernas fit --model models/digits --n 1000 --yes
-      kernas fit --model models/clothes --dataset fashion_mnist --n 4000 --ridge 1e-3 --yes
-      kernas fit --model models/cell --architecture network.json --dataset cifar10 --image-size 8
-        --n 500 --get nngp
     """
 
     model: Annotated[Path, tyro.conf.arg(metavar="PATH")]

@@ -13,12 +13,7 @@ from .space import SpaceOptions
 
 @dataclass(frozen=True)
 class ExplainOptions(SpaceOptions):
-    """Show what the kernel of a network is made of, node by node, and why one is refused.
-
-    Typical calls:
-      kernas explain "|nor_conv_3x3~0|+|skip_connect~0|avg_pool_3x3~1|+|none~0|none~1|none~2|"
-      kernas explain network.json --image-size 32 --channels 3
-    """
+    """Show what the kernel of a network is made of, node by node, and why one is refused."""
 
     architecture: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="CELL|FILE")]
     """A cell string, or a .json file written with Architecture.to_json()."""
@@ -35,11 +30,6 @@ class PlanOptions(ExplainOptions):
     """Show what a kernel computes for a pair of images and what that costs; computes nothing.
 
     A short measurement of the device comes first, once.
-
-    Typical calls:
-      kernas plan network.json --image-size 32
-      kernas plan network.json --image-size 32 --get nngp --augment flip
-      kernas plan network.json --n 1000
     """
 
     n: Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="(default: none)")] = (

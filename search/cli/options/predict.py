@@ -17,11 +17,6 @@ class PredictOptions:
 
     Images are resized and standardised as those that the model was fitted to. Of the data set that
     it was fitted to, those are taken that it has not seen.
-
-    Typical calls:
-      kernas predict models/digits
-      kernas predict models/clothes --n 2000 --output clothes.csv
-      kernas predict models/clothes --images photos.npy
     """
 
     model: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="MODEL")]

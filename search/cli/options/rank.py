@@ -22,13 +22,6 @@ class RankOptions(SpaceOptions):
     """Rank architectures by the kernels of their infinitely wide networks, without training.
 
     Without options, NAS-Bench-201 cells are ranked on scikit-learn's digits: no download.
-
-    Typical calls:
-      kernas rank --sample 50 --score nngp:loo_error,ntk:loo_error --output runs/digits
-      kernas rank --dataset cifar10 --truth nasbench201 --sample 100 --n-validation 200
-      kernas rank --dataset photos --image-seeds 5
-      kernas rank --dataset images.npz --image-size 16 --architectures cells.txt network.json
-      kernas rank --dataset cifar10 --image-size 32 --n-train 200 --dry-run
     """
 
     dataset: DatasetName = "digits"

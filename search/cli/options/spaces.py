@@ -10,12 +10,7 @@ import tyro
 
 @dataclass(frozen=True)
 class SpacesOptions:
-    """List the search spaces and their fields, as --space takes them.
-
-    Typical calls:
-      kernas spaces
-      kernas spaces --json
-    """
+    """List the search spaces and their fields, as --space takes them."""
 
     json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Print one JSON list and nothing else on stdout."""
