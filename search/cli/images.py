@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kernas.errors import ConfigurationError, DataError
 
-from .options import RankOptions
+from .options import DrawnImageOptions, RankOptions
 from .printing import tell
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Images(NamedTuple):
         return 0 if self.validation is None else len(self.validation)
 
 
-def image_seeds(options: RankOptions) -> range:
+def image_seeds(options: DrawnImageOptions) -> range:
     """The seed of each draw of the images.
 
     Raises:
@@ -49,7 +49,7 @@ def image_seeds(options: RankOptions) -> range:
     return range(first, first + options.image_seeds)
 
 
-def read_images(options: RankOptions, seed: int) -> Images:
+def read_images(options: DrawnImageOptions, seed: int) -> Images:
     """The images of one draw.
 
     Raises:
@@ -81,7 +81,7 @@ def read_images(options: RankOptions, seed: int) -> Images:
     return Images(fit.standardized(fit), validation.standardized(fit))
 
 
-def _loaded(options: RankOptions, n: int | None, seed: int) -> Dataset:
+def _loaded(options: DrawnImageOptions, n: int | None, seed: int) -> Dataset:
     """So many images of the training set, or all of them, as they are stored or smaller."""
     from kernas.kernels.data import load
     from kernas.kernels.data.known import known_name
@@ -104,7 +104,7 @@ def _loaded(options: RankOptions, n: int | None, seed: int) -> Dataset:
     return train
 
 
-def _all_there_are(options: RankOptions, seed: int) -> Dataset | None:
+def _all_there_are(options: DrawnImageOptions, seed: int) -> Dataset | None:
     """All images of a training set that has fewer than the default asks for, but some to validate
     with; ``None`` if that is not what is wrong."""
     try:

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from collections import defaultdict
 from importlib import import_module
 from pathlib import Path
 
@@ -52,3 +53,35 @@ def test_help_shows_the_examples_and_comes_without_jax():
         assert [call for call in command.calls if f"\n  {call}\n" in whole] == (
             command.calls[: command.shown]
         )
+
+
+DIFFERENT = {
+    "--dataset": "to predict at, the model's is the default",
+    "--get": "one kernel, or several",
+    "--image-size": "of images that are read, or that a network is to see",
+    "--n": "of a training set, of a matrix that is planned, or to predict at",
+    "--output": "a folder, or a file",
+    "--ridge": "a number, or how to choose one",
+    "--quiet": "a ranking also says what it will take",
+    "--store": "where a matrix goes, or what a fit leaves beside its model",
+    "--yes": "only a ranking asks from some length on",
+}
+"""Options that mean different things in different commands."""
+
+
+def described_options(text):
+    """The options that a help lists, each with its text: without the default and spaces, since
+    lines are broken anywhere."""
+    for block in re.findall(r"^  (--.*(?:\n {4,}.*)*)", text.replace("│", " "), re.MULTILINE):
+        name = block.split()[0].rstrip(",")
+        yield name, re.sub(r"\((default:.*|required)\)$", "", "".join(block.split()))
+
+
+def test_an_option_is_described_in_one_text():
+    texts = defaultdict(set)
+    helps = ([*command.name.split(), "--help"] for command in COMMANDS)
+    for _, shown in printed_without_jax(*helps):
+        for name, text in described_options(shown):
+            texts[name].add(text)
+    assert len(texts) > 30
+    assert {name for name, found in texts.items() if len(found) > 1} == set(DIFFERENT)

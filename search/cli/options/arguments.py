@@ -1,4 +1,4 @@
-"""Arguments that several subcommands have."""
+"""Types and descriptions of single options that several subcommands have."""
 
 from __future__ import annotations
 
@@ -9,7 +9,19 @@ import tyro
 from kernas.published import PUBLISHED
 
 Device = Literal["auto", "cpu", "gpu", "tpu"]
-Dtype = Literal["float32", "float64"]
+
+Dtype = Annotated[
+    Literal["float32", "float64"],
+    tyro.conf.arg(help="Floating-point type of the kernels; a regression is always in float64."),
+]
+
+Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
+"""What is on if it is given."""
+
+Json = Annotated[Flag, tyro.conf.arg(help="Print JSON and nothing else on stdout.")]
+
+Quiet = Annotated[Flag, tyro.conf.arg(help="No progress bar.")]
+
 DatasetName = Annotated[
     str,
     tyro.conf.arg(
@@ -18,6 +30,17 @@ DatasetName = Annotated[
         "images by class. `kernas data verify` shows which are there.",
     ),
 ]
+
+ImageSize = Annotated[
+    int | None,
+    tyro.conf.arg(
+        metavar="INT",
+        help="Side in pixels that images are resized to by area averaging; a multiple of 4 for "
+        "cells.",
+        help_behavior_hint="(default: the stored size)",
+    ),
+]
+
 Resize = Annotated[
     Literal["crop", "pad", "stretch"] | None,
     tyro.conf.arg(
@@ -26,6 +49,7 @@ Resize = Annotated[
         help_behavior_hint="(default: a folder's images of different sizes crop, others stretch)",
     ),
 ]
+
 Augment = Annotated[
     tuple[Literal["flip", "translate"], ...],
     tyro.conf.arg(
@@ -35,7 +59,6 @@ Augment = Annotated[
     ),
 ]
 
-
 Backend = Annotated[
     Literal["kernas", "neural-tangents"],
     tyro.conf.arg(
@@ -43,3 +66,11 @@ Backend = Annotated[
         "batch and those that add correlated branches."
     ),
 ]
+
+Get = Annotated[Literal["nngp", "ntk"], tyro.conf.arg(help="The kernel.")]
+
+NETWORK = tyro.conf.arg(
+    metavar="CELL|FILE",
+    help="A cell string, or a .json file written with Architecture.to_json().",
+)
+"""How a network is given."""

@@ -10,6 +10,8 @@ import tyro
 
 from kernas.published import PUBLISHED
 
+from .arguments import Json, Quiet
+
 
 @dataclass(frozen=True)
 class FetchOptions:
@@ -35,8 +37,7 @@ class FetchOptions:
         ),
     ] = None
 
-    quiet: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """No progress bar."""
+    quiet: Quiet = False
 
 
 @dataclass(frozen=True)
@@ -55,5 +56,4 @@ class VerifyOptions:
         ),
     ] = ()
 
-    json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """Print one JSON list and nothing else on stdout."""
+    json: Json = False

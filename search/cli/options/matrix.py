@@ -8,42 +8,30 @@ from typing import Annotated, Literal
 
 import tyro
 
-from .arguments import Augment, Backend, DatasetName, Device, Dtype, Resize
-from .space import SpaceOptions
+from .arguments import NETWORK, Dtype, Flag, Get
+from .parts import ComputingOptions, ImageOptions, KernelOptions, PrintingOptions, SpaceOptions
 
 
 @dataclass(frozen=True, kw_only=True)
-class MatrixOptions(SpaceOptions):
-    """What decides a Gram matrix, apart from the network and the kernels."""
-
-    dataset: DatasetName = "digits"
+class TrainingImageOptions(ImageOptions):
+    """Images of a matrix."""
 
     n: Annotated[
         int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="(default: all but one)")
     ] = None
     """Images of the training set."""
 
-    image_size: Annotated[
-        int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="(default: the stored size)")
-    ] = None
-    """Side in pixels that images are resized to by area averaging."""
-
-    resize: Resize = None
-
     standardize: bool = True
     """Whether to subtract the mean and divide by the deviation of these images. Without it, the
     store of a network without batch normalisation grows: more images of the same seed begin with
     those that it holds."""
 
-    seed: int = 0
-    """Fixes the images and the reference images."""
 
-    n_reference: int = 32
-    """Images that batch normalisation has its statistics from."""
-
-    augment: Augment = ()
-
-    backend: Backend = "kernas"
+@dataclass(frozen=True, kw_only=True)
+class MatrixOptions(
+    PrintingOptions, ComputingOptions, KernelOptions, TrainingImageOptions, SpaceOptions
+):
+    """What decides a Gram matrix, apart from the network and the kernels."""
 
     tile: Annotated[
         int | None,
@@ -56,20 +44,8 @@ class MatrixOptions(SpaceOptions):
     ] = None
     """Bound on the bytes of intermediate results, and of prepared images that are kept."""
 
-    yes: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    yes: Flag = False
     """Begin without asking."""
-
-    json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """Print one JSON object and nothing else on stdout."""
-
-    device: Device = "auto"
-    """Where to compute."""
-
-    compilation_cache: bool = True
-    """Whether compiled programs are kept in the user's cache folder."""
-
-    quiet: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """No progress bar."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,8 +57,7 @@ class GramOptions(MatrixOptions):
     kernas.kernels.GramStore, and any other reader of zarr reads it too.
     """
 
-    architecture: Annotated[str, tyro.conf.arg(metavar="CELL|FILE")]
-    """A cell string, or a .json file written with Architecture.to_json()."""
+    architecture: Annotated[str, NETWORK]
 
     store: Annotated[Path, tyro.conf.arg(metavar="PATH")]
     """The folder of the store, new or begun."""
@@ -90,9 +65,6 @@ class GramOptions(MatrixOptions):
     get: Annotated[
         str, tyro.conf.arg(metavar="NAME,...", help="Comma-separated kernels: nngp, ntk.")
     ] = "nngp,ntk"
-
-    dtype: Dtype = "float32"
-    """Floating-point type of the kernels."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,20 +81,16 @@ class FitOptions(MatrixOptions):
 
     architecture: Annotated[
         str | None,
-        tyro.conf.arg(
-            metavar="CELL|FILE",
-            help_behavior_hint="(default: fully connected, two hidden layers of ReLU)",
-        ),
+        NETWORK,
+        tyro.conf.arg(help_behavior_hint="(default: fully connected, two hidden layers of ReLU)"),
     ] = None
-    """A cell string, or a .json file written with Architecture.to_json()."""
 
     store: Annotated[
         Path | None, tyro.conf.arg(metavar="PATH", help_behavior_hint="(default: MODEL-gram)")
     ] = None
     """The folder of the training matrix, new, begun, or made by kernas gram."""
 
-    get: Literal["nngp", "ntk"] = "ntk"
-    """The kernel to regress with."""
+    get: Get = "ntk"
 
     ridge: Annotated[
         str,
@@ -138,4 +106,3 @@ class FitOptions(MatrixOptions):
     these need a number as ridge, and give no probabilities."""
 
     dtype: Dtype = "float64"
-    """Floating-point type of the kernel; the regression is always float64."""

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated
 
 import tyro
 
-from .arguments import Augment
-from .space import SpaceOptions
+from .arguments import NETWORK, Augment, Get
+from .parts import SpaceOptions
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ExplainOptions(SpaceOptions):
     """Show what the kernel of a network is made of, node by node, and why one is refused."""
 
-    architecture: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="CELL|FILE")]
-    """A cell string, or a .json file written with Architecture.to_json()."""
+    architecture: Annotated[tyro.conf.Positional[str], NETWORK]
 
     image_size: int = 8
     """Side of the images in pixels; 0 for vectors."""
@@ -25,7 +24,7 @@ class ExplainOptions(SpaceOptions):
     """Channels of an image, or features of a vector."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PlanOptions(ExplainOptions):
     """Show what a kernel computes for a pair of images and what that costs; computes nothing.
 
@@ -37,7 +36,6 @@ class PlanOptions(ExplainOptions):
     )
     """Images of a matrix, for its pairs, time and memory."""
 
-    get: Literal["nngp", "ntk"] = "ntk"
-    """The kernel."""
+    get: Get = "ntk"
 
     augment: Augment = ()

@@ -8,11 +8,11 @@ from typing import Annotated
 
 import tyro
 
-from .arguments import Device
+from .parts import DeviceOptions, PrintingOptions
 
 
-@dataclass(frozen=True)
-class PredictOptions:
+@dataclass(frozen=True, kw_only=True)
+class PredictOptions(PrintingOptions, DeviceOptions):
     """Predict classes with a model of kernas fit, and write them into a CSV file.
 
     Images are resized and standardised as those that the model was fitted to. Of the data set that
@@ -42,15 +42,3 @@ class PredictOptions:
 
     output: Annotated[Path, tyro.conf.arg(metavar="PATH")] = Path("predictions.csv")
     """The file to write, which must not exist."""
-
-    json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """Print one JSON object and nothing else on stdout."""
-
-    device: Device = "auto"
-    """Where to compute."""
-
-    compilation_cache: bool = True
-    """Whether compiled programs are kept in the user's cache folder."""
-
-    quiet: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """No progress bar."""
