@@ -83,6 +83,7 @@ COMMANDS = (
             "--dataset cifar10 --truth nasbench201 --sample 100 --output runs/cifar --resume",
             "--dataset photos --image-seeds 5",
             "--dataset images.npz --image-size 16 --architectures cells.txt network.json --json",
+            "--dataset hypersphere:d=4,degree=2,n=400 --space macro:network=dense --sample 10",
             "--dataset cifar10 --image-size 32 --n-train 200 --dry-run",
         ),
         shown=3,

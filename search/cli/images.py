@@ -123,12 +123,19 @@ def say_resized(fit: Dataset) -> None:
     tell(f"{fit.name}: {images} are resized to {height}×{width}; --image-size chooses another")
 
 
-def check_images(candidates: Sequence[Candidate], fit: Dataset) -> None:
-    """Refuse images that the spaces of the candidates cannot take.
+def check_images(
+    candidates: Sequence[Candidate], fit: Dataset, augment: Sequence[str] = ()
+) -> None:
+    """Refuse images that the spaces of the candidates, or augmentations, cannot take.
 
     Raises:
         ConfigurationError, DataError: the message says which images they take.
     """
+    if augment and len(fit.input_shape) != 3:
+        raise ConfigurationError(
+            f"--augment {' '.join(augment)}: {fit.name} has vectors of {fit.input_shape[0]} "
+            "features, expected images (height, width, channels); leave --augment out"
+        )
     for space in dict.fromkeys(candidate.space for candidate in candidates):
         try:
             space.check_shape(fit.input_shape)

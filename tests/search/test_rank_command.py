@@ -211,6 +211,47 @@ def test_small_images_and_vectors_stay_as_they_are(networks, tmp_path, kernas):
     )
 
 
+# --- synthetic sets -------------------------------------------------------------------------------
+
+POINTS = ("--dataset", "hypersphere:d=4,degree=1,n=200", "--space", "macro:network=dense")
+
+
+def test_synthetic_points_are_ranked_by_fully_connected_networks(tmp_path, kernas):
+    few = ("--sample", "2", "--n-train", "60", "--n-validation", "100")
+    code, out, _ = kernas("rank", *POINTS, *few, "--output", tmp_path / "run")
+    assert code == 0
+    assert "2 candidates (0 degenerate, 0 failed)" in out
+    for row in scores_in(tmp_path / "run").values():
+        assert float(row["ntk:validation_accuracy"]) > 0.8  # a linear function
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["options"]["dataset"] == POINTS[1]
+    assert config["options"]["image_shape"] == [5]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--image-size", "4"), "image_size=4 for vectors of 5 features"),
+        (("--resize", "crop"), "resize='crop' for vectors of 5 features"),
+        (
+            ("--augment", "flip"),
+            "--augment flip: hypersphere:d=4,degree=1,n=200,seed=0 has",
+        ),
+        (("--space", "macro"), "vectors of 5 features: the networks of macro need images"),
+        (("--n-train", "500"), "has 200 images"),
+        (("--dataset", "hypersphere:dgree=1"), "unknown field 'dgree', did you mean 'degree'"),
+    ],
+)
+def test_what_vectors_cannot_have_is_refused_before_anything_is_written(
+    tmp_path, kernas, arguments, words
+):
+    few = ("--sample", "2", "--n-validation", "40", "--output", tmp_path / "run")
+    code, out, err = kernas("rank", *POINTS, *few, *arguments)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert words in err
+    assert not (tmp_path / "run").exists()
+
+
 # --- seeds ----------------------------------------------------------------------------------------
 
 
