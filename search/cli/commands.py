@@ -147,7 +147,7 @@ COMMANDS = (
         (
             "network.json --image-size 32",
             "network.json --image-size 32 --get nngp --augment flip",
-            "network.json --n 1000",
+            "network.json --image-size 0 --channels 64 --n 1000",
         ),
     ),
     Command("spaces", SpacesOptions, "spaces_command:run_spaces", ("", "--json")),

@@ -69,7 +69,13 @@ Backend = Annotated[
     ),
 ]
 
-Get = Annotated[Literal["nngp", "ntk"], tyro.conf.arg(help="The kernel.")]
+Get = Annotated[
+    Literal["nngp", "ntk"],
+    tyro.conf.arg(
+        help="The kernel: nngp, of networks whose last layer alone is trained, or ntk, of networks "
+        "that are trained as a whole."
+    ),
+]
 
 NETWORK = tyro.conf.arg(
     metavar="CELL|FILE",

@@ -21,15 +21,19 @@ class TrainingImageOptions(ImageOptions):
     ] = None
     """Images of the training set."""
 
-    standardize: bool = True
-    """Whether to subtract the mean and divide by the deviation of these images. Without it, the
-    store of a network without batch normalisation grows: more images of the same seed begin with
-    those that it holds."""
+    standardize: Annotated[
+        bool,
+        tyro.conf.arg(
+            help="Whether to subtract the mean and divide by the deviation of these images. "
+            "Without it, the store of a network without batch normalisation grows: more images of "
+            "the same seed begin with those that it holds."
+        ),
+    ] = True
 
 
 @dataclass(frozen=True, kw_only=True)
 class MatrixOptions(
-    PrintingOptions, ComputingOptions, KernelOptions, TrainingImageOptions, SpaceOptions
+    ComputingOptions, PrintingOptions, KernelOptions, TrainingImageOptions, SpaceOptions
 ):
     """What decides a Gram matrix, apart from the network and the kernels."""
 
@@ -40,22 +44,22 @@ class MatrixOptions(
     """Images on each side of a tile; a crash costs at most one tile."""
 
     tile_bytes: Annotated[
-        int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="(default: 1 GiB)")
+        int | None,
+        tyro.conf.arg(
+            metavar="INT",
+            help="Bound on the bytes of intermediate results, and of prepared images that are "
+            "kept.",
+            help_behavior_hint="(default: 1 GiB)",
+        ),
     ] = None
-    """Bound on the bytes of intermediate results, and of prepared images that are kept."""
 
     yes: Flag = False
     """Begin without asking."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class GramOptions(MatrixOptions):
-    """Compute the kernel of all pairs of images into a store that outlives a crash.
-
-    An estimate of time, memory and disk comes first. Killed at any moment, the same command goes on
-    where it stopped; several of them at once share the work. Python reads the store with
-    kernas.kernels.GramStore, and any other reader of zarr reads it too.
-    """
+class StoreOptions:
+    """A network, its kernels, and the store of their matrices."""
 
     architecture: Annotated[str, NETWORK]
 
@@ -68,13 +72,18 @@ class GramOptions(MatrixOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FitOptions(MatrixOptions):
-    """Fit a classifier, kernel regression with an infinitely wide network, and keep it in a folder.
+class GramOptions(MatrixOptions, StoreOptions):
+    """Compute the kernel of all pairs of images into a store that outlives a crash.
 
-    The training matrix goes into a store first, with an estimate of time, memory and disk before;
-    killed at any moment, the same command goes on where it stopped. The model is a folder of JSON
-    and arrays that kernas predict and kernas.kernels.load_model read on any machine.
+    An estimate of time, memory and disk comes first. Killed at any moment, the same command goes on
+    where it stopped; several of them at once share the work. Python reads the store with
+    kernas.kernels.GramStore, and any other reader of zarr reads it too.
     """
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions:
+    """A model, and how it is fitted."""
 
     model: Annotated[Path, tyro.conf.arg(metavar="PATH")]
     """The folder of the model, which must not exist."""
@@ -101,8 +110,22 @@ class FitOptions(MatrixOptions):
         ),
     ] = "loo"
 
-    solver: Literal["cholesky", "cg"] = "cholesky"
-    """Cholesky factorisation in memory, or conjugate gradients that read the store tile by tile;
-    these need a number as ridge, and give no probabilities."""
+    solver: Annotated[
+        Literal["cholesky", "cg"],
+        tyro.conf.arg(
+            help="Cholesky factorisation in memory, or conjugate gradients that read the store "
+            "tile by tile; these need a number as ridge, and give no probabilities."
+        ),
+    ] = "cholesky"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitOptions(MatrixOptions, ModelOptions):
+    """Fit a classifier, kernel regression with an infinitely wide network, and keep it in a folder.
+
+    The training matrix goes into a store first, with an estimate of time, memory and disk before;
+    killed at any moment, the same command goes on where it stopped. The model is a folder of JSON
+    and arrays that kernas predict and kernas.kernels.load_model read on any machine.
+    """
 
     dtype: Dtype = "float64"

@@ -1,6 +1,7 @@
 """Parts that the options of subcommands are composed of: each option is described once.
 
-Help lists the parts from the last base class to the first, and a command's own options after them.
+Help lists the parts from the last base class to the first: what a command is about comes last.
+Texts of more than a line are arguments of ``arg``, since help keeps the lines of docstrings.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class ImageOptions:
     resize: Resize = None
 
     seed: int = 0
-    """Fixes all that is drawn, the images for one."""
+    """Fixes everything that is drawn, such as the images."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,9 +61,13 @@ class DeviceOptions:
     device: Device = "auto"
     """Where to compute."""
 
-    compilation_cache: bool = True
-    """Whether compiled programs are kept in the user's cache folder, so that a later run starts at
-    once."""
+    compilation_cache: Annotated[
+        bool,
+        tyro.conf.arg(
+            help="Whether compiled programs are kept in the user's cache folder, so that a later "
+            "run starts at once."
+        ),
+    ] = True
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,12 +12,8 @@ from .parts import DeviceOptions, PrintingOptions
 
 
 @dataclass(frozen=True, kw_only=True)
-class PredictOptions(PrintingOptions, DeviceOptions):
-    """Predict classes with a model of kernas fit, and write them into a CSV file.
-
-    Images are resized and standardised as those that the model was fitted to. Of the data set that
-    it was fitted to, those are taken that it has not seen.
-    """
+class PredictionOptions:
+    """A model, the images that it predicts at, and where the predictions go."""
 
     model: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="MODEL")]
     """The folder of the model."""
@@ -32,7 +28,9 @@ class PredictOptions(PrintingOptions, DeviceOptions):
         ),
     ] = None
 
-    images: Annotated[Path | None, tyro.conf.arg(metavar="FILE.npy")] = None
+    images: Annotated[
+        Path | None, tyro.conf.arg(metavar="FILE.npy", help_behavior_hint="(default: a data set)")
+    ] = None
     """Images without labels, (n, height, width) or (n, height, width, channels), instead."""
 
     n: Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="(default: all)")] = (
@@ -42,3 +40,12 @@ class PredictOptions(PrintingOptions, DeviceOptions):
 
     output: Annotated[Path, tyro.conf.arg(metavar="PATH")] = Path("predictions.csv")
     """The file to write, which must not exist."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictOptions(DeviceOptions, PrintingOptions, PredictionOptions):
+    """Predict classes with a model of kernas fit, and write them into a CSV file.
+
+    Images are resized and standardised as those that the model was fitted to. Of the data set that
+    it was fitted to, those are taken that it has not seen.
+    """

@@ -35,6 +35,9 @@ class CandidateOptions(SpaceOptions):
         ),
     ] = ()
 
+    cell_seed: OwnSeed = None
+    """Fixes the sample of candidates."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreOptions:
@@ -61,6 +64,9 @@ class ScoreOptions:
     truth_column: str = "test_cifar10"
     """The table's column."""
 
+    bootstrap_seed: OwnSeed = None
+    """Fixes the intervals of the agreement with the truth."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class DrawnImageOptions(ImageOptions):
@@ -82,44 +88,40 @@ class DrawnImageOptions(ImageOptions):
     image_seed: OwnSeed = None
     """Fixes the images of the regression and of the validation, and the reference images."""
 
-    image_seeds: int = 1
-    """Draws of the images: every score is the mean over so many, those of the image seed and of the
-    numbers that follow it, and its error the deviation of the draws over the root of their
-    number."""
+    image_seeds: Annotated[
+        int,
+        tyro.conf.arg(
+            help="Draws of the images: every score is the mean over so many, those of the image "
+            "seed and of the numbers that follow it, and its error the deviation of the draws over "
+            "the root of their number."
+        ),
+    ] = 1
 
 
 @dataclass(frozen=True, kw_only=True)
-class RankOptions(
-    PrintingOptions,
-    ComputingOptions,
-    KernelOptions,
-    DrawnImageOptions,
-    ScoreOptions,
-    CandidateOptions,
-):
-    """Rank architectures by the kernels of their infinitely wide networks, without training.
-
-    Without options, NAS-Bench-201 cells are ranked on scikit-learn's digits: no download.
-    """
-
-    cell_seed: OwnSeed = None
-    """Fixes the sample of candidates."""
-
-    bootstrap_seed: OwnSeed = None
-    """Fixes the intervals of the agreement with the truth."""
+class RunOptions(PrintingOptions):
+    """Where a ranking is written, and how it begins."""
 
     output: Annotated[
         Path | None,
-        tyro.conf.arg(metavar="PATH", help_behavior_hint="(default: next runs/rank-DATASET-N)"),
+        tyro.conf.arg(
+            metavar="PATH",
+            help="Run folder for ranking.csv, timings.csv, summary.json and pictures: ranking.png, "
+            "the best candidates; scores.png, with two scores or more; truth.png, with a truth.",
+            help_behavior_hint="(default: next runs/rank-DATASET-N)",
+        ),
     ] = None
-    """Run folder for ranking.csv, timings.csv, summary.json and pictures: ranking.png, the best
-    candidates; scores.png, with two scores or more; truth.png, with a truth."""
 
     grams: Annotated[
-        Path | None, tyro.conf.arg(metavar="PATH", help_behavior_hint="(default: none kept)")
+        Path | None,
+        tyro.conf.arg(
+            metavar="PATH",
+            help="Folder that keeps every candidate's kernel matrices; a later run with another "
+            "ridge, or with other scores of the same kernels, reads them instead of computing "
+            "them.",
+            help_behavior_hint="(default: none kept)",
+        ),
     ] = None
-    """Folder that keeps every candidate's kernel matrices; a later run with another ridge, or with
-    other scores of the same kernels, reads them instead of computing them."""
 
     resume: Flag = False
     """Go on with the run folder (without --output: the last numbered one)."""
@@ -136,3 +138,13 @@ class RankOptions(
             help="No progress bar, no estimate before, and no word on images that are resized."
         ),
     ] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankOptions(
+    ComputingOptions, RunOptions, KernelOptions, DrawnImageOptions, ScoreOptions, CandidateOptions
+):
+    """Rank architectures by the kernels of their infinitely wide networks, without training.
+
+    Without options, NAS-Bench-201 cells are ranked on scikit-learn's digits: no download.
+    """
