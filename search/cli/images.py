@@ -64,8 +64,8 @@ def read_images(options: DrawnImageOptions, seed: int) -> Images:
     try:
         train = _loaded(options, n_train + wanted, seed)
     except ConfigurationError as error:
-        train = _all_there_are(options, seed) if n_validation is None else None
-        if train is None:
+        train = _loaded(options, None, seed)  # which refuses what no number mends
+        if n_validation is not None or n_train >= len(train):
             raise ConfigurationError(
                 f"--dataset {options.dataset} with --n-train {n_train} and --n-validation "
                 f"{wanted}, {n_train + wanted} images in all: {error}"
@@ -102,16 +102,6 @@ def _loaded(options: DrawnImageOptions, n: int | None, seed: int) -> Dataset:
         largest_side=largest,
     )
     return train
-
-
-def _all_there_are(options: DrawnImageOptions, seed: int) -> Dataset | None:
-    """All images of a training set that has fewer than the default asks for, but some to validate
-    with; ``None`` if that is not what is wrong."""
-    try:
-        train = _loaded(options, None, seed)
-    except ConfigurationError:
-        return None
-    return train if options.n_train < len(train) else None
 
 
 def say_resized(fit: Dataset) -> None:
