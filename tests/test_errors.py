@@ -2,7 +2,29 @@
 
 import pickle
 
-from kernas.errors import DataError, MissingDependencyError
+import pytest
+
+from kernas import errors
+from kernas.errors import DataError, KernasError, MissingDependencyError
+
+BAD_INPUT = {
+    *(errors.ArchitectureError, errors.ConfigurationError, errors.DataError, errors.DocumentError),
+    *(errors.GramStoreError, errors.ModelFolderError, errors.RunFolderError),
+}
+ALL = [kind for kind in vars(errors).values() if isinstance(kind, type)]
+ALL = [kind for kind in ALL if issubclass(kind, KernasError)]
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_bad_input_ends_a_command_with_2_and_all_else_with_1(kind):
+    assert kind.exit_code == (2 if kind in BAD_INPUT else 1)
+
+
+def test_a_subclass_ends_a_command_as_its_base():
+    class OwnError(DataError):
+        pass
+
+    assert OwnError("a").exit_code == 2
 
 
 def test_a_message_is_one_line_that_can_be_printed():

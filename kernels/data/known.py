@@ -24,6 +24,7 @@ from .cifar import CifarLayout, read_cifar_archive, read_cifar_folder
 from .folders import data_folders, told
 from .idx import IdxLayout, read_idx_folder
 from .image_folder import read_image_folder
+from .named_points import NAMED_POINTS, is_named_points, points_text, read_points
 from .preprocessing import Resize
 from .readers import read_digits, read_npz
 from .source import Source
@@ -59,10 +60,10 @@ def read_source(
     size: tuple[int, int] | None = None,
     resize: Resize | None = None,
 ) -> Source:
-    """The arrays of a known data set, of an ``.npz`` file, or of a folder of images by class.
+    """The arrays of a known or synthetic data set, of an ``.npz`` file, or of a folder of images.
 
     Args:
-        name: of the set, or a path.
+        name: of the set, with its fields if it is synthetic, or a path.
         size, resize: what the images of a folder become if they differ in size, see
             :func:`read_image_folder`; all others keep theirs.
 
@@ -74,6 +75,8 @@ def read_source(
     known = known_name(text)
     if known is not None:
         return read_known(known)
+    if is_named_points(text):
+        return read_points(text)
     path = user_path(text)
     try:
         if path.is_dir():
@@ -83,8 +86,9 @@ def read_source(
     except OSError as error:
         raise _unreadable(path, error) from None
     raise ConfigurationError(
-        f"unknown data set {text!r}{_nearest(text)}: expected one of {', '.join(DATASETS)}, or the "
-        "path of an .npz file or of a folder of images by class"
+        f"unknown data set {text!r}{_nearest(text)}: expected one of {', '.join(DATASETS)}, or "
+        f"{', '.join(NAMED_POINTS)} with fields, or the path of an .npz file or of a folder of "
+        "images by class"
     )
 
 
@@ -108,13 +112,17 @@ def _letters(text: str) -> str:
 
 def _nearest(text: str) -> str:
     """The known name that a text may be a slip of."""
-    near = get_close_matches(_letters(text), _SPELLINGS, n=1, cutoff=0.7)
-    return f", did you mean {_SPELLINGS[near[0]]!r}?" if near else ""
+    names = {**_SPELLINGS, **{name: name for name in NAMED_POINTS}}
+    near = get_close_matches(_letters(text.partition(":")[0]), names, n=1, cutoff=0.7)
+    return f", did you mean {names[near[0]]!r}?" if near else ""
 
 
 def location(name: str | os.PathLike[str]) -> str:
-    """The name of a known data set, or an absolute path: the same however a path is written."""
+    """The name of a known data set, that of a synthetic one with all its fields, or an absolute
+    path: the same however it is written."""
     text = os.fspath(name)
+    if is_named_points(text):
+        return points_text(text)
     return known_name(text) or str(user_path(text).resolve())
 
 
@@ -161,6 +169,11 @@ def check_name(name: str) -> None:
     Raises:
         ConfigurationError: the message lists the known ones.
     """
+    if is_named_points(name):
+        raise ConfigurationError(
+            f"data set {name!r} is computed when it is named, and lies nowhere: there is nothing "
+            "to fetch or to verify"
+        )
     if name not in DATASETS:
         raise ConfigurationError(
             f"unknown data set {name!r}{_nearest(name)}: expected one of {', '.join(DATASETS)}"

@@ -56,10 +56,14 @@ def load(
             cache folder. Or the path of an ``.npz`` file with arrays ``x`` and ``y``, or
             ``x_train``, ``y_train``, ``x_test`` and ``y_test``. Or the path of a folder of images
             by class, ``CLASS/image.png``, or with parts, ``train/CLASS/image.png`` and
-            ``test/CLASS/image.png`` (or ``val/…``, as in ImageNet). Where a folder has a data set
-            in several forms, its published files are read rather than an ``.npz``: they are the
-            whole data set. ``info["source"]`` says which was read. Nothing is ever unpickled. A
-            folder that has the name of a known data set is written ``"./mnist"``.
+            ``test/CLASS/image.png`` (or ``val/…``, as in ImageNet). Or a synthetic set with its
+            fields, ``"hypersphere:d=4,degree=2,n=400,seed=0"``, ``"circle:degree=2,n=400"`` or
+            ``"hypercube:d=10,degree=2"``: vectors in two classes, ``positive`` where the target
+            function of that degree is ≥ 0 (see :func:`~kernas.kernels.hypersphere`), else
+            ``negative``. Where a folder has a data set in several forms, its published files are
+            read rather than an ``.npz``: they are the whole data set. ``info["source"]`` says which
+            was read. Nothing is ever unpickled. A folder that has the name of a known or synthetic
+            data set is written ``"./mnist"``.
         n_train: number of training images, at least one of each class; ``None`` takes all that the
             test set leaves.
         n_test: number of test images, >= 1; ``None`` takes all that the training set leaves. If
@@ -214,6 +218,11 @@ def _read(
     """A data set, its classes, and how its images come to an aspect ratio."""
     check_resize(resize, image_size)
     source, classes = number_classes(read_source(name, size_pair(image_size), resize))
+    if resize is not None and source.x.ndim == 2:
+        raise ConfigurationError(
+            f"resize={resize!r} for vectors of {source.x.shape[1]} features: only images of shape "
+            "(height, width[, channels]) can be resized; leave resize out"
+        )
     return source, classes, source.resize or resize or "stretch"
 
 

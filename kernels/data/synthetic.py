@@ -20,6 +20,8 @@ from .checks import check_integer
 
 MOST_CUBE_DIMENSIONS = 20
 
+LARGEST = 1e300
+
 
 @dataclass(frozen=True, eq=False)
 class SyntheticSet:
@@ -159,7 +161,8 @@ def hypersphere(n_points: int, d: int, seed: int = 0) -> SyntheticSet:
         Points of shape ``(n, d + 1)`` and their target functions.
 
     Raises:
-        ConfigurationError: a number out of range.
+        ConfigurationError: a number out of range; from ``target``, a degree at which float64
+            overflows.
 
     >>> points = hypersphere(1000, 2)
     >>> points.x.shape
@@ -175,8 +178,13 @@ def hypersphere(n_points: int, d: int, seed: int = 0) -> SyntheticSet:
         number = math.comb(degree + d, d) - (math.comb(degree + d - 2, d) if degree > 1 else 0)
         # Gegenbauer's polynomials are Jacobi's of equal exponents, which include the circle's.
         alpha = (d - 2) / 2
-        values = eval_jacobi(degree, alpha, alpha, x[:, 0])
-        return math.sqrt(number) * values / eval_jacobi(degree, alpha, alpha, 1.0)
+        at_pole = float(eval_jacobi(degree, alpha, alpha, 1.0))
+        if not max(number, at_pole) < LARGEST:
+            raise ConfigurationError(
+                f"k={degree} on a sphere of dimension {d}: the harmonic is beyond float64; use a "
+                "lower k"
+            )
+        return math.sqrt(number) * eval_jacobi(degree, alpha, alpha, x[:, 0]) / at_pole
 
     return SyntheticSet(
         "hypersphere", normal / np.linalg.norm(normal, axis=1, keepdims=True), zonal

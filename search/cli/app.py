@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,52 +10,11 @@ from kernas import __version__
 from kernas.errors import KernasError
 from kernas.files import user_path
 
+from .commands import PROGRAM, command_of, description, parsed_type
 from .devices import imported_jax
 from .exit_codes import DONE, INTERRUPTED, code_of_error
 from .interruption import say_interrupted
-from .options import (
-    DataOptions,
-    ExplainOptions,
-    FitOptions,
-    GramOptions,
-    PlanOptions,
-    PredictOptions,
-    RankOptions,
-    SpacesOptions,
-)
 from .printing import printed, say, tell
-
-Options = (
-    RankOptions
-    | GramOptions
-    | FitOptions
-    | PredictOptions
-    | DataOptions
-    | ExplainOptions
-    | SpacesOptions
-)
-
-DESCRIPTION = """Rank neural architectures by the exact kernels of their infinitely wide networks.
-
-Examples:
-  kernas rank
-  kernas rank --sample 50 --score nngp:loo_error,ntk:loo_error --output runs/digits
-  kernas rank --dataset cifar10 --truth nasbench201 --sample 100 --output runs/cifar
-  kernas rank --dataset cifar10 --truth nasbench201 --sample 100 --output runs/cifar --resume
-  kernas rank --architectures cells.txt network.json --json
-  kernas gram --architecture network.json --n 1000 --store grams/digits
-  kernas fit --model models/digits --n 1000 --yes
-  kernas predict models/digits
-  kernas data fetch cifar10
-  kernas data verify
-  kernas explain network.json --image-size 32
-  kernas plan network.json --image-size 32
-  kernas spaces
-  kernas rank --help
-  kernas --version
-
-Exit codes: 0 done, 1 failed, 2 bad input, 130 interrupted (as for other signals, 128 and its
-number), 141 nobody reads the output."""
 
 
 def run(arguments: list[str]) -> int:
@@ -86,56 +44,19 @@ def _run(arguments: list[str]) -> int:
         return DONE
     options = with_homes(parse(arguments))
     imported_jax()  # which every command needs
-    if isinstance(options, PlanOptions):
-        from .plan_command import run_plan
-
-        return run_plan(options)
-    if isinstance(options, ExplainOptions):
-        from .explain_command import run_explain
-
-        return run_explain(options)
-    if isinstance(options, GramOptions):
-        from .gram_command import run_gram
-
-        return run_gram(options)
-    if isinstance(options, FitOptions):
-        from .fit_command import run_fit
-
-        return run_fit(options)
-    if isinstance(options, PredictOptions):
-        from .predict_command import run_predict
-
-        return run_predict(options)
-    if isinstance(options, DataOptions):
-        from .data_command import run_data
-
-        return run_data(options)
-    if isinstance(options, SpacesOptions):
-        from .spaces_command import run_spaces
-
-        return run_spaces(options)
-    from .rank_command import run_rank
-
-    return run_rank(options)
+    return command_of(options).run(options)
 
 
-def parse(arguments: list[str]) -> Options:
+def parse(arguments: list[str]) -> Any:
     """The options of the subcommand that the arguments name."""
-    from tyro.extras import subcommand_cli_from_dict
+    import tyro
 
-    commands: dict[str, Callable[..., Options]] = {
-        "rank": RankOptions,
-        "gram": GramOptions,
-        "fit": FitOptions,
-        "predict": PredictOptions,
-        "data": DataOptions,
-        "explain": ExplainOptions,
-        "plan": PlanOptions,
-        "spaces": SpacesOptions,
-    }
     with printed():  # help is
-        return subcommand_cli_from_dict(
-            commands, prog="kernas", description=DESCRIPTION, args=arguments or ["--help"]
+        return tyro.cli(
+            parsed_type(arguments),
+            prog=PROGRAM,
+            description=description(),
+            args=arguments or ["--help"],
         )
 
 

@@ -1,4 +1,4 @@
-"""The subcommand ``kernas data``."""
+"""The subcommands ``kernas data fetch`` and ``kernas data verify``."""
 
 from __future__ import annotations
 
@@ -6,21 +6,15 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from .exit_codes import DONE, FAILED
-from .options import DataOptions, FetchOptions, VerifyOptions
+from .options import FetchOptions, VerifyOptions
 from .printing import say, say_json, tell
 
 if TYPE_CHECKING:
     from kernas.kernels.data import Verification
 
 
-def run_data(options: DataOptions) -> int:
-    """Fetch or verify, and return the exit code."""
-    if isinstance(options.action, FetchOptions):
-        return _fetch(options.action)
-    return _verify(options.action)
-
-
-def _fetch(options: FetchOptions) -> int:
+def run_fetch(options: FetchOptions) -> int:
+    """Fetch a data set, print its files, and return the exit code."""
     from kernas.kernels.data import data_folders, fetch
     from kernas.kernels.data.known import find_known
 
@@ -41,7 +35,8 @@ def _fetch(options: FetchOptions) -> int:
     return DONE
 
 
-def _verify(options: VerifyOptions) -> int:
+def run_verify(options: VerifyOptions) -> int:
+    """Print what is there of the data sets, and return the exit code."""
     from kernas.kernels.data import DATASETS, data_folders, verify
     from kernas.kernels.data.folders import told
     from kernas.kernels.data.known import check_name

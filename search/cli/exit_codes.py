@@ -7,36 +7,22 @@
  129  ended by SIGHUP, 130 by SIGINT (Ctrl-C), 143 by SIGTERM: 128 and the signal's number
  141  nobody reads what is printed: the reader has closed the pipe, as SIGPIPE would end it
 ====  ============================================================================================
+
+1 and 2 are the ``exit_code`` of the classes in :mod:`kernas.errors`.
 """
 
 from __future__ import annotations
 
-from kernas.errors import (
-    ArchitectureError,
-    ConfigurationError,
-    DataError,
-    GramStoreError,
-    ModelFolderError,
-    RunFolderError,
-)
+from kernas.errors import KernasError
 
-DONE, FAILED, BAD_INPUT, INTERRUPTED, UNREAD = 0, 1, 2, 130, 141
-
-OF_BAD_INPUT = (
-    ArchitectureError,
-    ConfigurationError,
-    DataError,
-    GramStoreError,
-    ModelFolderError,
-    RunFolderError,
-)
+DONE, FAILED, INTERRUPTED, UNREAD = 0, 1, 130, 141
 
 
 def code_of_error(error: BaseException) -> int:
     """The exit code of a command that raised an error."""
     if isinstance(error, BrokenPipeError):
         return UNREAD
-    return BAD_INPUT if isinstance(error, OF_BAD_INPUT) else FAILED
+    return error.exit_code if isinstance(error, KernasError) else FAILED
 
 
 def code_of_signal(number: int) -> int:

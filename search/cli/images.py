@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kernas.errors import ConfigurationError, DataError
 
-from .options import RankOptions
+from .options import DrawnImageOptions, RankOptions
 from .printing import tell
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Images(NamedTuple):
         return 0 if self.validation is None else len(self.validation)
 
 
-def image_seeds(options: RankOptions) -> range:
+def image_seeds(options: DrawnImageOptions) -> range:
     """The seed of each draw of the images.
 
     Raises:
@@ -49,7 +49,7 @@ def image_seeds(options: RankOptions) -> range:
     return range(first, first + options.image_seeds)
 
 
-def read_images(options: RankOptions, seed: int) -> Images:
+def read_images(options: DrawnImageOptions, seed: int) -> Images:
     """The images of one draw.
 
     Raises:
@@ -64,8 +64,8 @@ def read_images(options: RankOptions, seed: int) -> Images:
     try:
         train = _loaded(options, n_train + wanted, seed)
     except ConfigurationError as error:
-        train = _all_there_are(options, seed) if n_validation is None else None
-        if train is None:
+        train = _loaded(options, None, seed)  # which refuses what no number mends
+        if n_validation is not None or n_train >= len(train):
             raise ConfigurationError(
                 f"--dataset {options.dataset} with --n-train {n_train} and --n-validation "
                 f"{wanted}, {n_train + wanted} images in all: {error}"
@@ -81,7 +81,7 @@ def read_images(options: RankOptions, seed: int) -> Images:
     return Images(fit.standardized(fit), validation.standardized(fit))
 
 
-def _loaded(options: RankOptions, n: int | None, seed: int) -> Dataset:
+def _loaded(options: DrawnImageOptions, n: int | None, seed: int) -> Dataset:
     """So many images of the training set, or all of them, as they are stored or smaller."""
     from kernas.kernels.data import load
     from kernas.kernels.data.known import known_name
@@ -104,16 +104,6 @@ def _loaded(options: RankOptions, n: int | None, seed: int) -> Dataset:
     return train
 
 
-def _all_there_are(options: RankOptions, seed: int) -> Dataset | None:
-    """All images of a training set that has fewer than the default asks for, but some to validate
-    with; ``None`` if that is not what is wrong."""
-    try:
-        train = _loaded(options, None, seed)
-    except ConfigurationError:
-        return None
-    return train if options.n_train < len(train) else None
-
-
 def say_resized(fit: Dataset) -> None:
     """Tell the user what became of images of which no size was asked for."""
     if "resized_from" not in fit.info:
@@ -123,12 +113,19 @@ def say_resized(fit: Dataset) -> None:
     tell(f"{fit.name}: {images} are resized to {height}×{width}; --image-size chooses another")
 
 
-def check_images(candidates: Sequence[Candidate], fit: Dataset) -> None:
-    """Refuse images that the spaces of the candidates cannot take.
+def check_images(
+    candidates: Sequence[Candidate], fit: Dataset, augment: Sequence[str] = ()
+) -> None:
+    """Refuse images that the spaces of the candidates, or augmentations, cannot take.
 
     Raises:
         ConfigurationError, DataError: the message says which images they take.
     """
+    if augment and len(fit.input_shape) != 3:
+        raise ConfigurationError(
+            f"--augment {' '.join(augment)}: {fit.name} has vectors of {fit.input_shape[0]} "
+            "features, expected images (height, width, channels); leave --augment out"
+        )
     for space in dict.fromkeys(candidate.space for candidate in candidates):
         try:
             space.check_shape(fit.input_shape)

@@ -11,7 +11,7 @@ from kernas.errors import ConfigurationError
 
 from .agreement import agreed
 from .interruption import way_on
-from .options import MatrixOptions
+from .options import MatrixOptions, SpaceOptions
 from .printing import tell
 from .space import space_of
 
@@ -56,7 +56,7 @@ def training_images(options: MatrixOptions) -> Dataset:
     return train
 
 
-def architecture_of(options: MatrixOptions, text: str) -> Architecture:
+def architecture_of(options: SpaceOptions, text: str) -> Architecture:
     """The one network that a cell string or a file names.
 
     Raises:

@@ -79,7 +79,7 @@ def _asked(options: RankOptions) -> _Asked:
     draws = [read_images(options, seed) for seed in seeds]
     if not options.quiet:
         say_resized(draws[0].fit)
-    check_images(candidates, draws[0].fit)
+    check_images(candidates, draws[0].fit, options.augment)
     arguments = {
         "candidates": candidates,
         "scores": scores_on(options, draws),

@@ -28,7 +28,8 @@ def run_spaces(options: SpacesOptions) -> int:
 
 def described() -> list[dict[str, Any]]:
     """The known spaces as JSON values: names, fields, defaults, and a line on each."""
-    from ..spaces.fields import expected, fields_of, first_line, value_text
+    from kernas.fields import expected, fields_of, first_line, value_text
+
     from ..spaces.registry import SPACES
 
     return [

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from kernas.errors import ArchitectureError, ConfigurationError, DataError
+from kernas.fields import nearest
 from kernas.kernels import (
     Architecture,
     AvgPool,
@@ -35,7 +36,6 @@ from .base import (
     genotype_of,
     shape_given,
 )
-from .fields import nearest
 from .parts import RELU_GAIN
 from .sampled_cover import cover_by_draws
 

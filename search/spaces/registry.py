@@ -8,9 +8,9 @@ from importlib import import_module
 from typing import Any
 
 from kernas.errors import ConfigurationError, KernasError
+from kernas.fields import format_fields, nearest, parse_fields
 
 from .base import Space, in_a_line
-from .fields import format_fields, nearest, parse_fields
 from .graph_space import GraphSpace
 from .macro import MacroSpace
 from .nasbench201 import NasBench201

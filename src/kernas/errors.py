@@ -3,6 +3,8 @@
 A message says in one line what was given, what was expected, and the call that mends it.
 """
 
+from typing import ClassVar
+
 MAX_LENGTH = 3000
 """Characters of a message; a longer one, for instance of a list of names, is cut in its middle."""
 
@@ -17,7 +19,13 @@ class KernasError(Exception):
 
     Its text is one line that a terminal shows as it is, whatever names and contents of files are
     quoted in it: what cannot be printed is escaped.
+
+    Attributes:
+        exit_code: what the command line ends with, 1 for what failed at run time and 2 for bad
+            input; a class that says nothing has its base's.
     """
+
+    exit_code: ClassVar[int] = 1
 
     def __str__(self) -> str:
         text = super().__str__()
@@ -29,9 +37,13 @@ class KernasError(Exception):
 class ArchitectureError(KernasError, ValueError):
     """An architecture is malformed, does not fit its input, or has no exact kernel here."""
 
+    exit_code = 2
+
 
 class DataError(KernasError, ValueError):
     """A data set, a file or an array is not what the computation needs."""
+
+    exit_code = 2
 
 
 class DocumentError(DataError):
@@ -40,6 +52,8 @@ class DocumentError(DataError):
 
 class ConfigurationError(KernasError, ValueError):
     """An option has a value that cannot be used."""
+
+    exit_code = 2
 
 
 class DegenerateKernelError(KernasError, ArithmeticError):
@@ -65,13 +79,19 @@ class UnboundKernelError(KernasError, RuntimeError):
 class RunFolderError(KernasError, RuntimeError):
     """A run folder cannot be written, or belongs to another configuration."""
 
+    exit_code = 2
+
 
 class GramStoreError(KernasError, RuntimeError):
     """A Gram store cannot be read or written, or holds another kernel or other images."""
 
+    exit_code = 2
+
 
 class ModelFolderError(KernasError, RuntimeError):
     """A folder of a fitted model cannot be written or read, or is damaged."""
+
+    exit_code = 2
 
 
 class MissingDependencyError(KernasError, ImportError):

@@ -75,6 +75,17 @@ def test_from_data_to_predictions(fit, predict, tmp_path, capsys):
     np.testing.assert_allclose(probabilities, expected.predict_proba(x), atol=1e-5)
 
 
+def test_a_parity_is_learnt_from_some_corners_of_a_cube(predict, tmp_path, capsys):
+    fit = ("fit", "--model", str(tmp_path / "parity"), "--dataset", "hypercube:degree=2,d=7")
+    assert run([*fit, "--n", "100", "--yes", "--quiet", "--no-compilation-cache"]) == 0
+    capsys.readouterr()
+    assert run(predict("parity", "others.csv", "--json")) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["n"] == 28
+    assert found["accuracy"] > 0.9
+    assert {row["label"] for row in rows_of(tmp_path / "others.csv")} == {"negative", "positive"}
+
+
 def test_a_model_moves_and_sees_other_data(fit, predict, tmp_path, capsys):
     assert run(fit("model")) == 0
     assert "leave-one-out accuracy 0." in capsys.readouterr().out

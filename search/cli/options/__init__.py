@@ -2,7 +2,6 @@
 
 from .arguments import Device as Device
 from .arguments import Dtype as Dtype
-from .data import DataOptions as DataOptions
 from .data import FetchOptions as FetchOptions
 from .data import VerifyOptions as VerifyOptions
 from .matrix import FitOptions as FitOptions
@@ -10,7 +9,10 @@ from .matrix import GramOptions as GramOptions
 from .matrix import MatrixOptions as MatrixOptions
 from .network import ExplainOptions as ExplainOptions
 from .network import PlanOptions as PlanOptions
+from .parts import ImageOptions as ImageOptions
+from .parts import KernelOptions as KernelOptions
+from .parts import SpaceOptions as SpaceOptions
 from .predict import PredictOptions as PredictOptions
+from .rank import DrawnImageOptions as DrawnImageOptions
 from .rank import RankOptions as RankOptions
-from .space import SpaceOptions as SpaceOptions
 from .spaces import SpacesOptions as SpacesOptions

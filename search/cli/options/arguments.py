@@ -1,4 +1,4 @@
-"""Arguments that several subcommands have."""
+"""Types and descriptions of single options that several subcommands have."""
 
 from __future__ import annotations
 
@@ -9,15 +9,40 @@ import tyro
 from kernas.published import PUBLISHED
 
 Device = Literal["auto", "cpu", "gpu", "tpu"]
-Dtype = Literal["float32", "float64"]
+
+Dtype = Annotated[
+    Literal["float32", "float64"],
+    tyro.conf.arg(help="Floating-point type of the kernels; a regression is always in float64."),
+]
+
+Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
+"""What is on if it is given."""
+
+Json = Annotated[Flag, tyro.conf.arg(help="Print JSON and nothing else on stdout.")]
+
+Quiet = Annotated[Flag, tyro.conf.arg(help="No progress bar.")]
+
 DatasetName = Annotated[
     str,
     tyro.conf.arg(
         metavar="NAME|PATH",
         help=f"{', '.join(PUBLISHED)}, or the path of an .npz with x and y, or of a folder of "
-        "images by class. `kernas data verify` shows which are there.",
+        "images by class. `kernas data verify` shows which are there. Or points whose class is the "
+        "sign of a known function: hypersphere:d=4,degree=2,n=400,seed=0, circle:degree=2,n=400 or "
+        "hypercube:d=10,degree=2.",
     ),
 ]
+
+ImageSize = Annotated[
+    int | None,
+    tyro.conf.arg(
+        metavar="INT",
+        help="Side in pixels that images are resized to by area averaging; a multiple of 4 for "
+        "cells.",
+        help_behavior_hint="(default: the stored size)",
+    ),
+]
+
 Resize = Annotated[
     Literal["crop", "pad", "stretch"] | None,
     tyro.conf.arg(
@@ -26,6 +51,7 @@ Resize = Annotated[
         help_behavior_hint="(default: a folder's images of different sizes crop, others stretch)",
     ),
 ]
+
 Augment = Annotated[
     tuple[Literal["flip", "translate"], ...],
     tyro.conf.arg(
@@ -35,7 +61,6 @@ Augment = Annotated[
     ),
 ]
 
-
 Backend = Annotated[
     Literal["kernas", "neural-tangents"],
     tyro.conf.arg(
@@ -43,3 +68,17 @@ Backend = Annotated[
         "batch and those that add correlated branches."
     ),
 ]
+
+Get = Annotated[
+    Literal["nngp", "ntk"],
+    tyro.conf.arg(
+        help="The kernel: nngp, of networks whose last layer alone is trained, or ntk, of networks "
+        "that are trained as a whole."
+    ),
+]
+
+NETWORK = tyro.conf.arg(
+    metavar="CELL|FILE",
+    help="A cell string, or a .json file written with Architecture.to_json().",
+)
+"""How a network is given."""

@@ -10,16 +10,14 @@ import tyro
 
 from kernas.published import PUBLISHED
 
+from .arguments import Json, Quiet
+
 
 @dataclass(frozen=True)
 class FetchOptions:
     """Download the published files of a data set, compared with their published SHA-256.
 
     A file that is there and whole is not downloaded again, and none is left half written.
-
-    Typical calls:
-      kernas data fetch cifar10
-      kernas data fetch mnist --folder data
     """
 
     name: Annotated[
@@ -39,8 +37,7 @@ class FetchOptions:
         ),
     ] = None
 
-    quiet: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """No progress bar."""
+    quiet: Quiet = False
 
 
 @dataclass(frozen=True)
@@ -48,10 +45,6 @@ class VerifyOptions:
     """Read data sets as a whole: where they lie, how many images and classes, what is damaged.
 
     The exit code is 1 if one is damaged, or if one that was named is absent.
-
-    Typical calls:
-      kernas data verify
-      kernas data verify cifar10 mnist --json
     """
 
     names: Annotated[
@@ -63,15 +56,4 @@ class VerifyOptions:
         ),
     ] = ()
 
-    json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """Print one JSON list and nothing else on stdout."""
-
-
-@dataclass(frozen=True)
-class DataOptions:
-    """Fetch and verify the data sets that are known by name."""
-
-    action: tyro.conf.OmitArgPrefixes[
-        Annotated[FetchOptions, tyro.conf.subcommand("fetch", prefix_name=False)]
-        | Annotated[VerifyOptions, tyro.conf.subcommand("verify", prefix_name=False)]
-    ]
+    json: Json = False

@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated
 
 import tyro
 
-from .arguments import Augment
-from .space import SpaceOptions
+from .arguments import NETWORK, Augment, Get
+from .parts import SpaceOptions
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ExplainOptions(SpaceOptions):
-    """Show what the kernel of a network is made of, node by node, and why one is refused.
+    """Show what the kernel of a network is made of, node by node, and why one is refused."""
 
-    Typical calls:
-      kernas explain "|nor_conv_3x3~0|+|skip_connect~0|avg_pool_3x3~1|+|none~0|none~1|none~2|"
-      kernas explain network.json --image-size 32 --channels 3
-    """
-
-    architecture: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="CELL|FILE")]
-    """A cell string, or a .json file written with Architecture.to_json()."""
+    architecture: Annotated[tyro.conf.Positional[str], NETWORK]
 
     image_size: int = 8
     """Side of the images in pixels; 0 for vectors."""
@@ -30,16 +24,11 @@ class ExplainOptions(SpaceOptions):
     """Channels of an image, or features of a vector."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PlanOptions(ExplainOptions):
     """Show what a kernel computes for a pair of images and what that costs; computes nothing.
 
     A short measurement of the device comes first, once.
-
-    Typical calls:
-      kernas plan network.json --image-size 32
-      kernas plan network.json --image-size 32 --get nngp --augment flip
-      kernas plan network.json --n 1000
     """
 
     n: Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="(default: none)")] = (
@@ -47,7 +36,6 @@ class PlanOptions(ExplainOptions):
     )
     """Images of a matrix, for its pairs, time and memory."""
 
-    get: Literal["nngp", "ntk"] = "ntk"
-    """The kernel."""
+    get: Get = "ntk"
 
     augment: Augment = ()

@@ -8,21 +8,12 @@ from typing import Annotated
 
 import tyro
 
-from .arguments import Device
+from .parts import DeviceOptions, PrintingOptions
 
 
-@dataclass(frozen=True)
-class PredictOptions:
-    """Predict classes with a model of kernas fit, and write them into a CSV file.
-
-    Images are resized and standardised as those that the model was fitted to. Of the data set that
-    it was fitted to, those are taken that it has not seen.
-
-    Typical calls:
-      kernas predict models/digits
-      kernas predict models/clothes --n 2000 --output clothes.csv
-      kernas predict models/clothes --images photos.npy
-    """
+@dataclass(frozen=True, kw_only=True)
+class PredictionOptions:
+    """A model, the images that it predicts at, and where the predictions go."""
 
     model: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="MODEL")]
     """The folder of the model."""
@@ -37,7 +28,9 @@ class PredictOptions:
         ),
     ] = None
 
-    images: Annotated[Path | None, tyro.conf.arg(metavar="FILE.npy")] = None
+    images: Annotated[
+        Path | None, tyro.conf.arg(metavar="FILE.npy", help_behavior_hint="(default: a data set)")
+    ] = None
     """Images without labels, (n, height, width) or (n, height, width, channels), instead."""
 
     n: Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="(default: all)")] = (
@@ -48,14 +41,11 @@ class PredictOptions:
     output: Annotated[Path, tyro.conf.arg(metavar="PATH")] = Path("predictions.csv")
     """The file to write, which must not exist."""
 
-    json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """Print one JSON object and nothing else on stdout."""
 
-    device: Device = "auto"
-    """Where to compute."""
+@dataclass(frozen=True, kw_only=True)
+class PredictOptions(DeviceOptions, PrintingOptions, PredictionOptions):
+    """Predict classes with a model of kernas fit, and write them into a CSV file.
 
-    compilation_cache: bool = True
-    """Whether compiled programs are kept in the user's cache folder."""
-
-    quiet: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """No progress bar."""
+    Images are resized and standardised as those that the model was fitted to. Of the data set that
+    it was fitted to, those are taken that it has not seen.
+    """

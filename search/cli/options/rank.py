@@ -9,32 +9,20 @@ from typing import Annotated
 import tyro
 
 from ...default_score import DEFAULT_SCORES
-from .arguments import Augment, Backend, DatasetName, Device, Dtype, Resize
-from .space import SpaceOptions
+from .arguments import Flag, ImageSize, Quiet
+from .parts import ComputingOptions, ImageOptions, KernelOptions, PrintingOptions, SpaceOptions
 
 OwnSeed = Annotated[
     int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="(default: --seed)")
 ]
 
 
-@dataclass(frozen=True)
-class RankOptions(SpaceOptions):
-    """Rank architectures by the kernels of their infinitely wide networks, without training.
-
-    Without options, NAS-Bench-201 cells are ranked on scikit-learn's digits: no download.
-
-    Typical calls:
-      kernas rank --sample 50 --score nngp:loo_error,ntk:loo_error --output runs/digits
-      kernas rank --dataset cifar10 --truth nasbench201 --sample 100 --n-validation 200
-      kernas rank --dataset photos --image-seeds 5
-      kernas rank --dataset images.npz --image-size 16 --architectures cells.txt network.json
-      kernas rank --dataset cifar10 --image-size 32 --n-train 200 --dry-run
-    """
-
-    dataset: DatasetName = "digits"
+@dataclass(frozen=True, kw_only=True)
+class CandidateOptions(SpaceOptions):
+    """What is ranked."""
 
     sample: int = 100
-    """How many cells to draw, no two of them the same network."""
+    """How many candidates to draw, no two of them the same network."""
 
     architectures: Annotated[
         tuple[str, ...],
@@ -47,11 +35,13 @@ class RankOptions(SpaceOptions):
         ),
     ] = ()
 
-    truth: Annotated[str | None, tyro.conf.arg(metavar="NAME|FILE")] = None
-    """Measured accuracies to compare with: nasbench201, or the path of an .npz table."""
+    cell_seed: OwnSeed = None
+    """Fixes the sample of candidates."""
 
-    truth_column: str = "test_cifar10"
-    """The table's column."""
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreOptions:
+    """What candidates are ranked by, and compared with."""
 
     score: Annotated[
         str,
@@ -66,13 +56,25 @@ class RankOptions(SpaceOptions):
     ridge: float = 1e-2
     """Ridge relative to the kernel's mean diagonal."""
 
-    image_size: Annotated[
-        int | None,
-        tyro.conf.arg(metavar="INT", help_behavior_hint="(default: 8; smaller images keep theirs)"),
+    truth: Annotated[
+        str | None, tyro.conf.arg(metavar="NAME|FILE", help_behavior_hint="(default: none)")
     ] = None
-    """Side in pixels that images are resized to by area averaging. A multiple of 4 for cells."""
+    """Measured accuracies to compare with: nasbench201, or the path of an .npz table."""
 
-    resize: Resize = None
+    truth_column: str = "test_cifar10"
+    """The table's column."""
+
+    bootstrap_seed: OwnSeed = None
+    """Fixes the intervals of the agreement with the truth."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrawnImageOptions(ImageOptions):
+    """Images of the regression and of the validation, in one draw or in several."""
+
+    image_size: Annotated[
+        ImageSize, tyro.conf.arg(help_behavior_hint="(default: 8; smaller images keep theirs)")
+    ] = None
 
     n_train: int = 50
     """Images of the regression."""
@@ -83,65 +85,66 @@ class RankOptions(SpaceOptions):
     ] = None
     """Further images of the training set for the validation scores; 0 if there are none."""
 
-    n_reference: int = 32
-    """Images of the regression that batch normalisation has its statistics from."""
-
-    augment: Augment = ()
-
-    backend: Backend = "kernas"
-
-    seed: int = 0
-    """Fixes the sample, the images, the reference images and the bootstrap, but for those that have
-    a seed of their own."""
-
-    cell_seed: OwnSeed = None
-    """Fixes the sample of cells."""
-
     image_seed: OwnSeed = None
     """Fixes the images of the regression and of the validation, and the reference images."""
 
-    bootstrap_seed: OwnSeed = None
-    """Fixes the intervals of the agreement with the truth."""
+    image_seeds: Annotated[
+        int,
+        tyro.conf.arg(
+            help="Draws of the images: every score is the mean over so many, those of the image "
+            "seed and of the numbers that follow it, and its error the deviation of the draws over "
+            "the root of their number."
+        ),
+    ] = 1
 
-    image_seeds: int = 1
-    """Draws of the images: every score is the mean over so many, those of the image seed and of the
-    numbers that follow it, and its error the deviation of the draws over the root of their
-    number."""
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions(PrintingOptions):
+    """Where a ranking is written, and how it begins."""
 
     output: Annotated[
         Path | None,
-        tyro.conf.arg(metavar="PATH", help_behavior_hint="(default: next runs/rank-DATASET-N)"),
+        tyro.conf.arg(
+            metavar="PATH",
+            help="Run folder for ranking.csv, timings.csv, summary.json and pictures: ranking.png, "
+            "the best candidates; scores.png, with two scores or more; truth.png, with a truth.",
+            help_behavior_hint="(default: next runs/rank-DATASET-N)",
+        ),
     ] = None
-    """Run folder for ranking.csv, timings.csv, summary.json and pictures: ranking.png, the best
-    candidates; scores.png, with two scores or more; truth.png, with a truth."""
 
     grams: Annotated[
-        Path | None, tyro.conf.arg(metavar="PATH", help_behavior_hint="(default: none kept)")
+        Path | None,
+        tyro.conf.arg(
+            metavar="PATH",
+            help="Folder that keeps every candidate's kernel matrices; a later run with another "
+            "ridge, or with other scores of the same kernels, reads them instead of computing "
+            "them.",
+            help_behavior_hint="(default: none kept)",
+        ),
     ] = None
-    """Folder that keeps every candidate's kernel matrices; a later run with another ridge, or with
-    other scores of the same kernels, reads them instead of computing them."""
 
-    resume: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    resume: Flag = False
     """Go on with the run folder (without --output: the last numbered one)."""
 
-    yes: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    yes: Flag = False
     """Begin without asking what takes more than 10 minutes."""
 
-    dry_run: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    dry_run: Flag = False
     """Say what the ranking will take, and neither compute nor write anything."""
 
-    json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """Print one JSON object and nothing else on stdout."""
+    quiet: Annotated[
+        Quiet,
+        tyro.conf.arg(
+            help="No progress bar, no estimate before, and no word on images that are resized."
+        ),
+    ] = False
 
-    device: Device = "auto"
-    """Where to compute."""
 
-    dtype: Dtype = "float32"
-    """Floating-point type of the kernels; the regression is always float64."""
+@dataclass(frozen=True, kw_only=True)
+class RankOptions(
+    ComputingOptions, RunOptions, KernelOptions, DrawnImageOptions, ScoreOptions, CandidateOptions
+):
+    """Rank architectures by the kernels of their infinitely wide networks, without training.
 
-    compilation_cache: bool = True
-    """Whether compiled programs are kept in the user's cache folder, so that a later run with
-    images of the same size starts at once."""
-
-    quiet: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """No progress bar, no estimate before, and no word on images that are resized."""
+    Without options, NAS-Bench-201 cells are ranked on scikit-learn's digits: no download.
+    """

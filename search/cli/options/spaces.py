@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
 
-import tyro
+from .arguments import Json
 
 
 @dataclass(frozen=True)
 class SpacesOptions:
-    """List the search spaces and their fields, as --space takes them.
+    """List the search spaces and their fields, as --space takes them."""
 
-    Typical calls:
-      kernas spaces
-      kernas spaces --json
-    """
-
-    json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """Print one JSON list and nothing else on stdout."""
+    json: Json = False

@@ -1,4 +1,4 @@
-"""The fields of a space that is a dataclass, as text: ``cells=1,reduction=pool``."""
+"""The fields of a dataclass as text: ``cells=1,reduction=pool`` of a space, or of a data set."""
 
 from __future__ import annotations
 
@@ -77,13 +77,13 @@ def parse_fields(kind: type, text: str, whole: str) -> dict[str, Any]:
     return values
 
 
-def format_fields(space: Any) -> str:
-    """The fields of a space that are not as by default, which :func:`parse_fields` reads."""
+def format_fields(value: Any) -> str:
+    """The fields of a dataclass that are not as by default, which :func:`parse_fields` reads."""
     changed = []
-    for field in fields_of(type(space)):
-        value = getattr(space, field.attribute)
-        if value != field.default:
-            changed.append(f"{field.name}={value_text(value)}")
+    for field in fields_of(type(value)):
+        own = getattr(value, field.attribute)
+        if own != field.default:
+            changed.append(f"{field.name}={value_text(own)}")
     return ",".join(changed)
 
 
