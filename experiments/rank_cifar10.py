@@ -29,7 +29,7 @@ from running import RUNS, Options, command, foretell
 from kernas.kernels.regression import METRICS as DIRECTIONS
 from kernas.kernels.regression import ScoreValue
 from kernas.search import Agreements, NasBench201, Ranking, Row, score_truth_figure
-from kernas.search.default_score import RANKING_SCORE
+from kernas.search.defaults import RANKING_SCORE
 
 RIDGE = "1e-2"
 """Fixed before the first run, like every number here: none was chosen by its correlation."""

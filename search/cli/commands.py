@@ -13,6 +13,7 @@ from typing import Annotated, Any, Union
 
 from tyro.conf import subcommand
 
+from ..defaults import TRUTH
 from .options import (
     ExplainOptions,
     FetchOptions,
@@ -21,6 +22,7 @@ from .options import (
     PlanOptions,
     PredictOptions,
     RankOptions,
+    ScoresOptions,
     SpacesOptions,
     VerifyOptions,
 )
@@ -80,7 +82,8 @@ COMMANDS = (
         (
             "",
             "--sample 50 --score nngp:loo_error,ntk:loo_error --output runs/digits",
-            "--dataset cifar10 --truth nasbench201 --sample 100 --output runs/cifar --resume",
+            f"--dataset cifar10 --truth {TRUTH} --sample 100 --output runs/cifar --resume",
+            '--score "log_rank(ntk:loo_error, params)" --workers 2',
             "--dataset photos --image-seeds 5",
             "--dataset images.npz --image-size 16 --architectures cells.txt network.json --json",
             "--dataset hypersphere:d=4,degree=2,n=400 --space macro:network=dense --sample 10",
@@ -150,6 +153,7 @@ COMMANDS = (
             "network.json --image-size 0 --channels 64 --n 1000",
         ),
     ),
+    Command("scores", ScoresOptions, "scores_command:run_scores", ("", "--json")),
     Command("spaces", SpacesOptions, "spaces_command:run_spaces", ("", "--json")),
 )
 

@@ -13,7 +13,7 @@ from .printing import tell
 if TYPE_CHECKING:
     from kernas.kernels.data import Dataset
 
-    from ..scores import KernelScore, Score
+    from ..scores import Combined, Score
     from ..spaces import Candidate
 
 DEFAULT_SIDE = 8
@@ -133,25 +133,29 @@ def check_images(
             raise DataError(f"{fit.name} has {error}") from None
 
 
-def scores_on(options: RankOptions, draws: Sequence[Images]) -> tuple[Score, ...]:
-    """The scores that the options name, their means where there are several draws of the images.
+def scores_on(options: RankOptions, draws: Sequence[Images]) -> tuple[Score | Combined, ...]:
+    """The scores that the options name, their means where they differ between draws of the images.
 
     Raises:
         ConfigurationError: an option is out of its range.
         MissingDependencyError: the backend is not installed.
     """
-    from ..scores import MeanScore
+    from ..scores import MeanScore, Score
 
     of_draws = [
         _scores_of_draw(options, images, seed)
         for images, seed in zip(draws, image_seeds(options), strict=True)
     ]
-    if len(of_draws) == 1:
-        return of_draws[0]
-    return tuple(MeanScore(draws) for draws in zip(*of_draws, strict=True))
+    found: list[Score | Combined] = []
+    for first, *others in zip(*of_draws, strict=True):
+        own = [score for score in (first, *others) if isinstance(score, Score)]
+        found.append(MeanScore(own) if len({score.source for score in own}) > 1 else first)
+    return tuple(found)
 
 
-def _scores_of_draw(options: RankOptions, images: Images, seed: int) -> tuple[KernelScore, ...]:
+def _scores_of_draw(
+    options: RankOptions, images: Images, seed: int
+) -> tuple[Score | Combined, ...]:
     from kernas.kernels.augmentation import named
 
     from ..scores.registry import parse_scores
@@ -169,4 +173,5 @@ def _scores_of_draw(options: RankOptions, images: Images, seed: int) -> tuple[Ke
         grams=grams,
         backend=options.backend,
         augment=named(options.augment),
+        width=options.width,
     )

@@ -17,6 +17,7 @@ from .printing import messages_aside, say, say_json, table_width, tell
 from .space import space_of
 
 if TYPE_CHECKING:
+    from ..execution import Executor
     from ..ranking import Ranking, RankingEstimate
     from ..spaces import Candidate, Space
 
@@ -55,17 +56,20 @@ class _Asked(NamedTuple):
     """What the options ask for, all of it checked: arguments of ``rank``, and what it will take."""
 
     arguments: dict[str, Any]
+    executor: Executor
     output: Path
     images: Images
     estimate: RankingEstimate
 
 
 def _asked(options: RankOptions) -> _Asked:
+    from ..execution import Local, Processes
     from ..pipeline import check_output, estimate_ranking
     from ..scores.registry import check_score_names
     from ..truth import load_truth
 
     check_score_names(options.score)
+    executor = Local() if options.workers == 1 else Processes(options.workers)
     space, seeds = space_of(options), image_seeds(options)
     if options.image_size is not None and not options.architectures:
         space.check_shape((options.image_size, options.image_size, 1))
@@ -89,7 +93,7 @@ def _asked(options: RankOptions) -> _Asked:
         "seed": _seed(options, options.bootstrap_seed),
         "options": _identity(options, space, draws[0]),
     }
-    return _Asked(arguments, output, draws[0], estimate_ranking(**arguments))
+    return _Asked(arguments, executor, output, draws[0], estimate_ranking(**arguments))
 
 
 def _begin(options: RankOptions, asked: _Asked) -> bool:
@@ -109,7 +113,7 @@ def _rank(options: RankOptions, asked: _Asked) -> Ranking:
 
     again = "the same command" if options.resume else f"--output {asked.output} --resume"
     with way_on(f"{asked.output} keeps what was finished; give {again} to go on"):
-        return rank(**asked.arguments, progress=not options.quiet)
+        return rank(**asked.arguments, executor=asked.executor, progress=not options.quiet)
 
 
 def _seed(options: RankOptions, own: int | None) -> int:
@@ -139,36 +143,29 @@ def _numbered_folder(dataset: str, resume: bool) -> Path:
 
 
 def _identity(options: RankOptions, space: Space, images: Images | None) -> dict[str, Any]:
-    """The options that decide the result, named as on the command line; what the images decide,
-    once they are read."""
-    chosen = (
-        {"architectures": list(options.architectures)}
-        if options.architectures
-        else {"sample": options.sample}
-    )
-    own = {name: getattr(options, name) for name in ("cell_seed", "image_seed", "bootstrap_seed")}
-    shape: dict[str, Any] = {}
-    number: dict[str, Any] = {}
+    """The options that decide what is computed of a candidate, named as on the command line; what
+    the images decide, once they are read. Candidates, scores and truth may become more or others in
+    a run that is resumed."""
+    own_seed = options.image_seed not in (None, options.seed)
+    read: dict[str, Any] = {}
     if images is not None:
         info = images.fit.info
         resized = {"resize": info["resize"]} if "resize" in info else {}
-        shape = {"image_shape": list(images.fit.input_shape), **resized}
-        number = {"n_validation": images.n_validation}
+        read = {
+            "image_shape": list(images.fit.input_shape),
+            **resized,
+            "n_validation": images.n_validation,
+        }
     return {
         "dataset": options.dataset,
-        **chosen,
         "seed": options.seed,
-        **{name: seed for name, seed in own.items() if seed not in (None, options.seed)},
+        **({"image_seed": options.image_seed} if own_seed else {}),
         **({"image_seeds": options.image_seeds} if options.image_seeds > 1 else {}),
-        "score": options.score,
         "ridge": options.ridge,
-        **shape,
+        **read,
         "n_train": options.n_train,
-        **number,
         "n_reference": options.n_reference,
         "space": space.settings(),
-        "truth": options.truth,
-        "truth_column": options.truth_column if options.truth else None,
     }
 
 
@@ -194,22 +191,24 @@ def _text(ranking: Ranking, asked: _Asked, options: RankOptions) -> str:
 
 def _legend(ranking: Ranking, judged: Images, options: RankOptions) -> list[str]:
     """What the table's columns mean, and how sure its order is."""
-    from kernas.kernels.regression import METRICS
+    from ..scores.registry import SCORES
 
     legend: list[str] = []
     for name, higher in ranking.directions.items():
-        text = METRICS[name.partition(":")[2]].text
+        text = SCORES[name].text if name in SCORES else "ranks of the scores that it combines"
         head = "" if legend else "Ranked by "
         legend.append(f"{head}{name}, {'higher' if higher else 'lower'} is better: {text}.")
+    known = [SCORES[name] for name in ranking.directions if name in SCORES]
     images = f"{options.n_train} images of {options.dataset}"
     if judged.n_validation:
         images += f", judged on {judged.n_validation} others by the validation scores"
     draws = options.image_seeds
     over = f" over {draws} draws of the images" if draws > 1 else ""
-    legend.append(
-        f"Kernel regression on {images}, with the exact kernel of each network at infinite width; "
-        f"ridge {options.ridge:g} of the kernel's mean diagonal."
-    )
+    if any(score.cost == "kernel" for score in known):
+        legend.append(
+            f"Kernel regression on {images}, with the exact kernel of each network at infinite "
+            f"width; ridge {options.ridge:g} of the kernel's mean diagonal."
+        )
     legend.append(f"± is one standard error{over}; =3 shares the third place.")
     for name in ranking.directions:
         near = ranking.by(name).near_best()

@@ -85,7 +85,7 @@ class MeanScore(Score):
     Means whose draws have equal sources share one evaluation a candidate and draw.
     """
 
-    draws: tuple[Score, ...]
+    draws: Sequence[Score]
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "draws", tuple(self.draws))

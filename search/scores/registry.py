@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from kernas.errors import ConfigurationError
+from kernas.fields import nearest
 from kernas.kernels.data import Dataset
 from kernas.kernels.regression import METRICS
 
-from ..spaces.fields import nearest
 from .base import Score, check_scores
 from .combined import HOWS, Combined
 from .counts import COUNTS, DEFAULT_WIDTH, CountScore
@@ -22,7 +22,8 @@ CostClass = Literal["counted", "kernel"]
 
 COST_CLASSES: Mapping[CostClass, str] = {
     "counted": "from the description alone, a fraction of a second",
-    "kernel": "one kernel matrix of the images, no training",
+    "kernel": "one kernel matrix of the images, no training; nngp: the infinitely wide network as "
+    "a Gaussian process, ntk: trained by gradient descent",
 }
 """What a candidate takes, from the cheapest on."""
 
@@ -49,8 +50,6 @@ class KnownScore:
 
 
 def _kernel_scores() -> list[KnownScore]:
-    texts = {"nngp": "as a Gaussian process", "ntk": "after training by gradient descent"}
-
     def known(get: Any, metric: str) -> KnownScore:
         def make(fit: Dataset, validation: Dataset | None, options: Mapping[str, Any]) -> Score:
             own = {name: value for name, value in options.items() if name != "width"}
@@ -58,7 +57,7 @@ def _kernel_scores() -> list[KnownScore]:
 
         return KnownScore(
             f"{get}:{metric}",
-            f"{METRICS[metric].text}, of the infinitely wide network {texts[get]}",
+            METRICS[metric].text,
             METRICS[metric].higher_is_better,
             "kernel",
             METRICS[metric].reference,

@@ -4,6 +4,8 @@ from .arguments import Device as Device
 from .arguments import Dtype as Dtype
 from .data import FetchOptions as FetchOptions
 from .data import VerifyOptions as VerifyOptions
+from .listings import ScoresOptions as ScoresOptions
+from .listings import SpacesOptions as SpacesOptions
 from .matrix import FitOptions as FitOptions
 from .matrix import GramOptions as GramOptions
 from .matrix import MatrixOptions as MatrixOptions
@@ -15,4 +17,3 @@ from .parts import SpaceOptions as SpaceOptions
 from .predict import PredictOptions as PredictOptions
 from .rank import DrawnImageOptions as DrawnImageOptions
 from .rank import RankOptions as RankOptions
-from .spaces import SpacesOptions as SpacesOptions

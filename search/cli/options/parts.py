@@ -11,6 +11,7 @@ from typing import Annotated
 
 import tyro
 
+from ...defaults import SPACE
 from .arguments import Augment, Backend, DatasetName, Device, Dtype, ImageSize, Json, Quiet, Resize
 
 
@@ -22,10 +23,10 @@ class SpaceOptions:
         str,
         tyro.conf.arg(
             metavar="NAME[:FIELD=VALUE,...]",
-            help="The search space and its fields, such as nasbench201:cells=1,reduction=pool; "
-            "`kernas spaces` lists them. Your own Space is MODULE:NAME.",
+            help=f"The search space and its fields, such as {SPACE},reduction=pool; `kernas "
+            "spaces` lists them. Your own Space is MODULE:NAME.",
         ),
-    ] = "nasbench201:cells=1"
+    ] = SPACE
 
 
 @dataclass(frozen=True, kw_only=True)

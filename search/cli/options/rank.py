@@ -8,7 +8,7 @@ from typing import Annotated
 
 import tyro
 
-from ...default_score import DEFAULT_SCORES
+from ...defaults import DEFAULT_SCORES, TRUTH
 from .arguments import Flag, ImageSize, Quiet
 from .parts import ComputingOptions, ImageOptions, KernelOptions, PrintingOptions, SpaceOptions
 
@@ -47,19 +47,25 @@ class ScoreOptions:
         str,
         tyro.conf.arg(
             metavar="NAME,...",
-            help="Comma-separated scores, the first one ranks: nngp: or ntk: followed by "
-            "validation_accuracy, validation_error, loo_accuracy, loo_error, evidence, alignment "
-            "or condition.",
+            help="Comma-separated scores, the first one ranks: `kernas scores` lists them. "
+            "log_rank(ntk:loo_error, 2*params) combines the ranks of some, with their weights.",
         ),
     ] = DEFAULT_SCORES
 
     ridge: float = 1e-2
     """Ridge relative to the kernel's mean diagonal."""
 
+    width: int = 16
+    """Channels of the networks whose parameters and operations are counted."""
+
     truth: Annotated[
-        str | None, tyro.conf.arg(metavar="NAME|FILE", help_behavior_hint="(default: none)")
+        str | None,
+        tyro.conf.arg(
+            metavar="NAME|FILE",
+            help=f"Measured accuracies to compare with: {TRUTH}, or the path of an .npz table.",
+            help_behavior_hint="(default: none)",
+        ),
     ] = None
-    """Measured accuracies to compare with: nasbench201, or the path of an .npz table."""
 
     truth_column: str = "test_cifar10"
     """The table's column."""
@@ -123,8 +129,16 @@ class RunOptions(PrintingOptions):
         ),
     ] = None
 
-    resume: Flag = False
-    """Go on with the run folder (without --output: the last numbered one)."""
+    resume: Annotated[
+        Flag,
+        tyro.conf.arg(
+            help="Go on with the run folder (without --output: the last numbered one), perhaps "
+            "with a larger --sample, more scores or another truth; another process may be at it."
+        ),
+    ] = False
+
+    workers: int = 1
+    """Processes that evaluate candidates, each with its share of the cores."""
 
     yes: Flag = False
     """Begin without asking what takes more than 10 minutes."""
@@ -146,5 +160,5 @@ class RankOptions(
 ):
     """Rank architectures by the kernels of their infinitely wide networks, without training.
 
-    Without options, NAS-Bench-201 cells are ranked on scikit-learn's digits: no download.
+    Without options, cells of the default space are ranked on scikit-learn's digits: no download.
     """

@@ -1,10 +1,17 @@
-"""Options of ``kernas spaces``."""
+"""Options of ``kernas scores`` and ``kernas spaces``."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from .arguments import Json
+
+
+@dataclass(frozen=True)
+class ScoresOptions:
+    """List the scores, as --score takes them: direction, cost, what each is and its source."""
+
+    json: Json = False
 
 
 @dataclass(frozen=True)
