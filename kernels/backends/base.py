@@ -9,7 +9,15 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..architecture import Architecture
-from ..engine import Blocking, Images, KernelPlan, Matrix, Request, Statistics
+from ..engine import (
+    Blocking,
+    Images,
+    KernelPlan,
+    Matrix,
+    Request,
+    SharedPrograms,
+    Statistics,
+)
 from ..program import Program
 
 
@@ -25,6 +33,8 @@ class Work:
         tangent: whether the tangent kernel is wanted.
         tile_bytes: bound on the bytes of intermediate results.
         blocking: how the user has the work cut; ``None`` leaves it to the backend.
+        programs: what is compiled for several networks; a backend without such programs ignores
+            it.
     """
 
     networks: tuple[Architecture, ...]
@@ -33,6 +43,7 @@ class Work:
     tangent: bool
     tile_bytes: int
     blocking: Blocking | None
+    programs: SharedPrograms | None = None
 
 
 class Backend(Protocol):
@@ -83,6 +94,10 @@ class Backend(Protocol):
             work: the networks.
             requests: of images that :meth:`prepare` made, for equal work.
         """
+        ...
+
+    def shares(self, work: Work) -> bool:
+        """Whether it computes the work by the programs of several networks that the work names."""
         ...
 
     def plan(self, work: Work, *, evaluations: int) -> KernelPlan:

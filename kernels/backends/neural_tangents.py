@@ -121,6 +121,10 @@ class NeuralTangents:
             for request in requests
         ]
 
+    def shares(self, work: Work) -> bool:
+        """Never: its programs are a network's own."""
+        return False
+
     def plan(self, work: Work, *, evaluations: int) -> KernelPlan:
         """Never: it leaves the order of work to XLA.
 

@@ -13,13 +13,14 @@ from .diagnosis import fault_in_float64 as fault_in_float64
 from .diagnosis import first_fault as first_fault
 from .diagnosis import suspects as suspects
 from .diagnosis import tiny as tiny
+from .execution import Execution as Execution
 from .programs import compilations as compilations
 from .records import DEFAULT_BIND_BYTES as DEFAULT_BIND_BYTES
 from .records import Images as Images
 from .records import Matrix as Matrix
 from .records import Request as Request
 from .records import Statistics as Statistics
-from .streams import share as share
+from .sharing import SharedPrograms as SharedPrograms
 from .tiles import DEFAULT_TILE_BYTES as DEFAULT_TILE_BYTES
 from .tiles import TileShape as TileShape
 from .tiles import TilesOfRow as TilesOfRow

@@ -25,10 +25,11 @@ from .blocking import (
     probe_side,
     stream_lanes,
 )
+from .execution import Execution
 from .planes import COMPILER_OPTIONS
 from .programs import compiled
 from .records import Request, prepare
-from .streams import is_stream
+from .sharing import is_stream
 from .tiles import DEFAULT_TILE_BYTES, gram, tile_shape
 from .ways import WAYS
 from .workers import Device, local_workers, run_tasks
@@ -121,8 +122,8 @@ def _probe(side: int, lanes: int, with_tangent: bool) -> Callable[[], object]:
         for n in (_probe_rows(), lanes)
     )
     request = Request((left,), (right,), symmetric=False)
-    blocking = Blocking("planes", lanes)
-    tile = tile_shape(program, DEFAULT_TILE_BYTES, 0, blocking=blocking, with_tangent=with_tangent)
+    execution = Execution(program, Blocking("planes", lanes), with_tangent)
+    tile = tile_shape(execution, DEFAULT_TILE_BYTES, 0)
     return partial(gram, program, request, None, tile=tile, with_tangent=with_tangent)
 
 

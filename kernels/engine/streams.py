@@ -8,9 +8,9 @@ and is not computed again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cached_property, partial
 from itertools import islice
 from typing import Any
 
@@ -19,16 +19,18 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from ..covariance.activations import has_closed_form
-from ..program.ops import DualOp, MeanOp, Program
-from ..program.streams import EMPTY, Encoded, InstructionSet, Stream, encode, stream_of
-from .blocking import Blocking
+from ..program.ops import MeanOp, Program
+from ..program.streams import Encoded, encode
 from .blocks import IndexBlock, blocks
+from .execution import Execution
 from .machine import Meetings, Shared, Table, run_pairs, run_records
 from .memory import operation_bytes, register_bytes
 from .planes import Constants
 from .programs import make_room
 from .records import NO_CONSTANTS, Images, Matrix, Met, Request, Statistics, check_bind_bytes
+from .sharing import is_stream as is_stream
+from .sharing import known_stream as known_stream
+from .sharing import stream_for
 from .tiles import TileShape, check_tile_bytes
 from .workers import Device, Task, local_workers, run_tasks
 
@@ -42,68 +44,21 @@ ALONE = 32
 """Images at a time whose records need no reference images, for networks that have none."""
 
 
-@lru_cache(maxsize=1024)
-def known_stream(program: Program, recording: bool) -> Stream | None:
-    """The stream of a program; ``None`` if it cannot be one, or has a series for each pixel."""
-    for op in program.ops:
-        if isinstance(op, DualOp) and not has_closed_form(op.left_activation, op.right_activation):
-            return None
-    return stream_of(program, recording=recording)
-
-
-def is_stream(program: Program) -> bool:
-    """Whether a program can be computed as a stream."""
-    return all(known_stream(program, recording) is not None for recording in (False, True))
-
-
 def steps(program: Program) -> int:
     """Operations that a pair goes through."""
     return sum(len(bank.rows) for bank in stream_for(program, recording=False).banks)
 
 
-_shared: dict[tuple[tuple[int, ...], bool], InstructionSet] = {}
-
-
-def share(programs: Iterable[Program]) -> None:
-    """Let networks share what is compiled: one set for each shape of images, of all operations.
-
-    Args:
-        programs: those that are going to be computed. What was shared before stays in the set.
-    """
-    for program in programs:
-        if is_stream(program):
-            for recording in (False, True):
-                key = program.image_shape, recording
-                _shared[key] = _shared.get(key, EMPTY).extended(stream_for(program, recording))
-
-
-def stream_for(program: Program, recording: bool) -> Stream:
-    """The stream of a program that can be one."""
-    stream = known_stream(program, recording)
-    assert stream is not None
-    return stream
-
-
-def instructions_of(program: Program, recording: bool) -> InstructionSet:
-    """What is compiled for a program: the shared set if it holds the program, or its own."""
-    return _instructions(program, recording, _shared.get((program.image_shape, recording), EMPTY))
-
-
-@lru_cache(maxsize=1024)
-def _instructions(program: Program, recording: bool, shared: InstructionSet) -> InstructionSet:
-    stream = stream_for(program, recording)
-    return shared if shared.holds(stream) else EMPTY.extended(stream)
-
-
 class _Layout:
     """Records by the numbers of a program, as tables of a set and back."""
 
-    def __init__(self, program: Program, recording: bool, *, with_tangent: bool) -> None:
-        self.program = program
-        self.stream = stream_for(program, recording)
-        self.instructions = instructions_of(program, recording)
+    def __init__(self, execution: Execution, recording: bool) -> None:
+        self.program = execution.program
+        self.stream = stream_for(self.program, recording)
+        self.instructions = execution.instructions(recording)
+        self.with_tangent = execution.with_tangent
         self.real = np.dtype(jnp.result_type(float))
-        self.moment = np.result_type(self.real, np.complex64) if with_tangent else self.real
+        self.moment = np.result_type(self.real, np.complex64) if self.with_tangent else self.real
 
     @cached_property
     def encoded(self) -> Encoded:
@@ -217,14 +172,15 @@ def is_centred(program: Program) -> bool:
     return any(isinstance(program.ops[i], MeanOp) for i in stream_for(program, True).recorded)
 
 
-def bind_bytes_of(program: Program, n_reference: int, *, lanes: int, with_tangent: bool) -> int:
+def bind_bytes_of(execution: Execution, n_reference: int) -> int:
     """Bytes of the block in which reference images meet each other."""
-    instructions = instructions_of(program, True)
+    program, with_tangent = execution.program, execution.with_tangent
+    instructions = execution.instructions(True)
     pairs = n_reference
     if is_centred(program):
         each_once = n_reference * (n_reference + 1) // 2
         pairs = each_once if stream_for(program, True).mirrored else n_reference**2
-    once = balanced_lanes(pairs, lanes) * operation_bytes(
+    once = balanced_lanes(pairs, execution.blocking.lanes) * operation_bytes(
         instructions, program.image_shape, with_tangent=with_tangent
     )
     return pairs * register_bytes(instructions, with_tangent=with_tangent) + once
@@ -235,20 +191,18 @@ def record_pairs(program: Program, n_reference: int) -> int:
     return n_reference + 1 if n_reference and is_centred(program) else 1
 
 
-def tile_shape(
-    program: Program, tile_bytes: int, n_reference: int, *, blocking: Blocking, with_tangent: bool
-) -> TileShape:
+def tile_shape(execution: Execution, tile_bytes: int, n_reference: int) -> TileShape:
     """How many pairs and how many recorded images a number of bytes holds.
 
     Raises:
         ConfigurationError: not even one pair, or the pairs of one image with the reference images.
     """
+    program, blocking = execution.program, execution.blocking
+    with_tangent = execution.with_tangent
     of_pair = max(
-        register_bytes(instructions_of(program, recording), with_tangent=with_tangent)
-        + operation_bytes(
-            instructions_of(program, recording), program.image_shape, with_tangent=with_tangent
-        )
-        for recording in (False, True)
+        register_bytes(instructions, with_tangent=with_tangent)
+        + operation_bytes(instructions, program.image_shape, with_tangent=with_tangent)
+        for instructions in map(execution.instructions, (False, True))
     )
     met = record_pairs(program, n_reference)
     check_tile_bytes(program, tile_bytes, met * of_pair)
@@ -258,28 +212,16 @@ def tile_shape(
     return TileShape(1, min(blocking.lanes, pairs), chunk, blocking.way, of_pair, workers)
 
 
-def bind(
-    program: Program,
-    reference: np.ndarray,
-    *,
-    blocking: Blocking,
-    max_bytes: int,
-    with_tangent: bool,
-) -> Statistics:
+def bind(execution: Execution, reference: np.ndarray, *, max_bytes: int) -> Statistics:
     """Record the statistics of the reference images, all of their pairs in one block.
 
     Raises:
         ConfigurationError: the block does not fit into ``max_bytes``.
     """
-    count, lanes = len(reference), blocking.lanes
-    check_bind_bytes(
-        program,
-        count,
-        max_bytes,
-        lambda n: bind_bytes_of(program, n, lanes=lanes, with_tangent=with_tangent),
-    )
+    program, count, lanes = execution.program, len(reference), execution.blocking.lanes
+    check_bind_bytes(program, count, max_bytes, partial(bind_bytes_of, execution))
     make_room()
-    layout = _Layout(program, True, with_tangent=with_tangent)
+    layout = _Layout(execution, True)
     images = Images(reference.astype(layout.real), {})
     centred = is_centred(program)
     mirrored = centred and layout.stream.mirrored
@@ -296,35 +238,29 @@ def bind(
         binding=True,
     )
     found, constants = records.of(images, 1, jax.local_devices()[0])
-    return Statistics(found, constants, with_tangent)
+    return Statistics(found, constants, execution.with_tangent)
 
 
 def prepare(
-    program: Program,
-    x: np.ndarray,
-    statistics: Statistics | None,
-    *,
-    tile: TileShape,
-    with_tangent: bool,
+    execution: Execution, x: np.ndarray, statistics: Statistics | None, *, tile: TileShape
 ) -> Images:
     """Compute the records of images, a chunk at a time; reference images have theirs.
 
     Args:
-        program: the lowered network.
+        execution: of the lowered network.
         x: images ``(n, h, w, channels)``.
         statistics: of the bound kernel, ``None`` if the program needs none.
         tile: how many images are recorded at a time.
-        with_tangent: whether the tangent kernel is wanted.
     """
     make_room()
-    layout = _Layout(program, True, with_tangent=with_tangent)
+    layout = _Layout(execution, True)
     images = Images(x.astype(layout.real), {})
     if statistics is None:
         constants, reference = NO_CONSTANTS, _some(images, np.arange(0))
     else:
         constants, reference = statistics.constants, statistics.reference
     known = _positions(reference, images) if statistics is not None else {}
-    others = reference if is_centred(program) else _some(reference, np.arange(0))
+    others = reference if is_centred(execution.program) else _some(reference, np.arange(0))
     unknown = np.array([i for i in range(len(images)) if i not in known], int)
     workers = local_workers()[: tile.workers]
     records = _Records(
@@ -403,7 +339,7 @@ class _Records:
             np.int32(-(-n // size)),
             np.bool_(self.binding),
             mirrored=self.mirrored,
-            with_tangent=layout.moment.kind == "c",
+            with_tangent=layout.with_tangent,
         )
         table, after, kernel = jax.device_get(results)
         lanes = kernel.shape[1]
@@ -446,27 +382,25 @@ def _positions(reference: Images, images: Images) -> dict[int, int]:
 
 
 def grams(
-    program: Program,
+    execution: Execution,
     requests: Sequence[Request],
     statistics: Statistics | None,
     *,
     tile: TileShape,
-    with_tangent: bool,
 ) -> list[list[Matrix]]:
     """Matrices of one network, all pairs that are not known yet in one sweep.
 
     Args:
-        program: the lowered network.
+        execution: of the lowered network.
         requests: the images of each matrix, with their records.
         statistics: of the bound kernel, ``None`` if the program needs none.
         tile: how many pairs are in a block.
-        with_tangent: whether ``Θ`` is wanted.
 
     Returns:
         For each request ``K`` and ``Θ`` of the one network.
     """
     make_room()
-    layout = _Layout(program, False, with_tangent=with_tangent)
+    layout = _Layout(execution, False)
     constants = NO_CONSTANTS if statistics is None else statistics.constants
     meetings = [
         (left, right, request.symmetric) for request in requests for left, right in request.meetings
@@ -498,16 +432,16 @@ def grams(
         if request.symmetric:
             below = np.tril_indices(len(whole), -1)
             whole[below] = whole.T[below]
-    if not with_tangent:
+    if not execution.with_tangent:
         return [[(whole, None)] for whole in wholes]
     return [[(np.real(whole).copy(), np.imag(whole).copy())] for whole in wholes]
 
 
-def lowered_pairs(program: Program, lanes: int, *, with_tangent: bool) -> Any:
+def lowered_pairs(execution: Execution) -> Any:
     """The program that computes blocks of pairs, a ``jax.stages.Lowered``: nothing is computed."""
-    layout = _Layout(program, False, with_tangent=with_tangent)
-    images = Images(np.zeros((0, *program.image_shape)), {})
-    indices = np.zeros((BLOCKS, lanes), np.int32)
+    layout = _Layout(execution, False)
+    images = Images(np.zeros((0, *execution.program.image_shape)), {})
+    indices = np.zeros((BLOCKS, execution.blocking.lanes), np.int32)
     return run_pairs.lower(
         layout.instructions,
         layout.encoded,
@@ -516,7 +450,7 @@ def lowered_pairs(program: Program, lanes: int, *, with_tangent: bool) -> Any:
         indices,
         indices,
         np.int32(BLOCKS),
-        with_tangent=with_tangent,
+        with_tangent=layout.with_tangent,
     )
 
 
@@ -586,7 +520,7 @@ def _computed(
             *copies[device],
             *pairs.reshape(2, BLOCKS, lanes),
             np.int32(-(-filled // lanes)),
-            with_tangent=np.iscomplexobj(values),
+            with_tangent=layout.with_tangent,
         )
         values[part] = np.asarray(found).reshape(-1)[:filled]
 

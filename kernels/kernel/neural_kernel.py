@@ -13,7 +13,7 @@ from kernas.errors import ConfigurationError, UnboundKernelError
 from ..architecture import Architecture, Normalize
 from ..augmentation import Augmentation, checked_augment, identity_of_augment
 from ..backends import BACKENDS, BackendName, check_backend
-from ..engine import DEFAULT_BIND_BYTES, DEFAULT_TILE_BYTES, Blocking
+from ..engine import DEFAULT_BIND_BYTES, DEFAULT_TILE_BYTES, Blocking, SharedPrograms
 from ..interface import Get, Kernels, check_bytes, checked_get, names_of, wanted
 from .computation import Computation
 from .computed import ComputedKernel, identity_of_network
@@ -46,9 +46,13 @@ class NeuralKernel(ComputedKernel, ScikitParameters, Generic[Returned]):
         augment: :class:`Flip`, :class:`Translate`, or a tuple of both: the kernel's mean over
             transformed copies of the images, so that regression on the images themselves is
             regression on all copies of them (:mod:`kernas.kernels.augmentation`).
+        programs: what is compiled for several networks at once; changes no result. A network that
+            needs more (:meth:`shares`), and each network without, has programs of its own.
+            neural-tangents ignores it.
 
     Raises:
-        ConfigurationError: ``get``, ``tile_bytes``, ``backend`` or ``augment`` is not usable.
+        ConfigurationError: ``get``, ``tile_bytes``, ``backend``, ``augment`` or ``programs`` is not
+            usable.
         MissingDependencyError: the backend is not installed.
 
     Computes in float32, or in float64 where JAX's x64 mode is on. Equal images give the kernel of
@@ -68,6 +72,7 @@ class NeuralKernel(ComputedKernel, ScikitParameters, Generic[Returned]):
     backend: BackendName = "kernas"
     blocking: Blocking | None = None
     augment: Augmentation | tuple[Augmentation, ...] = ()
+    programs: SharedPrograms | None = None
     _bound: Bound | None = None
 
     if TYPE_CHECKING:
@@ -81,6 +86,7 @@ class NeuralKernel(ComputedKernel, ScikitParameters, Generic[Returned]):
             backend: BackendName = ...,
             blocking: Blocking | None = ...,
             augment: Augmentation | tuple[Augmentation, ...] = ...,
+            programs: SharedPrograms | None = ...,
         ) -> None: ...
         @overload
         def __init__(
@@ -91,6 +97,7 @@ class NeuralKernel(ComputedKernel, ScikitParameters, Generic[Returned]):
             backend: BackendName = ...,
             blocking: Blocking | None = ...,
             augment: Augmentation | tuple[Augmentation, ...] = ...,
+            programs: SharedPrograms | None = ...,
         ) -> None: ...
         def __init__(self, *arguments: Any, **named: Any) -> None: ...
 
@@ -104,6 +111,11 @@ class NeuralKernel(ComputedKernel, ScikitParameters, Generic[Returned]):
         object.__setattr__(self, "get", checked_get(self.get))
         check_bytes(self.tile_bytes, "tile_bytes")
         check_backend(self.backend)
+        if not isinstance(self.programs, SharedPrograms | None):
+            raise ConfigurationError(
+                f"programs={self.programs!r:.80}: expected SharedPrograms or None; make them with "
+                "SharedPrograms.of(architectures, image_shape)"
+            )
 
     @property
     def needs_bind(self) -> bool:
@@ -127,6 +139,21 @@ class NeuralKernel(ComputedKernel, ScikitParameters, Generic[Returned]):
         Bound to them, with as many and the same seed, a kernel is this one again.
         """
         return None if self._bound is None else self._bound.reference
+
+    def shares(self, image_shape: Sequence[int]) -> bool:
+        """Whether this kernel is computed by :attr:`programs`; otherwise by programs of its own.
+
+        Args:
+            image_shape: ``(height, width, channels)`` or ``(features,)``.
+
+        Returns:
+            ``False`` without programs, where they are of other images or lack an operation that
+            the network needs, and where it is computed in another way or by another backend.
+
+        Raises:
+            ArchitectureError: the network does not fit the images.
+        """
+        return self._computation.shares(image_shape, self._tangent)
 
     def bind(
         self,
@@ -296,4 +323,5 @@ class NeuralKernel(ComputedKernel, ScikitParameters, Generic[Returned]):
             self.blocking,
             checked_augment(self.augment),
             self._bound,
+            self.programs,
         )

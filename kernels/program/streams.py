@@ -17,10 +17,10 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from math import prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -484,40 +484,49 @@ class InstructionSet:
         """Kept: it is asked for at every call of what is compiled."""
         return self._hash
 
+    def __reduce__(self) -> Any:
+        """Without the hash, which is another one in another process."""
+        return InstructionSet, tuple(getattr(self, part.name) for part in fields(self))
+
     def holds(self, stream: Stream) -> bool:
         """Whether the stream runs in what is compiled."""
         return self.extended(stream) == self
 
-    def extended(self, stream: Stream) -> InstructionSet:
-        """The set that holds a stream as well."""
-        banks = {bank.grid: bank for bank in self.banks}
-        for grid, rows, registers in stream.banks:
-            known = banks.get(grid, Bank(grid, (), (), 0, 0))
-            operations, diagonals = (
-                dict.fromkeys([*before, *(r.operation for r in rows if r.diagonal == diagonal)])
-                for before, diagonal in ((known.operations, False), (known.diagonals, True))
-            )
-            banks[grid] = Bank(
-                grid,
-                tuple(operations),
-                tuple(diagonals),
-                max(known.rows, _rounded(len(rows))),
-                max(known.registers, registers),
-            )
-        scaled: dict[Pixels | None, int] = {
-            grid[0]: 1 for grid, rows, _ in stream.banks if any(row.scale for row in rows)
-        }
-        return InstructionSet(
-            tuple(sorted(banks.values(), key=lambda bank: _order(bank.grid))),
-            _enlarged(self.variances, scaled | stream.room(VarianceOp)),
-            _enlarged(self.means, stream.room(MeanOp)),
-            max(self.scales, *map(_rounded, stream.room(ScaleOp).values()), 1),
-            max(
-                self.reads,
-                *(len(row.records) for bank in stream.banks for row in bank.rows),
-                1,
-            ),
+    def extended(self, *streams: Stream) -> InstructionSet:
+        """The set that holds some streams as well, the same one in whatever order they come."""
+        operations, diagonals = (
+            {bank.grid: dict.fromkeys(getattr(bank, kind)) for bank in self.banks}
+            for kind in ("operations", "diagonals")
         )
+        rows, registers = (
+            Counter({bank.grid: getattr(bank, kind) for bank in self.banks})
+            for kind in ("rows", "registers")
+        )
+        variances, means, scales, reads = self.variances, self.means, self.scales, self.reads
+        for stream in streams:
+            for grid, written, needed in stream.banks:
+                for kind, diagonal in ((operations, False), (diagonals, True)):
+                    made = (row.operation for row in written if row.diagonal == diagonal)
+                    kind.setdefault(grid, {}).update(dict.fromkeys(made))
+                rows[grid] = max(rows[grid], _rounded(len(written)))
+                registers[grid] = max(registers[grid], needed)
+                reads = max([reads, *(len(row.records) for row in written)])
+            scaled: dict[Pixels | None, int] = {
+                grid[0]: 1 for grid, written, _ in stream.banks if any(r.scale for r in written)
+            }
+            variances = _enlarged(variances, scaled | stream.room(VarianceOp))
+            means = _enlarged(means, stream.room(MeanOp))
+            scales = max([scales, *map(_rounded, stream.room(ScaleOp).values())])
+        banks = (
+            Bank(
+                grid,
+                *(tuple(sorted(kind[grid], key=repr)) for kind in (operations, diagonals)),
+                rows[grid],
+                registers[grid],
+            )
+            for grid in sorted(rows, key=_order)
+        )
+        return InstructionSet(tuple(banks), variances, means, scales, reads)
 
 
 EMPTY = InstructionSet((), (), (), 1, 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -16,7 +16,7 @@ from kernas.kernels.augmentation import Augmentation, checked_augment, identity_
 from kernas.kernels.backends import BackendName, check_backend
 from kernas.kernels.data import Dataset
 from kernas.kernels.engine import Blocking
-from kernas.kernels.kernel import share_compilation
+from kernas.kernels.kernel import SharedPrograms
 from kernas.kernels.regression import METRICS, DegenerateKernelError, ScoreValue, score_gram
 
 from .base import Cost, Evaluation, joined
@@ -66,6 +66,7 @@ class KernelSource:
     grams: Path | None = None
     backend: BackendName = "kernas"
     augment: Augmentation | tuple[Augmentation, ...] = ()
+    _programs: SharedPrograms | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "augment", checked_augment(self.augment))
@@ -116,7 +117,8 @@ class KernelSource:
     def expect(self, architectures: Iterable[Architecture]) -> None:
         """Let the kernels that are going to be evaluated share what is compiled."""
         if self.backend == "kernas":
-            share_compilation(architectures, self.fit.x.shape[1:])
+            programs = SharedPrograms.of(architectures, self.fit.x.shape[1:])
+            object.__setattr__(self, "_programs", programs)
 
     def cost(self, architecture: Architecture, scores: Sequence[KernelScore]) -> Cost:
         """What :meth:`begin` with the same arguments and its host's part will take.
@@ -168,6 +170,7 @@ class KernelSource:
             backend=self.backend,
             blocking=self.blocking,
             augment=self.augment,
+            programs=self._programs,
         )
         return kernel if self.tile_bytes is None else replace(kernel, tile_bytes=self.tile_bytes)
 
