@@ -51,6 +51,7 @@ from ..program.ops import (
     ZeroOp,
 )
 from ..program.streams import (
+    ADDED,
     DIAGONAL,
     MEAN,
     ONE,
@@ -145,9 +146,9 @@ class _Machine:
             x = None if operation.source is None else read(operation.source, row[SOURCE])
             x = self._chained(operation, x, row, sides, shared)
             x = jnp.broadcast_to(x, shape).astype(self.dtype)
-            if operation.scaled:
-                x = scaled(x, times.astype(self.real))
-            return x + read(bank.grid, row[TARGET]) if operation.added else x
+            # In the loop that makes x: a pass of its own would take as long as a window's.
+            held = read(bank.grid, row[TARGET])
+            return scaled(x, times.astype(self.real)) + jnp.where(row[ADDED] > 0, held, 0)
 
         branches = [partial(run, operation) for operation in bank.operations]
         return lax.switch(row[OPERATION], branches) if len(branches) > 1 else branches[0]()

@@ -61,8 +61,9 @@ FOLLOWERS = (TapOp, WeightOp, LayerNormOp, NormalizeOp, FlattenOp)
     SCALE,  # likewise 1 / (v − m)
     SCALE_MEAN,  # whose mean over the reference images is m; 0 for m = 0
     DIAGONAL,  # 0, or from 1 on the operation that makes the variances; nothing is written then
+    ADDED,  # 1 where the result is added to what the register holds, as a further term of a sum
     RECORDS,  # from here on the records that the chain reads, in order
-) = range(9)
+) = range(10)
 """The columns of a row."""
 
 
@@ -74,15 +75,11 @@ class Operation:
         source: the grid of the moment that the first one reads, ``None`` if it reads none.
         chain: the instructions, their numbers left out; none for a copy.
         rooms: the pixels over which each record is that the chain reads, in order.
-        scaled: whether the result is multiplied by the row's factor.
-        added: whether it is added to what the register holds, as a further term of a sum.
     """
 
     source: Grid | None
     chain: tuple[MomentOp, ...]
     rooms: tuple[Pixels | None, ...] = ()
-    scaled: bool = False
-    added: bool = False
 
 
 @dataclass(frozen=True)
@@ -100,6 +97,7 @@ class Instruction:
         scale: the record of its ``1 / (v − m)``, if any.
         scale_mean: the record of which ``m`` is the mean over the reference images.
         diagonal: only the variances are made, of those of the moment in the register.
+        added: the result is added to what the register holds, as a further term of a sum.
     """
 
     operation: Operation
@@ -112,6 +110,7 @@ class Instruction:
     scale: int | None = None
     scale_mean: int | None = None
     diagonal: bool = False
+    added: bool = False
 
 
 class BankOfStream(NamedTuple):
@@ -413,14 +412,13 @@ class _Streaming:
                 source,
                 tuple(chain),
                 tuple(pixels_of(self.program, record) for record in records),
-                row.times != 1,
-                not first,
             ),
             0 if row.source is None else register[row.source],
             register[row.source if row.diagonal and row.source is not None else row.value],
             row.times,
             tuple(records),
             diagonal=row.diagonal,
+            added=not first,
         )
         if not (last and self.recording):
             return instruction
@@ -495,7 +493,7 @@ class InstructionSet:
     def extended(self, *streams: Stream) -> InstructionSet:
         """The set that holds some streams as well, the same one in whatever order they come."""
         operations, diagonals = (
-            {bank.grid: dict.fromkeys(getattr(bank, kind)) for bank in self.banks}
+            {bank.grid: getattr(bank, kind) for bank in self.banks}
             for kind in ("operations", "diagonals")
         )
         rows, registers = (
@@ -506,8 +504,8 @@ class InstructionSet:
         for stream in streams:
             for grid, written, needed in stream.banks:
                 for kind, diagonal in ((operations, False), (diagonals, True)):
-                    made = (row.operation for row in written if row.diagonal == diagonal)
-                    kind.setdefault(grid, {}).update(dict.fromkeys(made))
+                    made = {row.operation for row in written if row.diagonal == diagonal}
+                    kind[grid] = _united(kind.get(grid, ()), made)
                 rows[grid] = max(rows[grid], _rounded(len(written)))
                 registers[grid] = max(registers[grid], needed)
                 reads = max([reads, *(len(row.records) for row in written)])
@@ -518,15 +516,15 @@ class InstructionSet:
             means = _enlarged(means, stream.room(MeanOp))
             scales = max([scales, *map(_rounded, stream.room(ScaleOp).values())])
         banks = (
-            Bank(
-                grid,
-                *(tuple(sorted(kind[grid], key=repr)) for kind in (operations, diagonals)),
-                rows[grid],
-                registers[grid],
-            )
+            Bank(grid, operations[grid], diagonals[grid], rows[grid], registers[grid])
             for grid in sorted(rows, key=_order)
         )
         return InstructionSet(tuple(banks), variances, means, scales, reads)
+
+
+def _united(known: tuple[Operation, ...], made: set[Operation]) -> tuple[Operation, ...]:
+    """Operations in an order that does not depend on which of them came first."""
+    return known if made <= set(known) else tuple(sorted(made.union(known), key=repr))
 
 
 EMPTY = InstructionSet((), (), (), 1, 1)
@@ -589,6 +587,7 @@ def encode(stream: Stream, instructions: InstructionSet, dtype: np.dtype) -> Enc
                 slot(row.scale),
                 slot(row.scale_mean),
                 diagonals[row.operation] if row.diagonal else 0,
+                row.added,
             )
             table[i, RECORDS : RECORDS + len(row.records)] = [slot(r) for r in row.records]
             factors[i] = row.times
