@@ -345,10 +345,11 @@ class _Streaming:
 
     def _follows(self, op: MomentOp, before: Op) -> bool:
         assert isinstance(op, ReadOp)
+        # Only the right side after the left one: how pools follow each other makes no operations.
         other_side = (
             isinstance(op, PoolOp)
             and isinstance(before, PoolOp)
-            and (op.layer, op.side) == (before.layer, 1 - before.side)
+            and (before.layer, before.side, op.side) == (op.layer, 0, 1)
         )
         return self._single(op.source) and (isinstance(op, FOLLOWERS) or other_side)
 
