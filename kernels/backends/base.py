@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -98,6 +99,14 @@ class Backend(Protocol):
 
     def shares(self, work: Work) -> bool:
         """Whether it computes the work by the programs of several networks that the work names."""
+        ...
+
+    def compile(self, work: Work, *, n_reference: int, n_images: int) -> Future[None]:
+        """Compile ahead what it can for so many reference images, and images in a call.
+
+        Returns:
+            At once; its ``result`` waits for the end, and raises what a compilation raised.
+        """
         ...
 
     def plan(self, work: Work, *, evaluations: int) -> KernelPlan:

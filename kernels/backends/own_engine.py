@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Future
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -19,6 +20,7 @@ from ..engine import (
     Statistics,
     TileShape,
     bind,
+    compile_ahead,
     grams,
     kernel_plan,
     prepare,
@@ -52,6 +54,11 @@ class OwnEngine:
 
     def shares(self, work: Work) -> bool:
         return _execution(work).shared is not None
+
+    def compile(self, work: Work, *, n_reference: int, n_images: int) -> Future[None]:
+        execution = _execution(work)
+        tile = tile_shape(execution, work.tile_bytes, n_reference)
+        return compile_ahead(execution, tile, n_reference=n_reference, n_images=n_images)
 
     def plan(self, work: Work, *, evaluations: int) -> KernelPlan:
         execution, tile = _execution(work), _tile(work)

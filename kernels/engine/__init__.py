@@ -26,6 +26,7 @@ from .tiles import TileShape as TileShape
 from .tiles import TilesOfRow as TilesOfRow
 from .tiles import fill_tiles as fill_tiles
 from .ways import bind as bind
+from .ways import compile_ahead as compile_ahead
 from .ways import grams as grams
 from .ways import prepare as prepare
 from .ways import tile_shape as tile_shape

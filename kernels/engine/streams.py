@@ -8,11 +8,11 @@ and is not computed again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -218,27 +218,54 @@ def bind(execution: Execution, reference: np.ndarray, *, max_bytes: int) -> Stat
     Raises:
         ConfigurationError: the block does not fit into ``max_bytes``.
     """
-    program, count, lanes = execution.program, len(reference), execution.blocking.lanes
-    check_bind_bytes(program, count, max_bytes, partial(bind_bytes_of, execution))
+    needed = partial(bind_bytes_of, execution)
+    check_bind_bytes(execution.program, len(reference), max_bytes, needed)
     make_room()
     layout = _Layout(execution, True)
+    device = jax.local_devices()[0]
     images = Images(reference.astype(layout.real), {})
-    centred = is_centred(program)
-    mirrored = centred and layout.stream.mirrored
-    others = images if centred else _some(images, np.arange(0))
-    records = _Records(
+    found, constants = _binding(execution, layout, images).on(device).of(images, device)
+    return Statistics(found, constants, execution.with_tangent)
+
+
+def _binding(execution: Execution, layout: _Layout, images: Images) -> _Records:
+    """How the reference images are recorded: with each other, or as any others without means."""
+    count, lanes = len(images), execution.blocking.lanes
+    if not is_centred(execution.program):
+        return _recording(layout, images, NO_CONSTANTS, count, lanes, binding=True)
+    mirrored = layout.stream.mirrored
+    return _Records(
         layout,
         layout.encoded,
-        layout.table(others, len(others)),
+        layout.table(images, count),
         layout.shared(NO_CONSTANTS),
-        _with_each_other(count, lanes, mirrored=mirrored)
-        if centred
-        else _with_others(count, 0, lanes),
+        _with_each_other(count, lanes, mirrored=mirrored),
+        most=1,
         mirrored=mirrored,
         binding=True,
     )
-    found, constants = records.of(images, 1, jax.local_devices()[0])
-    return Statistics(found, constants, execution.with_tangent)
+
+
+def _recording(
+    layout: _Layout,
+    reference: Images,
+    constants: Constants,
+    chunk: int,
+    lanes: int,
+    *,
+    binding: bool = False,
+) -> _Records:
+    """How so many images at a time are recorded, with the reference images if there are means."""
+    others = reference if is_centred(layout.program) else _some(reference, np.arange(0))
+    return _Records(
+        layout,
+        layout.encoded,
+        layout.table(others, len(others)),
+        layout.shared(constants),
+        _with_others(chunk, len(others), lanes),
+        most=max(1, BLOCKS // chunk),
+        binding=binding,
+    )
 
 
 def prepare(
@@ -260,26 +287,18 @@ def prepare(
     else:
         constants, reference = statistics.constants, statistics.reference
     known = _positions(reference, images) if statistics is not None else {}
-    others = reference if is_centred(execution.program) else _some(reference, np.arange(0))
     unknown = np.array([i for i in range(len(images)) if i not in known], int)
     workers = local_workers()[: tile.workers]
-    records = _Records(
-        layout,
-        layout.encoded,
-        layout.table(others, len(others)),
-        layout.shared(constants),
-        _with_others(tile.chunk, len(others), tile.columns),
-    )
+    records = _recording(layout, reference, constants, tile.chunk, tile.columns)
     copies = {device: records.on(device) for device in dict.fromkeys(workers)}
     chunks = -(-len(unknown) // tile.chunk)
-    most = max(1, BLOCKS // tile.chunk)
-    each = tile.chunk * max(1, min(most, -(-chunks // (4 * len(workers)))))
+    each = tile.chunk * max(1, min(records.most, -(-chunks // (4 * len(workers)))))
     parts: dict[int, Images] = {}
 
     def task(block: IndexBlock) -> Task:
         def run(device: Device) -> None:
             part = _some(images, unknown[block.rows])
-            parts[block.rows.start], _ = copies[device].of(part, most, device)
+            parts[block.rows.start], _ = copies[device].of(part, device)
 
         return run
 
@@ -292,6 +311,34 @@ def prepare(
     return _some(_joined(found), order)
 
 
+class _Call(NamedTuple):
+    """A jitted function with its arguments."""
+
+    function: Any
+    arguments: tuple[Any, ...]
+    static: dict[str, bool]
+
+    def result(self) -> Any:
+        """What the function returns."""
+        return self.function(*self.arguments, **self.static)
+
+    def lowered(self) -> Any:
+        """The program, a ``jax.stages.Lowered``: nothing is computed."""
+        return self.function.lower(*self.arguments, **self.static)
+
+    @property
+    def shapes(self) -> Hashable:
+        """Equal for calls of one program."""
+        leaves, tree = jax.tree.flatten(self.arguments)
+        described = (
+            (x.shape, x.dtype, frozenset(x.devices()))
+            if isinstance(x, Array)
+            else getattr(x, "shape", x)
+            for x in leaves
+        )
+        return self.function, tree, tuple(described), *self.static.items()
+
+
 @dataclass(frozen=True)
 class _Records:
     """How images are recorded.
@@ -302,6 +349,7 @@ class _Records:
         reference: the reference images, perhaps none.
         shared: of ``Normalize``.
         pairs: of each part of the images.
+        most: how many parts are compiled for.
         mirrored: whether some lanes stand for both orders of their two images.
         binding: whether the images are the reference images.
     """
@@ -311,6 +359,7 @@ class _Records:
     reference: Table
     shared: Shared
     pairs: Meetings
+    most: int
     mirrored: bool = False
     binding: bool = False
 
@@ -320,28 +369,31 @@ class _Records:
         encoded, reference, shared, pairs = jax.device_put(same, device)
         return replace(self, encoded=encoded, reference=reference, shared=shared, pairs=pairs)
 
-    def of(self, images: Images, most: int, device: Device) -> tuple[Images, Constants]:
+    def call(self, images: Images, device: Device) -> _Call:
+        """The call for images, no more than ``most`` parts of them, on a device."""
+        layout, size = self.layout, len(self.pairs.alone)
+        arguments = (
+            layout.instructions,
+            self.encoded,
+            jax.device_put(layout.table(images, self.most * size), device),
+            self.reference,
+            self.shared,
+            self.pairs,
+            np.int32(-(-len(images) // size)),
+            np.bool_(self.binding),
+        )
+        static = {"mirrored": self.mirrored, "with_tangent": layout.with_tangent}
+        return _Call(run_records, arguments, static)
+
+    def of(self, images: Images, device: Device) -> tuple[Images, Constants]:
         """Images with their records, and what was recorded of all of them together.
 
         Args:
             images: no more than ``most`` parts.
-            most: how many parts are compiled for.
             device: where to compute.
         """
-        layout, n, size = self.layout, len(images), len(self.pairs.alone)
-        results = run_records(
-            layout.instructions,
-            self.encoded,
-            jax.device_put(layout.table(images, most * size), device),
-            self.reference,
-            self.shared,
-            self.pairs,
-            np.int32(-(-n // size)),
-            np.bool_(self.binding),
-            mirrored=self.mirrored,
-            with_tangent=layout.with_tangent,
-        )
-        table, after, kernel = jax.device_get(results)
+        layout, n = self.layout, len(images)
+        table, after, kernel = jax.device_get(self.call(images, device).result())
         lanes = kernel.shape[1]
         alone, met = (
             np.concatenate(kernel[:, np.asarray(places) % lanes], axis=-1)[..., :n]
@@ -439,19 +491,43 @@ def grams(
 
 def lowered_pairs(execution: Execution) -> Any:
     """The program that computes blocks of pairs, a ``jax.stages.Lowered``: nothing is computed."""
-    layout = _Layout(execution, False)
-    images = Images(np.zeros((0, *execution.program.image_shape)), {})
-    indices = np.zeros((BLOCKS, execution.blocking.lanes), np.int32)
-    return run_pairs.lower(
-        layout.instructions,
-        layout.encoded,
-        layout.table(images, LEAST_IMAGES),
-        layout.shared(NO_CONSTANTS),
-        indices,
-        indices,
-        np.int32(BLOCKS),
-        with_tangent=layout.with_tangent,
-    )
+    pairs = _pairs(_Layout(execution, False), _blank(execution, 1), NO_CONSTANTS)
+    return pairs.call(np.zeros((2, 0), np.int32), execution.blocking.lanes).lowered()
+
+
+def compiling(
+    execution: Execution, tile: TileShape, *, n_reference: int, n_images: int
+) -> list[Task]:
+    """Tasks that compile what :func:`bind`, :func:`prepare` and :func:`grams` will run.
+
+    Args:
+        execution: of the lowered network.
+        tile: how the work will be cut.
+        n_reference: reference images that will be bound, 0 if the program needs none.
+        n_images: all images whose pairs will be asked for in a call.
+
+    Returns:
+        A task for each different program on each device that will run it.
+    """
+    make_room()
+    recording, layout = _Layout(execution, True), _Layout(execution, False)
+    reference, image = _blank(execution, n_reference), _blank(execution, 1)
+    records = _recording(recording, reference, NO_CONSTANTS, tile.chunk, tile.columns)
+    pairs = _pairs(layout, _blank(execution, n_images), NO_CONSTANTS)
+    calls: list[_Call] = []
+    if n_reference:
+        device = jax.local_devices()[0]
+        binding = _binding(execution, recording, reference)
+        calls.append(binding.on(device).call(reference, device))
+    for device in dict.fromkeys(local_workers()[: tile.workers]):
+        calls.append(records.on(device).call(image, device))
+        calls.append(pairs.on(device).call(np.zeros((2, 0), np.int32), tile.columns))
+    different = {call.shapes: call for call in calls}
+    return [lambda _, call=call: call.lowered().compile() for call in different.values()]
+
+
+def _blank(execution: Execution, count: int) -> Images:
+    return Images(np.zeros((count, *execution.program.image_shape)), {})
 
 
 def _mean(matrices: Sequence[np.ndarray]) -> np.ndarray:
@@ -488,6 +564,44 @@ def _known_pairs(
     return whole, lacking
 
 
+@dataclass(frozen=True)
+class _Pairs:
+    """How pairs of images are computed.
+
+    Attributes:
+        layout: of the program.
+        arguments: the stream, the images, and what is of ``Normalize``.
+    """
+
+    layout: _Layout
+    arguments: tuple[Encoded, Table, Shared]
+
+    def on(self, device: Device) -> _Pairs:
+        """The same on a device."""
+        return _Pairs(self.layout, jax.device_put(self.arguments, device))
+
+    def call(self, pairs: np.ndarray, lanes: int) -> _Call:
+        """The call for pairs of images, by their indices ``(2, n)``, as many as blocks hold."""
+        filled = np.zeros((2, BLOCKS * lanes), np.int32)
+        filled[:, : pairs.shape[1]] = pairs
+        blocks = np.int32(-(-pairs.shape[1] // lanes))
+        return _Call(
+            run_pairs,
+            (
+                self.layout.instructions,
+                *self.arguments,
+                *filled.reshape(2, BLOCKS, lanes),
+                blocks,
+            ),
+            {"with_tangent": self.layout.with_tangent},
+        )
+
+
+def _pairs(layout: _Layout, images: Images, constants: Constants) -> _Pairs:
+    size = max(LEAST_IMAGES, 1 << (len(images) - 1).bit_length())
+    return _Pairs(layout, (layout.encoded, layout.table(images, size), layout.shared(constants)))
+
+
 def _computed(
     layout: _Layout,
     images: Images,
@@ -497,10 +611,9 @@ def _computed(
     tile: TileShape,
 ) -> np.ndarray:
     """The kernel of pairs of images, by their indices."""
-    size = max(LEAST_IMAGES, 1 << (len(images) - 1).bit_length())
-    arguments = layout.encoded, layout.table(images, size), layout.shared(constants)
     lanes, devices = tile.columns, local_workers()[: tile.workers]
-    copies = {device: jax.device_put(arguments, device) for device in dict.fromkeys(devices)}
+    pairs = _pairs(layout, images, constants)
+    copies = {device: pairs.on(device) for device in dict.fromkeys(devices)}
     values = np.zeros(len(rows), layout.moment)
     count = -(-len(rows) // lanes)
     each = max(1, min(BLOCKS, -(-count // (4 * len(devices)))))
@@ -512,17 +625,8 @@ def _computed(
             )
 
     def run(device: Device, part: slice) -> None:
-        pairs = np.zeros((2, BLOCKS * lanes), np.int32)
-        filled = len(rows[part])
-        pairs[:, :filled] = rows[part], columns[part]
-        found = run_pairs(
-            layout.instructions,
-            *copies[device],
-            *pairs.reshape(2, BLOCKS, lanes),
-            np.int32(-(-filled // lanes)),
-            with_tangent=layout.with_tangent,
-        )
-        values[part] = np.asarray(found).reshape(-1)[:filled]
+        found = copies[device].call(np.stack([rows[part], columns[part]]), lanes).result()
+        values[part] = np.asarray(found).reshape(-1)[: len(rows[part])]
 
     run_tasks(tasks(), devices)
     return values

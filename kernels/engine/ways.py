@@ -7,6 +7,7 @@ is part of. What differs between the ways stands in :data:`WAYS`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,7 @@ from .blocks import balanced
 from .execution import Execution
 from .records import Images, Matrix, Request, Statistics
 from .tiles import TileShape
+from .workers import Task, begin
 
 OVERFLOWING = np.errstate(over="ignore", invalid="ignore")
 """Overflow is seen in results, and needs no warnings of NumPy's on the way."""
@@ -35,6 +37,7 @@ class Way:
         shared: whether its programs serve other networks, whose moments hold all pairs of pixels,
             needed or not, and no pair is computed twice.
         bind, tile_shape, prepare, grams: as the functions of this module, which document them.
+        compiling: as of streams; nothing for ways whose programs are known only as they run.
     """
 
     text: str
@@ -45,6 +48,7 @@ class Way:
     tile_shape: Callable[..., TileShape]
     prepare: Callable[..., Images]
     grams: Callable[..., list[list[Matrix]]]
+    compiling: Callable[..., list[Task]]
 
 
 def _in_steps(text: str, *, fused: bool) -> Way:
@@ -58,6 +62,7 @@ def _in_steps(text: str, *, fused: bool) -> Way:
         tile_shape=tiles.tile_shape,
         prepare=_prepare_in_steps,
         grams=_grams_in_steps,
+        compiling=lambda *_, **__: [],
     )
 
 
@@ -100,6 +105,7 @@ WAYS: dict[WayName, Way] = {
         tile_shape=streams.tile_shape,
         prepare=streams.prepare,
         grams=streams.grams,
+        compiling=streams.compiling,
     ),
 }
 """The ways by the names that records of settings have for them."""
@@ -124,6 +130,24 @@ def tile_shape(execution: Execution, tile_bytes: int, n_reference: int) -> TileS
         ConfigurationError: not even one pair fits.
     """
     return WAYS[execution.blocking.way].tile_shape(execution, tile_bytes, n_reference)
+
+
+def compile_ahead(
+    execution: Execution, tile: TileShape, *, n_reference: int, n_images: int
+) -> Future[None]:
+    """Compile a stream's programs side by side, before they are called; other ways do nothing.
+
+    Args:
+        execution: of the lowered networks.
+        tile: how the work will be cut.
+        n_reference: reference images that will be bound, 0 if the program needs none.
+        n_images: all images whose pairs will be asked for in a call.
+
+    Returns:
+        At once; its ``result`` waits until they are compiled, and raises what a compilation raised.
+    """
+    compiling = WAYS[execution.blocking.way].compiling
+    return begin(compiling(execution, tile, n_reference=n_reference, n_images=n_images))
 
 
 @OVERFLOWING

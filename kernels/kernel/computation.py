@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -91,6 +92,23 @@ class Computation:
         statistics = self.backend.bind(work, reference, max_bytes=max_bytes)
         self._range(shape, tangent).bound(program, reference, statistics)
         return Bound(statistics, reference, seed)
+
+    def compile(
+        self,
+        image_shape: Sequence[int],
+        n_train: int,
+        n_test: int,
+        *,
+        n_reference: int,
+        tangent: bool,
+    ) -> Future[None]:
+        """Begin to compile what will be run; see :meth:`NeuralKernel.compile`."""
+        work = self._planned(image_shape, tangent)
+        how = self._augmented(work.program.image_shape)
+        views = how[0].views
+        n_images = n_train * views + n_test * (views if any(one.both for one in how) else 1)
+        bound = min(n_reference, n_train) if work.program.needs_reference else 0
+        return self.backend.compile(work, n_reference=bound, n_images=n_images)
 
     def prepare(self, x: np.ndarray, tangent: bool) -> PreparedImages:
         """Do what is needed of each image by itself.

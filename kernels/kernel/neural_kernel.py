@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
@@ -154,6 +155,46 @@ class NeuralKernel(ComputedKernel, ScikitParameters, Generic[Returned]):
             ArchitectureError: the network does not fit the images.
         """
         return self._computation.shares(image_shape, self._tangent)
+
+    def compile(
+        self, image_shape: Sequence[int], n_train: int, n_test: int = 0, *, n_reference: int = 32
+    ) -> Future[None]:
+        """Begin to compile, side by side on all cores, the programs that calls will run.
+
+        A following :meth:`bind`, :meth:`prepare` and :meth:`gram_and_cross`, or a call, on so many
+        images find them compiled::
+
+            compiled = kernel.compile(x_train.shape[1:], len(x_train), len(x_test))
+            ...  # prepare the images
+            compiled.result()
+            gram, cross = kernel.bind(x_train).gram_and_cross(x_train, x_test)
+
+        Calls that are made before the end compile for themselves. Does nothing for networks that
+        are not computed as streams (``settings(image_shape)["blocking"]``), and with
+        neural-tangents.
+
+        Args:
+            image_shape: ``(height, width, channels)`` or ``(features,)``.
+            n_train: images of the Gram matrix.
+            n_test: images that are set beside them.
+            n_reference: as it will be given to :meth:`bind`.
+
+        Returns:
+            At once. ``result()`` waits until all is compiled, and raises what went wrong.
+
+        Raises:
+            ConfigurationError: a number of images is negative, there is none to train with or to
+                bind to, or not even one pair fits into ``tile_bytes``.
+            ArchitectureError: the network does not fit the images.
+        """
+        if min(n_train, n_reference) < 1 or n_test < 0:
+            raise ConfigurationError(
+                f"n_train={n_train!r}, n_test={n_test!r}, n_reference={n_reference!r}: expected "
+                "numbers of images, the first and the last at least 1"
+            )
+        return self._computation.compile(
+            image_shape, n_train, n_test, n_reference=n_reference, tangent=self._tangent
+        )
 
     def bind(
         self,
