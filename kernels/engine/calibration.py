@@ -159,9 +159,8 @@ def _layers(x: Array, times: Array, *, with_tangent: bool) -> Array:
     def layer(_: Array, x: Array) -> Array:
         x = weight_moment(
             window_mean(window, x, sides, sides),
-            jnp.ones((), ones.dtype),
-            W_std=2**0.5,
-            b_std=0.0,
+            jnp.full((), 2, ones.dtype),
+            None,
             trainable=True,
             with_tangent=with_tangent,
         )

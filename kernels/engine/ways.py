@@ -132,6 +132,7 @@ def tile_shape(execution: Execution, tile_bytes: int, n_reference: int) -> TileS
     return WAYS[execution.blocking.way].tile_shape(execution, tile_bytes, n_reference)
 
 
+@OVERFLOWING
 def compile_ahead(
     execution: Execution, tile: TileShape, *, n_reference: int, n_images: int
 ) -> Future[None]:

@@ -66,6 +66,12 @@ FOLLOWERS = (TapOp, WeightOp, LayerNormOp, NormalizeOp, FlattenOp)
 ) = range(10)
 """The columns of a row."""
 
+(
+    TIMES,  # what the result is multiplied by, of a term of a sum
+    GAINS,  # from here on σ_w² and σ_b² of each weight layer of the chain, in order
+) = range(2)
+"""The columns of a row's factors."""
+
 
 @dataclass(frozen=True)
 class Operation:
@@ -73,7 +79,7 @@ class Operation:
 
     Attributes:
         source: the grid of the moment that the first one reads, ``None`` if it reads none.
-        chain: the instructions, their numbers left out; none for a copy.
+        chain: the instructions, their numbers and gains left out; none for a copy.
         rooms: the pixels over which each record is that the chain reads, in order.
     """
 
@@ -92,6 +98,7 @@ class Instruction:
         target: the register that is written, or added to.
         times: the result's factor, of a term of a sum.
         records: that the chain reads, in order.
+        gains: σ_w² and σ_b² of each weight layer of the chain, in order.
         variance: the record of the result's variances, if any.
         mean: the record of its covariances with the reference images' mean, if any.
         scale: the record of its ``1 / (v − m)``, if any.
@@ -105,6 +112,7 @@ class Instruction:
     target: int
     times: float
     records: tuple[int, ...]
+    gains: tuple[float, ...] = ()
     variance: int | None = None
     mean: int | None = None
     scale: int | None = None
@@ -403,11 +411,16 @@ class _Streaming:
             source = read.left, read.right
         chain: list[MomentOp] = []
         records: list[int] = []
+        gains: list[float] = []
         for index in row.chain:
             op = ops[index]
             assert isinstance(op, MomentOp)
             records += op.records
-            chain.append(op.renamed(lambda _: 0, lambda _: 0))
+            op = op.renamed(lambda _: 0, lambda _: 0)
+            if isinstance(op, WeightOp):
+                gains += op.W_std * op.W_std, op.b_std * op.b_std
+                op = replace(op, W_std=1.0, b_std=0.0)
+            chain.append(op)
         instruction = Instruction(
             Operation(
                 source,
@@ -418,6 +431,7 @@ class _Streaming:
             register[row.source if row.diagonal and row.source is not None else row.value],
             row.times,
             tuple(records),
+            tuple(gains),
             diagonal=row.diagonal,
             added=not first,
         )
@@ -467,6 +481,7 @@ class InstructionSet:
         means: rooms of covariances with the reference images' mean.
         scales: places for scales, place 0 included.
         reads: most records that an operation reads.
+        gains: most gains that an operation takes.
     """
 
     banks: tuple[Bank, ...]
@@ -474,10 +489,11 @@ class InstructionSet:
     means: Rooms
     scales: int
     reads: int
+    gains: int
 
     @cached_property
     def _hash(self) -> int:
-        return hash((self.banks, self.variances, self.means, self.scales, self.reads))
+        return hash(tuple(getattr(self, part.name) for part in fields(self)))
 
     def __hash__(self) -> int:
         """Kept: it is asked for at every call of what is compiled."""
@@ -501,7 +517,8 @@ class InstructionSet:
             Counter({bank.grid: getattr(bank, kind) for bank in self.banks})
             for kind in ("rows", "registers")
         )
-        variances, means, scales, reads = self.variances, self.means, self.scales, self.reads
+        variances, means = self.variances, self.means
+        scales, reads, gains = self.scales, self.reads, self.gains
         for stream in streams:
             for grid, written, needed in stream.banks:
                 for kind, diagonal in ((operations, False), (diagonals, True)):
@@ -510,6 +527,7 @@ class InstructionSet:
                 rows[grid] = max(rows[grid], _rounded(len(written)))
                 registers[grid] = max(registers[grid], needed)
                 reads = max([reads, *(len(row.records) for row in written)])
+                gains = max([gains, *(len(row.gains) for row in written)])
             scaled: dict[Pixels | None, int] = {
                 grid[0]: 1 for grid, written, _ in stream.banks if any(r.scale for r in written)
             }
@@ -520,7 +538,7 @@ class InstructionSet:
             Bank(grid, operations[grid], diagonals[grid], rows[grid], registers[grid])
             for grid in sorted(rows, key=_order)
         )
-        return InstructionSet(tuple(banks), variances, means, scales, reads)
+        return InstructionSet(tuple(banks), variances, means, scales, reads, gains)
 
 
 def _united(known: tuple[Operation, ...], made: set[Operation]) -> tuple[Operation, ...]:
@@ -528,7 +546,7 @@ def _united(known: tuple[Operation, ...], made: set[Operation]) -> tuple[Operati
     return known if made <= set(known) else tuple(sorted(made.union(known), key=repr))
 
 
-EMPTY = InstructionSet((), (), (), 1, 1)
+EMPTY = InstructionSet((), (), (), 1, 1, 0)
 """The set of no operations."""
 
 ROOM = 16
@@ -552,13 +570,13 @@ class Encoded(NamedTuple):
 
     Attributes:
         rows: ``(rows, columns)`` of integers.
-        times: factors, ``(rows,)``.
+        factors: real numbers, ``(rows, columns)``.
         counts: rows that are used.
         output: the register of the kernel.
     """
 
     rows: tuple[np.ndarray, ...]
-    times: tuple[np.ndarray, ...]
+    factors: tuple[np.ndarray, ...]
     counts: np.ndarray
     output: np.ndarray
 
@@ -571,12 +589,12 @@ def encode(stream: Stream, instructions: InstructionSet, dtype: np.dtype) -> Enc
         return 0 if record is None else stream.slots[record][1]
 
     rows: list[np.ndarray] = []
-    times: list[np.ndarray] = []
+    factors: list[np.ndarray] = []
     for bank in instructions.banks:
         numbers = {operation: number for number, operation in enumerate(bank.operations)}
         diagonals = {operation: number for number, operation in enumerate(bank.diagonals, start=1)}
         table = np.zeros((bank.rows, RECORDS + instructions.reads), np.int32)
-        factors = np.ones(bank.rows, dtype)
+        of_rows = np.ones((bank.rows, GAINS + instructions.gains), dtype)
         used: Sequence[Instruction] = of_grid[bank.grid].rows if bank.grid in of_grid else ()
         for i, row in enumerate(used):
             table[i, :RECORDS] = (
@@ -591,10 +609,10 @@ def encode(stream: Stream, instructions: InstructionSet, dtype: np.dtype) -> Enc
                 row.added,
             )
             table[i, RECORDS : RECORDS + len(row.records)] = [slot(r) for r in row.records]
-            factors[i] = row.times
+            of_rows[i, : GAINS + len(row.gains)] = row.times, *row.gains
         rows.append(table)
-        times.append(factors)
+        factors.append(of_rows)
     counts = [len(of_grid[b.grid].rows) if b.grid in of_grid else 0 for b in instructions.banks]
     return Encoded(
-        tuple(rows), tuple(times), np.array(counts, np.int32), np.array(stream.output, np.int32)
+        tuple(rows), tuple(factors), np.array(counts, np.int32), np.array(stream.output, np.int32)
     )

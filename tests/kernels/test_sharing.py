@@ -70,6 +70,32 @@ def test_what_was_compiled_ahead_is_not_compiled_again(case):
     assert compilations().count == compiled
 
 
+@pytest.mark.parametrize("trainable", [True, False])
+def test_networks_that_differ_in_gains_are_one_program(trainable):
+    """A depthwise convolution before a pointwise one: two weight layers in one operation."""
+
+    def gained(W_std, b_std, last):
+        conv = [
+            kk.DepthwiseConv(3, W_std=W_std, b_std=b_std),
+            kk.Conv(1, W_std=1 / W_std, b_std=0.1 * b_std, trainable=trainable),
+            kk.LeakyRelu(0.16 if trainable else 0.17),
+        ]
+        head = kk.GlobalAvgPool(), kk.Dense(W_std=last, b_std=b_std)
+        return kk.serial(kk.Conv(3, W_std=last), *conv, kk.AvgPool(2, stride=2), *conv, *head)
+
+    shape = (4, 4, 1)
+    x = images(0, 6, shape)
+    with jax.enable_x64(True):
+        NeuralKernel(gained(1.5, 0.3, 1.0), blocking=STREAM)(x)
+        before = compilations().count
+        networks = [gained(0.7, 0.0, 2.0), gained(1.1, 1.2, 0.3)]
+        found = [NeuralKernel(network, blocking=STREAM)(x) for network in networks]
+        assert compilations().count == before
+        for network, kernel in zip(networks, found, strict=True):
+            expected = NeuralKernel(network, blocking=Blocking("whole"))(x)
+            np.testing.assert_allclose(kernel, expected, rtol=1e-11)
+
+
 def test_compiling_is_begun_and_its_errors_are_raised_at_its_end():
     def fail(device):
         time.sleep(0.05)
