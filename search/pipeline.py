@@ -234,13 +234,16 @@ def _evaluated(
             found.update(folder.outcomes())
         return found.get(place) is not before.get(place)
 
-    with progress_bar(
-        shown=progress,
-        total=len(job.items),
-        initial=len(job.items) - len(missing),
-        desc=f"compiling programs for {len(missing)} evaluations …",
-        unit="evaluation",
-    ) as bar:
+    with (
+        executor.session(),
+        progress_bar(
+            shown=progress,
+            total=len(job.items),
+            initial=len(job.items) - len(missing),
+            desc=f"compiling programs for {len(missing)} evaluations …",
+            unit="evaluation",
+        ) as bar,
+    ):
         ready = evaluator.prepared(job.candidates)
         # The first one waits for what was not compiled before: rate and remaining time begin here.
         bar.start_t = bar.last_print_t = time.time()

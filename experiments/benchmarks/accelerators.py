@@ -52,7 +52,7 @@ import kernas.kernels as kk
 from kernas.errors import MissingDependencyError
 from kernas.kernels._compat import CUDA, INSTALL_GPU
 from kernas.kernels.architecture import Layer
-from kernas.kernels.engine import Blocking, kernel_plan, tile_shape
+from kernas.kernels.engine import Blocking, Execution, kernel_plan, tile_shape
 from kernas.kernels.engine.memory import step_bytes
 from kernas.kernels.engine.steps import lowered_step
 from kernas.kernels.program import lower
@@ -244,7 +244,7 @@ def operations(side: int, depth: int) -> int:
     """Floating-point operations for one pair, as the plan counts them."""
     program = lower(network(depth, kk.GlobalAvgPool()), (side, side, 3))
     blocking = Blocking("planes", lanes=1)
-    tile = tile_shape(program, 2**30, 0, blocking=blocking, with_tangent=True)
+    tile = tile_shape(Execution(program, blocking, with_tangent=True), 2**30, 0)
     return kernel_plan(program, blocking, tile, with_tangent=True).operations
 
 

@@ -24,7 +24,7 @@ from measuring import SEED, cifar10, environment, record_of, report, timed
 
 import kernas.kernels as kk
 from kernas.kernels.engine import compilations
-from kernas.kernels.kernel import share_compilation
+from kernas.kernels.kernel import SharedPrograms
 from kernas.search import Candidate, NasBench201
 
 N_REFERENCE = 32
@@ -49,9 +49,9 @@ SETTINGS = (Setting(8, 3, 200), Setting(8, 1, 200), Setting(16, 1, 100))
 CELLS, QUICK_CELLS = 50, 3
 
 
-def compute(candidate: Candidate, x: Any) -> kk.Kernels:
+def compute(candidate: Candidate, x: Any, programs: SharedPrograms) -> kk.Kernels:
     """Both kernels of a candidate on the training images."""
-    kernel = kk.NeuralKernel(candidate.architecture, get=("nngp", "ntk"))
+    kernel = kk.NeuralKernel(candidate.architecture, get=("nngp", "ntk"), programs=programs)
     if kernel.needs_bind:
         kernel = kernel.bind(x, n_reference=N_REFERENCE, seed=SEED)
     return kernel(x, get=("nngp", "ntk"))
@@ -64,10 +64,10 @@ def measure(setting: Setting, center: bool, cells: int) -> dict[str, Any]:
     first, *others = space.sample(cells + 1, seed=SEED)
     before = compilations().count
     architectures = [candidate.architecture for candidate in (first, *others)]
-    sharing, _ = timed(lambda: share_compilation(architectures, x.shape[1:]))
-    compiling, _ = timed(lambda: compute(first, x))
+    sharing, programs = timed(lambda: SharedPrograms.of(architectures, x.shape[1:]))
+    compiling, _ = timed(lambda: compute(first, x, programs))
     processor, start = time.process_time(), time.perf_counter()
-    seconds = [timed(lambda c=candidate: compute(c, x))[0] for candidate in others]
+    seconds = [timed(lambda c=candidate: compute(c, x, programs))[0] for candidate in others]
     cores = (time.process_time() - processor) / (time.perf_counter() - start)
     return {
         "cells": len(others),

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
 from ..architecture import Architecture
-from ..engine import Blocking, Images, KernelPlan, Matrix, Request, Statistics
+from ..engine import (
+    Blocking,
+    Images,
+    KernelPlan,
+    Matrix,
+    Request,
+    SharedPrograms,
+    Statistics,
+)
 from ..program import Program
 
 
@@ -25,6 +34,8 @@ class Work:
         tangent: whether the tangent kernel is wanted.
         tile_bytes: bound on the bytes of intermediate results.
         blocking: how the user has the work cut; ``None`` leaves it to the backend.
+        programs: what is compiled for several networks; a backend without such programs ignores
+            it.
     """
 
     networks: tuple[Architecture, ...]
@@ -33,6 +44,7 @@ class Work:
     tangent: bool
     tile_bytes: int
     blocking: Blocking | None
+    programs: SharedPrograms | None = None
 
 
 class Backend(Protocol):
@@ -82,6 +94,18 @@ class Backend(Protocol):
         Args:
             work: the networks.
             requests: of images that :meth:`prepare` made, for equal work.
+        """
+        ...
+
+    def shares(self, work: Work) -> bool:
+        """Whether it computes the work by the programs of several networks that the work names."""
+        ...
+
+    def compile(self, work: Work, *, n_reference: int, n_images: int) -> Future[None]:
+        """Compile ahead what it can for so many reference images, and images in a call.
+
+        Returns:
+            At once; its ``result`` waits for the end, and raises what a compilation raised.
         """
         ...
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -120,6 +121,16 @@ class NeuralTangents:
             [_mean_gram(network, request, work) for network in work.networks]
             for request in requests
         ]
+
+    def shares(self, work: Work) -> bool:
+        """Never: its programs are a network's own."""
+        return False
+
+    def compile(self, work: Work, *, n_reference: int, n_images: int) -> Future[None]:
+        """Nothing: it compiles as it is called."""
+        done: Future[None] = Future()
+        done.set_result(None)
+        return done
 
     def plan(self, work: Work, *, evaluations: int) -> KernelPlan:
         """Never: it leaves the order of work to XLA.

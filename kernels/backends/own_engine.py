@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Future
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from ..architecture import Architecture
 from ..engine import (
-    Blocking,
+    Execution,
     Images,
     KernelPlan,
     Matrix,
@@ -19,6 +20,7 @@ from ..engine import (
     Statistics,
     TileShape,
     bind,
+    compile_ahead,
     grams,
     kernel_plan,
     prepare,
@@ -42,30 +44,29 @@ class OwnEngine:
         """Refuse nothing: lowering did."""
 
     def bind(self, work: Work, reference: np.ndarray, *, max_bytes: int) -> Statistics:
-        return bind(
-            work.program,
-            reference,
-            blocking=_blocking(work),
-            max_bytes=max_bytes,
-            with_tangent=work.tangent,
-        )
+        return bind(_execution(work), reference, max_bytes=max_bytes)
 
     def prepare(self, work: Work, x: np.ndarray) -> Images:
-        return prepare(
-            work.program, x, work.statistics, tile=_tile(work), with_tangent=work.tangent
-        )
+        return prepare(_execution(work), x, work.statistics, tile=_tile(work))
 
     def grams(self, work: Work, requests: Sequence[Request]) -> list[list[Matrix]]:
-        return grams(
-            work.program, requests, work.statistics, tile=_tile(work), with_tangent=work.tangent
-        )
+        return grams(_execution(work), requests, work.statistics, tile=_tile(work))
+
+    def shares(self, work: Work) -> bool:
+        return _execution(work).shared is not None
+
+    def compile(self, work: Work, *, n_reference: int, n_images: int) -> Future[None]:
+        execution = _execution(work)
+        tile = tile_shape(execution, work.tile_bytes, n_reference)
+        return compile_ahead(execution, tile, n_reference=n_reference, n_images=n_images)
 
     def plan(self, work: Work, *, evaluations: int) -> KernelPlan:
+        execution, tile = _execution(work), _tile(work)
         return kernel_plan(
-            work.program,
-            _blocking(work),
-            _tile(work),
-            with_tangent=work.tangent,
+            execution.program,
+            execution.blocking,
+            tile,
+            with_tangent=execution.with_tangent,
             evaluations=evaluations,
         )
 
@@ -79,22 +80,18 @@ class OwnEngine:
             "backend": self.name,
             "dtype": str(jnp.result_type(float)),
             "tile_bytes": work.tile_bytes,
-            "blocking": asdict(_blocking(work)),
+            "blocking": asdict(_execution(work).blocking),
             "tile_rows": tile.rows,
             "tile_columns": tile.columns,
             "record_chunk": tile.chunk,
         }
 
 
-def _blocking(work: Work) -> Blocking:
-    return resolved(work.program, work.blocking, with_tangent=work.tangent)
+def _execution(work: Work) -> Execution:
+    blocking = resolved(work.program, work.blocking, with_tangent=work.tangent)
+    return Execution(work.program, blocking, work.tangent, work.programs)
 
 
 def _tile(work: Work) -> TileShape:
-    return tile_shape(
-        work.program,
-        work.tile_bytes,
-        0 if work.statistics is None else len(work.statistics.reference),
-        blocking=_blocking(work),
-        with_tangent=work.tangent,
-    )
+    n_reference = 0 if work.statistics is None else len(work.statistics.reference)
+    return tile_shape(_execution(work), work.tile_bytes, n_reference)

@@ -101,10 +101,9 @@ def surrounded(x: Planes, border: Border) -> MovedPlanes:
 
 def weight_moment(
     x: Moment,
-    mask: Numbers,
+    scale: Numbers,
+    shift: Numbers | None,
     *,
-    W_std: float,
-    b_std: float,
     trainable: bool,
     with_tangent: bool,
 ) -> Moment:
@@ -119,16 +118,14 @@ def weight_moment(
 
     Args:
         x: mean over the window of the layer's input with itself.
-        mask: 1 at pairs of pixels, 0 at pairs that are outside.
-        W_std: σ_w.
-        b_std: σ_b.
+        scale: σ_w², 0 at pairs of pixels that are outside.
+        shift: σ_b², likewise; ``None`` without bias.
         trainable: whether the layer's weights enter ``Θ``.
         with_tangent: whether ``Θ`` is wanted.
     """
-    scale = W_std**2 * mask
     new = scale * covariance(x)
-    if b_std:
-        new = new + b_std**2 * mask
+    if shift is not None:
+        new = new + shift
     before = tangent(x)
     if not with_tangent:
         return new

@@ -26,10 +26,11 @@ from .blocking import (
     probe_side,
     stream_lanes,
 )
+from .execution import Execution
 from .planes import COMPILER_OPTIONS
 from .programs import compiled
 from .records import Request, prepare
-from .streams import is_stream
+from .sharing import is_stream
 from .tiles import DEFAULT_TILE_BYTES, gram, tile_shape
 from .ways import WAYS
 from .workers import Device, local_workers, run_tasks
@@ -137,8 +138,8 @@ def _probe(side: int, lanes: int, with_tangent: bool) -> Callable[[], object]:
         for n in (_probe_rows(), lanes)
     )
     request = Request((left,), (right,), symmetric=False)
-    blocking = Blocking("planes", lanes)
-    tile = tile_shape(program, DEFAULT_TILE_BYTES, 0, blocking=blocking, with_tangent=with_tangent)
+    execution = Execution(program, Blocking("planes", lanes), with_tangent)
+    tile = tile_shape(execution, DEFAULT_TILE_BYTES, 0)
     return partial(gram, program, request, None, tile=tile, with_tangent=with_tangent)
 
 
@@ -174,9 +175,8 @@ def _layers(x: Array, times: Array, *, with_tangent: bool) -> Array:
     def layer(_: Array, x: Array) -> Array:
         x = weight_moment(
             window_mean(window, x, sides, sides),
-            jnp.ones((), ones.dtype),
-            W_std=2**0.5,
-            b_std=0.0,
+            jnp.full((), 2, ones.dtype),
+            None,
             trainable=True,
             with_tangent=with_tangent,
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import count
 from typing import Any, NamedTuple
 
 import jax
@@ -51,7 +52,9 @@ from ..program.ops import (
     ZeroOp,
 )
 from ..program.streams import (
+    ADDED,
     DIAGONAL,
+    GAINS,
     MEAN,
     ONE,
     OPERATION,
@@ -60,6 +63,7 @@ from ..program.streams import (
     SCALE_MEAN,
     SOURCE,
     TARGET,
+    TIMES,
     VARIANCE,
     Bank,
     Encoded,
@@ -135,7 +139,7 @@ class _Machine:
         )
 
     def result(
-        self, bank: Bank, row: Array, times: Array, read: Read, sides: Any, shared: Shared
+        self, bank: Bank, row: Array, factors: Array, read: Read, sides: Any, shared: Shared
     ) -> Array:
         """What a row writes into its register, by the operation that it names."""
         (h, w), (h2, w2) = bank.grid
@@ -143,16 +147,18 @@ class _Machine:
 
         def run(operation: Operation) -> Array:
             x = None if operation.source is None else read(operation.source, row[SOURCE])
-            x = self._chained(operation, x, row, sides, shared)
+            x = self._chained(operation, x, row, factors, sides, shared)
             x = jnp.broadcast_to(x, shape).astype(self.dtype)
-            if operation.scaled:
-                x = scaled(x, times.astype(self.real))
-            return x + read(bank.grid, row[TARGET]) if operation.added else x
+            # In the loop that makes x: a pass of its own would take as long as a window's.
+            held = read(bank.grid, row[TARGET])
+            return scaled(x, factors[TIMES]) + jnp.where(row[ADDED] > 0, held, 0)
 
         branches = [partial(run, operation) for operation in bank.operations]
         return lax.switch(row[OPERATION], branches) if len(branches) > 1 else branches[0]()
 
-    def variances(self, bank: Bank, x: Array, row: Array, own: Table, shared: Shared) -> Array:
+    def variances(
+        self, bank: Bank, x: Array, row: Array, factors: Array, own: Table, shared: Shared
+    ) -> Array:
         """Variances of what a row makes of a moment, from those of the moment, ``[h, w, images]``.
 
         Pixels with themselves are images of one pixel, ``h · w`` times as many.
@@ -165,25 +171,40 @@ class _Machine:
 
         def run(operation: Operation) -> Array:
             of_pixels = x.reshape(1, 1, 1, 1, -1)
-            made = self._chained(operation, of_pixels, row, (side, side), shared)
+            made = self._chained(operation, of_pixels, row, factors, (side, side), shared)
             return covariance(made).reshape(x.shape)
 
         made = [partial(run, operation) for operation in bank.diagonals]
         return lax.switch(row[DIAGONAL], [lambda: covariance(x), *made])
 
     def _chained(
-        self, operation: Operation, x: Array | None, row: Array, sides: Any, shared: Shared
+        self,
+        operation: Operation,
+        x: Array | None,
+        row: Array,
+        factors: Array,
+        sides: Any,
+        shared: Shared,
     ) -> Array:
-        """A chain of instructions, which take the records that the row names in order."""
+        """A chain of instructions, which take the records that the row names, and its gains, in
+        order."""
         places = (row[RECORDS + n] for n in range(len(operation.rooms)))
         records = zip(operation.rooms, places, strict=True)
+        starts = count(GAINS, 2)
+        gains = ((factors[start], factors[start + 1]) for start in starts)
         for op in operation.chain:
-            x = self._applied(op, x, records, sides, shared)
+            x = self._applied(op, x, records, gains, sides, shared)
         assert x is not None
         return x
 
     def _applied(
-        self, op: MomentOp, x: Any, records: Iterator[Any], sides: Any, shared: Shared
+        self,
+        op: MomentOp,
+        x: Any,
+        records: Iterator[Any],
+        gains: Iterator[tuple[Array, Array]],
+        sides: Any,
+        shared: Shared,
     ) -> Array:
         left, right = sides
         match op:
@@ -204,13 +225,9 @@ class _Machine:
                 (h, h2, w, w2) = x.shape[:4]
                 return window_mean(op.window, x, (h, w), (h2, w2))
             case WeightOp():
+                scale, shift = next(gains)
                 return weight_moment(
-                    x,
-                    jnp.ones((), self.real),
-                    W_std=op.W_std,
-                    b_std=op.b_std,
-                    trainable=op.trainable,
-                    with_tangent=self.with_tangent,
+                    x, scale, shift, trainable=op.trainable, with_tangent=self.with_tangent
                 )
             case DualOp():
                 dual = Dual(op.left_activation, op.right_activation)
@@ -331,8 +348,8 @@ def run_pairs(
                     at = machine.numbers[grid]
                     return (own if at == index else finished[at])[register]
 
-                row, times = encoded.rows[index][i], encoded.times[index][i]
-                value = machine.result(bank, row, times, read, sides, shared)
+                row, factors = encoded.rows[index][i], encoded.factors[index][i]
+                value = machine.result(bank, row, factors, read, sides, shared)
                 return lax.dynamic_update_index_in_dim(own, value, row[TARGET], 0)
 
             done = lax.fori_loop(0, encoded.counts[index], step, banks[index])
@@ -467,7 +484,7 @@ def _recorded(
             records_mean: bool = (h2, w2) in images.means and (not mirrored or (h, w) == (h2, w2)),
         ) -> Any:
             registers, (own, shared) = carried
-            row, times = encoded.rows[index][i], encoded.times[index][i]
+            row, factors = encoded.rows[index][i], encoded.factors[index][i]
 
             def block(number: Array, inner: Any) -> Any:
                 registers, means = inner
@@ -477,7 +494,7 @@ def _recorded(
                     at = machine.numbers[grid]
                     return (registers if at == index else finished[at])[register, number]
 
-                value = machine.result(bank, row, times, read, sides, shared)
+                value = machine.result(bank, row, factors, read, sides, shared)
                 start = row[TARGET], number.astype(row.dtype), *[jnp.zeros((), row.dtype)] * 5
                 registers = lax.dynamic_update_slice(registers, value[None, None], start)
                 if records_mean:
@@ -498,7 +515,7 @@ def _recorded(
                 own, shared = _with_mean(own, shared, (h2, w2), row, x, binding)
             if records_variance:
                 x = _with_themselves(registers, row[TARGET], pairs.alone, lanes)
-                x = machine.variances(bank, x, row, own, shared)
+                x = machine.variances(bank, x, row, factors, own, shared)
                 own, shared = _with_variance(own, shared, (h, w), row, x, binding)
             return registers, (own, shared)
 

@@ -140,9 +140,13 @@ def recorded_image_bytes(program: Program) -> int:
 
 
 def register_bytes(instructions: InstructionSet, *, with_tangent: bool) -> int:
-    """Bytes of all registers of a set for one pair."""
+    """Bytes of all registers of a set for one pair.
+
+    Of a bank of one register XLA holds two: what is written there may be added to what is there.
+    """
     moment = _item() * (2 if with_tangent else 1)
-    return moment * sum(bank.registers * _entries(bank.grid) for bank in instructions.banks)
+    registers = ((max(bank.registers, 2), bank.grid) for bank in instructions.banks)
+    return moment * sum(number * _entries(grid) for number, grid in registers)
 
 
 def operation_bytes(

@@ -338,9 +338,8 @@ class _Block:
             case WeightOp():
                 return weight_moment(
                     values[op.source].inside,
-                    mask,
-                    W_std=op.W_std,
-                    b_std=op.b_std,
+                    op.W_std**2 * mask,
+                    op.b_std**2 * mask if op.b_std else None,
                     trainable=op.trainable,
                     with_tangent=self.with_tangent,
                 )

@@ -8,27 +8,29 @@ and is not computed again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cached_property, partial
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from ..covariance.activations import has_closed_form
-from ..program.ops import DualOp, MeanOp, Program
-from ..program.streams import EMPTY, Encoded, InstructionSet, Stream, encode, stream_of
-from .blocking import Blocking
+from ..program.ops import MeanOp, Program
+from ..program.streams import Encoded, encode
 from .blocks import IndexBlock, blocks
+from .execution import Execution
 from .machine import Meetings, Shared, Table, run_pairs, run_records
 from .memory import operation_bytes, register_bytes
 from .planes import Constants
 from .programs import make_room
 from .records import NO_CONSTANTS, Images, Matrix, Met, Request, Statistics, check_bind_bytes
+from .sharing import is_stream as is_stream
+from .sharing import known_stream as known_stream
+from .sharing import stream_for
 from .tiles import TileShape, check_tile_bytes
 from .workers import Device, Task, local_workers, run_tasks
 
@@ -42,68 +44,21 @@ ALONE = 32
 """Images at a time whose records need no reference images, for networks that have none."""
 
 
-@lru_cache(maxsize=1024)
-def known_stream(program: Program, recording: bool) -> Stream | None:
-    """The stream of a program; ``None`` if it cannot be one, or has a series for each pixel."""
-    for op in program.ops:
-        if isinstance(op, DualOp) and not has_closed_form(op.left_activation, op.right_activation):
-            return None
-    return stream_of(program, recording=recording)
-
-
-def is_stream(program: Program) -> bool:
-    """Whether a program can be computed as a stream."""
-    return all(known_stream(program, recording) is not None for recording in (False, True))
-
-
 def steps(program: Program) -> int:
     """Operations that a pair goes through."""
     return sum(len(bank.rows) for bank in stream_for(program, recording=False).banks)
 
 
-_shared: dict[tuple[tuple[int, ...], bool], InstructionSet] = {}
-
-
-def share(programs: Iterable[Program]) -> None:
-    """Let networks share what is compiled: one set for each shape of images, of all operations.
-
-    Args:
-        programs: those that are going to be computed. What was shared before stays in the set.
-    """
-    for program in programs:
-        if is_stream(program):
-            for recording in (False, True):
-                key = program.image_shape, recording
-                _shared[key] = _shared.get(key, EMPTY).extended(stream_for(program, recording))
-
-
-def stream_for(program: Program, recording: bool) -> Stream:
-    """The stream of a program that can be one."""
-    stream = known_stream(program, recording)
-    assert stream is not None
-    return stream
-
-
-def instructions_of(program: Program, recording: bool) -> InstructionSet:
-    """What is compiled for a program: the shared set if it holds the program, or its own."""
-    return _instructions(program, recording, _shared.get((program.image_shape, recording), EMPTY))
-
-
-@lru_cache(maxsize=1024)
-def _instructions(program: Program, recording: bool, shared: InstructionSet) -> InstructionSet:
-    stream = stream_for(program, recording)
-    return shared if shared.holds(stream) else EMPTY.extended(stream)
-
-
 class _Layout:
     """Records by the numbers of a program, as tables of a set and back."""
 
-    def __init__(self, program: Program, recording: bool, *, with_tangent: bool) -> None:
-        self.program = program
-        self.stream = stream_for(program, recording)
-        self.instructions = instructions_of(program, recording)
+    def __init__(self, execution: Execution, recording: bool) -> None:
+        self.program = execution.program
+        self.stream = stream_for(self.program, recording)
+        self.instructions = execution.instructions(recording)
+        self.with_tangent = execution.with_tangent
         self.real = np.dtype(jnp.result_type(float))
-        self.moment = np.result_type(self.real, np.complex64) if with_tangent else self.real
+        self.moment = np.result_type(self.real, np.complex64) if self.with_tangent else self.real
 
     @cached_property
     def encoded(self) -> Encoded:
@@ -217,14 +172,15 @@ def is_centred(program: Program) -> bool:
     return any(isinstance(program.ops[i], MeanOp) for i in stream_for(program, True).recorded)
 
 
-def bind_bytes_of(program: Program, n_reference: int, *, lanes: int, with_tangent: bool) -> int:
+def bind_bytes_of(execution: Execution, n_reference: int) -> int:
     """Bytes of the block in which reference images meet each other."""
-    instructions = instructions_of(program, True)
+    program, with_tangent = execution.program, execution.with_tangent
+    instructions = execution.instructions(True)
     pairs = n_reference
     if is_centred(program):
         each_once = n_reference * (n_reference + 1) // 2
         pairs = each_once if stream_for(program, True).mirrored else n_reference**2
-    once = balanced_lanes(pairs, lanes) * operation_bytes(
+    once = balanced_lanes(pairs, execution.blocking.lanes) * operation_bytes(
         instructions, program.image_shape, with_tangent=with_tangent
     )
     return pairs * register_bytes(instructions, with_tangent=with_tangent) + once
@@ -235,20 +191,18 @@ def record_pairs(program: Program, n_reference: int) -> int:
     return n_reference + 1 if n_reference and is_centred(program) else 1
 
 
-def tile_shape(
-    program: Program, tile_bytes: int, n_reference: int, *, blocking: Blocking, with_tangent: bool
-) -> TileShape:
+def tile_shape(execution: Execution, tile_bytes: int, n_reference: int) -> TileShape:
     """How many pairs and how many recorded images a number of bytes holds.
 
     Raises:
         ConfigurationError: not even one pair, or the pairs of one image with the reference images.
     """
+    program, blocking = execution.program, execution.blocking
+    with_tangent = execution.with_tangent
     of_pair = max(
-        register_bytes(instructions_of(program, recording), with_tangent=with_tangent)
-        + operation_bytes(
-            instructions_of(program, recording), program.image_shape, with_tangent=with_tangent
-        )
-        for recording in (False, True)
+        register_bytes(instructions, with_tangent=with_tangent)
+        + operation_bytes(instructions, program.image_shape, with_tangent=with_tangent)
+        for instructions in map(execution.instructions, (False, True))
     )
     met = record_pairs(program, n_reference)
     check_tile_bytes(program, tile_bytes, met * of_pair)
@@ -258,92 +212,93 @@ def tile_shape(
     return TileShape(1, min(blocking.lanes, pairs), chunk, blocking.way, of_pair, workers)
 
 
-def bind(
-    program: Program,
-    reference: np.ndarray,
-    *,
-    blocking: Blocking,
-    max_bytes: int,
-    with_tangent: bool,
-) -> Statistics:
+def bind(execution: Execution, reference: np.ndarray, *, max_bytes: int) -> Statistics:
     """Record the statistics of the reference images, all of their pairs in one block.
 
     Raises:
         ConfigurationError: the block does not fit into ``max_bytes``.
     """
-    count, lanes = len(reference), blocking.lanes
-    check_bind_bytes(
-        program,
-        count,
-        max_bytes,
-        lambda n: bind_bytes_of(program, n, lanes=lanes, with_tangent=with_tangent),
-    )
+    needed = partial(bind_bytes_of, execution)
+    check_bind_bytes(execution.program, len(reference), max_bytes, needed)
     make_room()
-    layout = _Layout(program, True, with_tangent=with_tangent)
+    layout = _Layout(execution, True)
+    device = jax.local_devices()[0]
     images = Images(reference.astype(layout.real), {})
-    centred = is_centred(program)
-    mirrored = centred and layout.stream.mirrored
-    others = images if centred else _some(images, np.arange(0))
-    records = _Records(
+    found, constants = _binding(execution, layout, images).on(device).of(images, device)
+    return Statistics(found, constants, execution.with_tangent)
+
+
+def _binding(execution: Execution, layout: _Layout, images: Images) -> _Records:
+    """How the reference images are recorded: with each other, or as any others without means."""
+    count, lanes = len(images), execution.blocking.lanes
+    if not is_centred(execution.program):
+        return _recording(layout, images, NO_CONSTANTS, count, lanes, binding=True)
+    mirrored = layout.stream.mirrored
+    return _Records(
         layout,
         layout.encoded,
-        layout.table(others, len(others)),
+        layout.table(images, count),
         layout.shared(NO_CONSTANTS),
-        _with_each_other(count, lanes, mirrored=mirrored)
-        if centred
-        else _with_others(count, 0, lanes),
+        _with_each_other(count, lanes, mirrored=mirrored),
+        most=1,
         mirrored=mirrored,
         binding=True,
     )
-    found, constants = records.of(images, 1, jax.local_devices()[0])
-    return Statistics(found, constants, with_tangent)
+
+
+def _recording(
+    layout: _Layout,
+    reference: Images,
+    constants: Constants,
+    chunk: int,
+    lanes: int,
+    *,
+    binding: bool = False,
+) -> _Records:
+    """How so many images at a time are recorded, with the reference images if there are means."""
+    others = reference if is_centred(layout.program) else _some(reference, np.arange(0))
+    return _Records(
+        layout,
+        layout.encoded,
+        layout.table(others, len(others)),
+        layout.shared(constants),
+        _with_others(chunk, len(others), lanes),
+        most=max(1, BLOCKS // chunk),
+        binding=binding,
+    )
 
 
 def prepare(
-    program: Program,
-    x: np.ndarray,
-    statistics: Statistics | None,
-    *,
-    tile: TileShape,
-    with_tangent: bool,
+    execution: Execution, x: np.ndarray, statistics: Statistics | None, *, tile: TileShape
 ) -> Images:
     """Compute the records of images, a chunk at a time; reference images have theirs.
 
     Args:
-        program: the lowered network.
+        execution: of the lowered network.
         x: images ``(n, h, w, channels)``.
         statistics: of the bound kernel, ``None`` if the program needs none.
         tile: how many images are recorded at a time.
-        with_tangent: whether the tangent kernel is wanted.
     """
     make_room()
-    layout = _Layout(program, True, with_tangent=with_tangent)
+    layout = _Layout(execution, True)
     images = Images(x.astype(layout.real), {})
     if statistics is None:
         constants, reference = NO_CONSTANTS, _some(images, np.arange(0))
     else:
         constants, reference = statistics.constants, statistics.reference
     known = _positions(reference, images) if statistics is not None else {}
-    others = reference if is_centred(program) else _some(reference, np.arange(0))
     unknown = np.array([i for i in range(len(images)) if i not in known], int)
     workers = local_workers()[: tile.workers]
-    records = _Records(
-        layout,
-        layout.encoded,
-        layout.table(others, len(others)),
-        layout.shared(constants),
-        _with_others(tile.chunk, len(others), tile.columns),
-    )
+    records = _recording(layout, reference, constants, tile.chunk, tile.columns)
     copies = {device: records.on(device) for device in dict.fromkeys(workers)}
     chunks = -(-len(unknown) // tile.chunk)
-    most = max(1, BLOCKS // tile.chunk)
-    each = tile.chunk * max(1, min(most, -(-chunks // (4 * len(workers)))))
+    each = tile.chunk * max(1, min(records.most, -(-chunks // (4 * len(workers)))))
     parts: dict[int, Images] = {}
 
     def task(block: IndexBlock) -> Task:
         def run(device: Device) -> None:
             part = _some(images, unknown[block.rows])
-            parts[block.rows.start], _ = copies[device].of(part, most, device)
+            parts[block.rows.start], _ = copies[device].of(part, device)
 
         return run
 
@@ -356,6 +311,34 @@ def prepare(
     return _some(_joined(found), order)
 
 
+class _Call(NamedTuple):
+    """A jitted function with its arguments."""
+
+    function: Any
+    arguments: tuple[Any, ...]
+    static: dict[str, bool]
+
+    def result(self) -> Any:
+        """What the function returns."""
+        return self.function(*self.arguments, **self.static)
+
+    def lowered(self) -> Any:
+        """The program, a ``jax.stages.Lowered``: nothing is computed."""
+        return self.function.lower(*self.arguments, **self.static)
+
+    @property
+    def shapes(self) -> Hashable:
+        """Equal for calls of one program."""
+        leaves, tree = jax.tree.flatten(self.arguments)
+        described = (
+            (x.shape, x.dtype, frozenset(x.devices()))
+            if isinstance(x, Array)
+            else getattr(x, "shape", x)
+            for x in leaves
+        )
+        return self.function, tree, tuple(described), *self.static.items()
+
+
 @dataclass(frozen=True)
 class _Records:
     """How images are recorded.
@@ -366,6 +349,7 @@ class _Records:
         reference: the reference images, perhaps none.
         shared: of ``Normalize``.
         pairs: of each part of the images.
+        most: how many parts are compiled for.
         mirrored: whether some lanes stand for both orders of their two images.
         binding: whether the images are the reference images.
     """
@@ -375,6 +359,7 @@ class _Records:
     reference: Table
     shared: Shared
     pairs: Meetings
+    most: int
     mirrored: bool = False
     binding: bool = False
 
@@ -384,28 +369,31 @@ class _Records:
         encoded, reference, shared, pairs = jax.device_put(same, device)
         return replace(self, encoded=encoded, reference=reference, shared=shared, pairs=pairs)
 
-    def of(self, images: Images, most: int, device: Device) -> tuple[Images, Constants]:
+    def call(self, images: Images, device: Device) -> _Call:
+        """The call for images, no more than ``most`` parts of them, on a device."""
+        layout, size = self.layout, len(self.pairs.alone)
+        arguments = (
+            layout.instructions,
+            self.encoded,
+            jax.device_put(layout.table(images, self.most * size), device),
+            self.reference,
+            self.shared,
+            self.pairs,
+            np.int32(-(-len(images) // size)),
+            np.bool_(self.binding),
+        )
+        static = {"mirrored": self.mirrored, "with_tangent": layout.with_tangent}
+        return _Call(run_records, arguments, static)
+
+    def of(self, images: Images, device: Device) -> tuple[Images, Constants]:
         """Images with their records, and what was recorded of all of them together.
 
         Args:
             images: no more than ``most`` parts.
-            most: how many parts are compiled for.
             device: where to compute.
         """
-        layout, n, size = self.layout, len(images), len(self.pairs.alone)
-        results = run_records(
-            layout.instructions,
-            self.encoded,
-            jax.device_put(layout.table(images, most * size), device),
-            self.reference,
-            self.shared,
-            self.pairs,
-            np.int32(-(-n // size)),
-            np.bool_(self.binding),
-            mirrored=self.mirrored,
-            with_tangent=layout.moment.kind == "c",
-        )
-        table, after, kernel = jax.device_get(results)
+        layout, n = self.layout, len(images)
+        table, after, kernel = jax.device_get(self.call(images, device).result())
         lanes = kernel.shape[1]
         alone, met = (
             np.concatenate(kernel[:, np.asarray(places) % lanes], axis=-1)[..., :n]
@@ -446,27 +434,25 @@ def _positions(reference: Images, images: Images) -> dict[int, int]:
 
 
 def grams(
-    program: Program,
+    execution: Execution,
     requests: Sequence[Request],
     statistics: Statistics | None,
     *,
     tile: TileShape,
-    with_tangent: bool,
 ) -> list[list[Matrix]]:
     """Matrices of one network, all pairs that are not known yet in one sweep.
 
     Args:
-        program: the lowered network.
+        execution: of the lowered network.
         requests: the images of each matrix, with their records.
         statistics: of the bound kernel, ``None`` if the program needs none.
         tile: how many pairs are in a block.
-        with_tangent: whether ``Θ`` is wanted.
 
     Returns:
         For each request ``K`` and ``Θ`` of the one network.
     """
     make_room()
-    layout = _Layout(program, False, with_tangent=with_tangent)
+    layout = _Layout(execution, False)
     constants = NO_CONSTANTS if statistics is None else statistics.constants
     meetings = [
         (left, right, request.symmetric) for request in requests for left, right in request.meetings
@@ -498,26 +484,50 @@ def grams(
         if request.symmetric:
             below = np.tril_indices(len(whole), -1)
             whole[below] = whole.T[below]
-    if not with_tangent:
+    if not execution.with_tangent:
         return [[(whole, None)] for whole in wholes]
     return [[(np.real(whole).copy(), np.imag(whole).copy())] for whole in wholes]
 
 
-def lowered_pairs(program: Program, lanes: int, *, with_tangent: bool) -> Any:
+def lowered_pairs(execution: Execution) -> Any:
     """The program that computes blocks of pairs, a ``jax.stages.Lowered``: nothing is computed."""
-    layout = _Layout(program, False, with_tangent=with_tangent)
-    images = Images(np.zeros((0, *program.image_shape)), {})
-    indices = np.zeros((BLOCKS, lanes), np.int32)
-    return run_pairs.lower(
-        layout.instructions,
-        layout.encoded,
-        layout.table(images, LEAST_IMAGES),
-        layout.shared(NO_CONSTANTS),
-        indices,
-        indices,
-        np.int32(BLOCKS),
-        with_tangent=with_tangent,
-    )
+    pairs = _pairs(_Layout(execution, False), _blank(execution, 1), NO_CONSTANTS)
+    return pairs.call(np.zeros((2, 0), np.int32), execution.blocking.lanes).lowered()
+
+
+def compiling(
+    execution: Execution, tile: TileShape, *, n_reference: int, n_images: int
+) -> list[Task]:
+    """Tasks that compile what :func:`bind`, :func:`prepare` and :func:`grams` will run.
+
+    Args:
+        execution: of the lowered network.
+        tile: how the work will be cut.
+        n_reference: reference images that will be bound, 0 if the program needs none.
+        n_images: all images whose pairs will be asked for in a call.
+
+    Returns:
+        A task for each different program on each device that will run it.
+    """
+    make_room()
+    recording, layout = _Layout(execution, True), _Layout(execution, False)
+    reference, image = _blank(execution, n_reference), _blank(execution, 1)
+    records = _recording(recording, reference, NO_CONSTANTS, tile.chunk, tile.columns)
+    pairs = _pairs(layout, _blank(execution, n_images), NO_CONSTANTS)
+    calls: list[_Call] = []
+    if n_reference:
+        device = jax.local_devices()[0]
+        binding = _binding(execution, recording, reference)
+        calls.append(binding.on(device).call(reference, device))
+    for device in dict.fromkeys(local_workers()[: tile.workers]):
+        calls.append(records.on(device).call(image, device))
+        calls.append(pairs.on(device).call(np.zeros((2, 0), np.int32), tile.columns))
+    different = {call.shapes: call for call in calls}
+    return [lambda _, call=call: call.lowered().compile() for call in different.values()]
+
+
+def _blank(execution: Execution, count: int) -> Images:
+    return Images(np.zeros((count, *execution.program.image_shape)), {})
 
 
 def _mean(matrices: Sequence[np.ndarray]) -> np.ndarray:
@@ -554,6 +564,44 @@ def _known_pairs(
     return whole, lacking
 
 
+@dataclass(frozen=True)
+class _Pairs:
+    """How pairs of images are computed.
+
+    Attributes:
+        layout: of the program.
+        arguments: the stream, the images, and what is of ``Normalize``.
+    """
+
+    layout: _Layout
+    arguments: tuple[Encoded, Table, Shared]
+
+    def on(self, device: Device) -> _Pairs:
+        """The same on a device."""
+        return _Pairs(self.layout, jax.device_put(self.arguments, device))
+
+    def call(self, pairs: np.ndarray, lanes: int) -> _Call:
+        """The call for pairs of images, by their indices ``(2, n)``, as many as blocks hold."""
+        filled = np.zeros((2, BLOCKS * lanes), np.int32)
+        filled[:, : pairs.shape[1]] = pairs
+        blocks = np.int32(-(-pairs.shape[1] // lanes))
+        return _Call(
+            run_pairs,
+            (
+                self.layout.instructions,
+                *self.arguments,
+                *filled.reshape(2, BLOCKS, lanes),
+                blocks,
+            ),
+            {"with_tangent": self.layout.with_tangent},
+        )
+
+
+def _pairs(layout: _Layout, images: Images, constants: Constants) -> _Pairs:
+    size = max(LEAST_IMAGES, 1 << (len(images) - 1).bit_length())
+    return _Pairs(layout, (layout.encoded, layout.table(images, size), layout.shared(constants)))
+
+
 def _computed(
     layout: _Layout,
     images: Images,
@@ -563,10 +611,9 @@ def _computed(
     tile: TileShape,
 ) -> np.ndarray:
     """The kernel of pairs of images, by their indices."""
-    size = max(LEAST_IMAGES, 1 << (len(images) - 1).bit_length())
-    arguments = layout.encoded, layout.table(images, size), layout.shared(constants)
     lanes, devices = tile.columns, local_workers()[: tile.workers]
-    copies = {device: jax.device_put(arguments, device) for device in dict.fromkeys(devices)}
+    pairs = _pairs(layout, images, constants)
+    copies = {device: pairs.on(device) for device in dict.fromkeys(devices)}
     values = np.zeros(len(rows), layout.moment)
     count = -(-len(rows) // lanes)
     each = max(1, min(BLOCKS, -(-count // (4 * len(devices)))))
@@ -578,17 +625,8 @@ def _computed(
             )
 
     def run(device: Device, part: slice) -> None:
-        pairs = np.zeros((2, BLOCKS * lanes), np.int32)
-        filled = len(rows[part])
-        pairs[:, :filled] = rows[part], columns[part]
-        found = run_pairs(
-            layout.instructions,
-            *copies[device],
-            *pairs.reshape(2, BLOCKS, lanes),
-            np.int32(-(-filled // lanes)),
-            with_tangent=np.iscomplexobj(values),
-        )
-        values[part] = np.asarray(found).reshape(-1)[:filled]
+        found = copies[device].call(np.stack([rows[part], columns[part]]), lanes).result()
+        values[part] = np.asarray(found).reshape(-1)[: len(rows[part])]
 
     run_tasks(tasks(), devices)
     return values

@@ -17,8 +17,9 @@ from kernas.errors import ConfigurationError
 from ..covariance.moments import covariance, tangent
 from ..program.ops import Program
 from ..program.planning import plan_pairs
-from .blocking import Blocking, WayName
+from .blocking import WayName
 from .blocks import IndexBlock, balanced, blocks
+from .execution import Execution
 from .memory import pair_bytes
 from .programs import make_room
 from .records import NO_CONSTANTS, Matrix, Request, Statistics, record_bytes, take
@@ -64,15 +65,14 @@ class TileShape:
         return self.way == "planes"
 
 
-def tile_shape(
-    program: Program, tile_bytes: int, n_reference: int, *, blocking: Blocking, with_tangent: bool
-) -> TileShape:
+def tile_shape(execution: Execution, tile_bytes: int, n_reference: int) -> TileShape:
     """The tile that a number of bytes holds, and the chunk.
 
     Raises:
         ConfigurationError: not even one pair fits.
     """
-    by_plane = blocking.by_plane
+    program, blocking = execution.program, execution.blocking
+    with_tangent, by_plane = execution.with_tangent, blocking.by_plane
     plan = plan_pairs(program, fused=by_plane)
     per_pair = max(pair_bytes(plan, with_tangent=with_tangent, by_plane=by_plane), 1)
     recorded = max(record_bytes(program, n_reference, with_tangent=with_tangent), 1)

@@ -1,12 +1,13 @@
 """The ways to compute a network's pairs: by the steps of a plan, in planes or whole; as a stream.
 
-A :class:`~.blocking.Blocking` and a :class:`~.tiles.TileShape` name their way. What differs between
-the ways stands in :data:`WAYS`, and nothing else asks which one it is.
+A :class:`~.blocking.Blocking` names its way, and so does the :class:`~.execution.Execution` that it
+is part of. What differs between the ways stands in :data:`WAYS`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,10 +15,12 @@ import numpy as np
 from ..program.ops import Program
 from ..program.planning import plan_pairs
 from . import records, streams, tiles
-from .blocking import Blocking, WayName
+from .blocking import WayName
 from .blocks import balanced
+from .execution import Execution
 from .records import Images, Matrix, Request, Statistics
 from .tiles import TileShape
+from .workers import Task, begin
 
 OVERFLOWING = np.errstate(over="ignore", invalid="ignore")
 """Overflow is seen in results, and needs no warnings of NumPy's on the way."""
@@ -34,6 +37,7 @@ class Way:
         shared: whether its programs serve other networks, whose moments hold all pairs of pixels,
             needed or not, and no pair is computed twice.
         bind, tile_shape, prepare, grams: as the functions of this module, which document them.
+        compiling: as of streams; nothing for ways whose programs are known only as they run.
     """
 
     text: str
@@ -44,6 +48,7 @@ class Way:
     tile_shape: Callable[..., TileShape]
     prepare: Callable[..., Images]
     grams: Callable[..., list[list[Matrix]]]
+    compiling: Callable[..., list[Task]]
 
 
 def _in_steps(text: str, *, fused: bool) -> Way:
@@ -57,36 +62,35 @@ def _in_steps(text: str, *, fused: bool) -> Way:
         tile_shape=tiles.tile_shape,
         prepare=_prepare_in_steps,
         grams=_grams_in_steps,
+        compiling=lambda *_, **__: [],
     )
 
 
-def _bind_in_steps(
-    program: Program,
-    reference: np.ndarray,
-    *,
-    blocking: Blocking,
-    max_bytes: int,
-    with_tangent: bool,
-) -> Statistics:
-    return records.bind(program, reference, max_bytes=max_bytes, with_tangent=with_tangent)
+def _bind_in_steps(execution: Execution, reference: np.ndarray, *, max_bytes: int) -> Statistics:
+    how = {"max_bytes": max_bytes, "with_tangent": execution.with_tangent}
+    return records.bind(execution.program, reference, **how)
 
 
 def _prepare_in_steps(
-    program: Program,
-    x: np.ndarray,
-    statistics: Statistics | None,
-    *,
-    tile: TileShape,
-    with_tangent: bool,
+    execution: Execution, x: np.ndarray, statistics: Statistics | None, *, tile: TileShape
 ) -> Images:
-    chunk = balanced(len(x), tile.chunk)
-    return records.prepare(program, x, statistics, chunk=chunk, with_tangent=with_tangent)
+    how = {"chunk": balanced(len(x), tile.chunk), "with_tangent": execution.with_tangent}
+    return records.prepare(execution.program, x, statistics, **how)
 
 
 def _grams_in_steps(
-    program: Program, requests: Sequence[Request], *rest: Statistics | None, **how: object
+    execution: Execution,
+    requests: Sequence[Request],
+    statistics: Statistics | None,
+    *,
+    tile: TileShape,
 ) -> list[list[Matrix]]:
-    return [tiles.gram(program, request, *rest, **how) for request in requests]
+    return [
+        tiles.gram(
+            execution.program, request, statistics, tile=tile, with_tangent=execution.with_tangent
+        )
+        for request in requests
+    ]
 
 
 WAYS: dict[WayName, Way] = {
@@ -101,20 +105,14 @@ WAYS: dict[WayName, Way] = {
         tile_shape=streams.tile_shape,
         prepare=streams.prepare,
         grams=streams.grams,
+        compiling=streams.compiling,
     ),
 }
 """The ways by the names that records of settings have for them."""
 
 
 @OVERFLOWING
-def bind(
-    program: Program,
-    reference: np.ndarray,
-    *,
-    blocking: Blocking,
-    max_bytes: int,
-    with_tangent: bool,
-) -> Statistics:
+def bind(execution: Execution, reference: np.ndarray, *, max_bytes: int) -> Statistics:
     """Record the statistics of the reference images, all of their pairs in one block.
 
     Raises:
@@ -122,57 +120,63 @@ def bind(
             images do.
         ArchitectureError: a nonlinearity's series is not exact enough at these variances.
     """
-    return WAYS[blocking.way].bind(
-        program, reference, blocking=blocking, max_bytes=max_bytes, with_tangent=with_tangent
-    )
+    return WAYS[execution.blocking.way].bind(execution, reference, max_bytes=max_bytes)
 
 
-def tile_shape(
-    program: Program, tile_bytes: int, n_reference: int, *, blocking: Blocking, with_tangent: bool
-) -> TileShape:
-    """The tile that a number of bytes holds, and the chunk.
+def tile_shape(execution: Execution, tile_bytes: int, n_reference: int) -> TileShape:
+    """The tile that a number of bytes holds, and the chunk, with so many reference images.
 
     Raises:
         ConfigurationError: not even one pair fits.
     """
-    return WAYS[blocking.way].tile_shape(
-        program, tile_bytes, n_reference, blocking=blocking, with_tangent=with_tangent
-    )
+    return WAYS[execution.blocking.way].tile_shape(execution, tile_bytes, n_reference)
+
+
+@OVERFLOWING
+def compile_ahead(
+    execution: Execution, tile: TileShape, *, n_reference: int, n_images: int
+) -> Future[None]:
+    """Compile a stream's programs side by side, before they are called; other ways do nothing.
+
+    Args:
+        execution: of the lowered networks.
+        tile: how the work will be cut.
+        n_reference: reference images that will be bound, 0 if the program needs none.
+        n_images: all images whose pairs will be asked for in a call.
+
+    Returns:
+        At once; its ``result`` waits until they are compiled, and raises what a compilation raised.
+    """
+    compiling = WAYS[execution.blocking.way].compiling
+    return begin(compiling(execution, tile, n_reference=n_reference, n_images=n_images))
 
 
 @OVERFLOWING
 def prepare(
-    program: Program,
-    x: np.ndarray,
-    statistics: Statistics | None,
-    *,
-    tile: TileShape,
-    with_tangent: bool,
+    execution: Execution, x: np.ndarray, statistics: Statistics | None, *, tile: TileShape
 ) -> Images:
     """Compute the records of images.
 
     Raises:
         ArchitectureError: a nonlinearity's series is not exact enough at these variances.
     """
-    return WAYS[tile.way].prepare(program, x, statistics, tile=tile, with_tangent=with_tangent)
+    return WAYS[execution.blocking.way].prepare(execution, x, statistics, tile=tile)
 
 
 @OVERFLOWING
 def grams(
-    program: Program,
+    execution: Execution,
     requests: Sequence[Request],
     statistics: Statistics | None,
     *,
     tile: TileShape,
-    with_tangent: bool,
 ) -> list[list[Matrix]]:
     """For several pairs of sets of images ``K`` and ``Θ`` of each output of a program.
 
     Args:
-        program: the lowered networks.
+        execution: of the lowered networks; second matrices are ``None`` without the tangent kernel.
         requests: the images of each matrix.
         statistics: of the bound kernel, ``None`` if the program needs none.
         tile: how pairs are grouped.
-        with_tangent: whether ``Θ`` is wanted; the second matrices are ``None`` otherwise.
     """
-    return WAYS[tile.way].grams(program, requests, statistics, tile=tile, with_tangent=with_tangent)
+    return WAYS[execution.blocking.way].grams(execution, requests, statistics, tile=tile)

@@ -7,8 +7,8 @@ their own. On an accelerator a second thread hands over the next tile while the 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from queue import SimpleQueue
 from typing import Any
 
@@ -18,7 +18,7 @@ import jax.numpy as jnp
 Device = Any
 """A ``jax.Device``, which type checkers do not know as a type."""
 
-Task = Callable[[Device], None]
+Task = Callable[[Device], Any]
 
 THREADS_PER_ACCELERATOR = 2
 
@@ -28,8 +28,13 @@ def local_workers() -> tuple[Device, ...]:
     devices = jax.local_devices()
     if devices[0].platform != "cpu":
         return tuple(devices) * THREADS_PER_ACCELERATOR
+    return tuple(devices) * max(1, _cores() // len(devices))
+
+
+def _cores() -> int:
+    """Those that this process may use."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return tuple(devices) * max(1, (cores or 1) // len(devices))
+    return cores or 1
 
 
 def run_tasks(tasks: Iterable[Task], workers: tuple[Device, ...]) -> None:
@@ -56,6 +61,28 @@ def run_tasks(tasks: Iterable[Task], workers: tuple[Device, ...]) -> None:
             running.add(pool.submit(_run, task, device, free, _x64()))
         for future in running:
             future.result()
+
+
+def begin(tasks: Sequence[Task]) -> Future[None]:
+    """Begin tasks that need no device to themselves, as many at a time as there are cores.
+
+    Returns:
+        At once; its ``result`` waits for the end of all, and raises the first one's exception.
+    """
+    free: SimpleQueue[Device] = SimpleQueue()
+    with_end = ThreadPoolExecutor(1)
+    pool = ThreadPoolExecutor(_cores())
+    running = [pool.submit(_run, task, None, free, _x64()) for task in tasks]
+
+    def end() -> None:
+        wait(running)
+        for future in running:
+            future.result()
+
+    ended = with_end.submit(end)
+    for executor in (pool, with_end):
+        executor.shutdown(wait=False)
+    return ended
 
 
 def _x64() -> bool:

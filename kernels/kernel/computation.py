@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from kernas.errors import ArchitectureError, ConfigurationError
+from kernas.errors import ConfigurationError
 
 from ..architecture import Architecture
 from ..augmentation import Augmentation, Augmented, augmented, views_of
 from ..backends import Backend, Work
-from ..engine import Blocking, KernelPlan, Matrix, Statistics, share
+from ..engine import Blocking, KernelPlan, Matrix, SharedPrograms, Statistics
 from ..finite_values import RangeCheck
 from ..interface import check_equal_shapes, checked_images
 from ..program import Program, lower, lower_together
@@ -32,27 +32,6 @@ def _lowered(networks: tuple[Architecture, ...], image_shape: Shape) -> Program:
     return lower_together(networks, image_shape)
 
 
-def share_compilation(architectures: Iterable[Architecture], image_shape: Sequence[int]) -> None:
-    """Let the kernels of several networks share what is compiled for them.
-
-    Small images in networks with pools or strides inside are computed by programs that take the
-    network as data. Such a program knows the operations of the networks that are given here, so it
-    is compiled once for all of them, and not for each by itself. It changes no result.
-
-    Args:
-        architectures: those whose kernels are going to be computed; one that does not fit the
-            images is passed over, its kernel says why.
-        image_shape: ``(height, width, channels)`` or ``(features,)``.
-    """
-
-    def programs() -> Iterator[Program]:
-        for architecture in architectures:
-            with contextlib.suppress(ArchitectureError):
-                yield _lowered((architecture,), tuple(image_shape))
-
-    share(programs())
-
-
 @dataclass(frozen=True, eq=False)
 class Computation:
     """Networks, and what is decided of the computation of their kernels.
@@ -64,6 +43,7 @@ class Computation:
         blocking: how the user has the work cut.
         augment: transformations that the kernels are means over.
         bound: the reference images, if there are any.
+        programs: what is compiled for several networks, if it is given.
     """
 
     networks: Mapping[Hashable | None, Architecture]
@@ -72,6 +52,7 @@ class Computation:
     blocking: Blocking | None
     augment: tuple[Augmentation, ...]
     bound: Bound | None = None
+    programs: SharedPrograms | None = None
 
     def program(self, image_shape: Shape) -> Program:
         """The networks lowered together, once the backend is known to express each.
@@ -111,6 +92,23 @@ class Computation:
         statistics = self.backend.bind(work, reference, max_bytes=max_bytes)
         self._range(shape, tangent).bound(program, reference, statistics)
         return Bound(statistics, reference, seed)
+
+    def compile(
+        self,
+        image_shape: Sequence[int],
+        n_train: int,
+        n_test: int,
+        *,
+        n_reference: int,
+        tangent: bool,
+    ) -> Future[None]:
+        """Begin to compile what will be run; see :meth:`NeuralKernel.compile`."""
+        work = self._planned(image_shape, tangent)
+        how = self._augmented(work.program.image_shape)
+        views = how[0].views
+        n_images = n_train * views + n_test * (views if any(one.both for one in how) else 1)
+        bound = min(n_reference, n_train) if work.program.needs_reference else 0
+        return self.backend.compile(work, n_reference=bound, n_images=n_images)
 
     def prepare(self, x: np.ndarray, tangent: bool) -> PreparedImages:
         """Do what is needed of each image by itself.
@@ -166,6 +164,10 @@ class Computation:
         evaluations = max(one.evaluations for one in self._augmented(work.program.image_shape))
         return self.backend.plan(work, evaluations=evaluations)
 
+    def shares(self, image_shape: Sequence[int], tangent: bool) -> bool:
+        """Whether the programs are those of several networks; see :meth:`NeuralKernel.shares`."""
+        return self.backend.shares(self._planned(image_shape, tangent))
+
     def pair_bytes(self, image_shape: Sequence[int], tangent: bool) -> int:
         """Bytes of intermediate results for a pair of images."""
         return self.backend.pair_bytes(self._planned(image_shape, tangent))
@@ -190,6 +192,7 @@ class Computation:
             tangent,
             self.tile_bytes,
             self.blocking,
+            self.programs,
         )
 
     def _ready(self, image_shape: Shape, tangent: bool) -> Work:

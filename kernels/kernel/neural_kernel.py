@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
@@ -13,7 +14,7 @@ from kernas.errors import ConfigurationError, UnboundKernelError
 from ..architecture import Architecture, Normalize
 from ..augmentation import Augmentation, checked_augment, identity_of_augment
 from ..backends import BACKENDS, BackendName, check_backend
-from ..engine import DEFAULT_BIND_BYTES, DEFAULT_TILE_BYTES, Blocking
+from ..engine import DEFAULT_BIND_BYTES, DEFAULT_TILE_BYTES, Blocking, SharedPrograms
 from ..interface import Get, Kernels, check_bytes, checked_get, names_of, wanted
 from .computation import Computation
 from .computed import ComputedKernel, identity_of_network
@@ -46,9 +47,13 @@ class NeuralKernel(ComputedKernel, ScikitParameters, Generic[Returned]):
         augment: :class:`Flip`, :class:`Translate`, or a tuple of both: the kernel's mean over
             transformed copies of the images, so that regression on the images themselves is
             regression on all copies of them (:mod:`kernas.kernels.augmentation`).
+        programs: what is compiled for several networks at once; changes no result. A network that
+            needs more (:meth:`shares`), and each network without, has programs of its own.
+            neural-tangents ignores it.
 
     Raises:
-        ConfigurationError: ``get``, ``tile_bytes``, ``backend`` or ``augment`` is not usable.
+        ConfigurationError: ``get``, ``tile_bytes``, ``backend``, ``augment`` or ``programs`` is not
+            usable.
         MissingDependencyError: the backend is not installed.
 
     Computes in float32, or in float64 where JAX's x64 mode is on. Equal images give the kernel of
@@ -68,6 +73,7 @@ class NeuralKernel(ComputedKernel, ScikitParameters, Generic[Returned]):
     backend: BackendName = "kernas"
     blocking: Blocking | None = None
     augment: Augmentation | tuple[Augmentation, ...] = ()
+    programs: SharedPrograms | None = None
     _bound: Bound | None = None
 
     if TYPE_CHECKING:
@@ -81,6 +87,7 @@ class NeuralKernel(ComputedKernel, ScikitParameters, Generic[Returned]):
             backend: BackendName = ...,
             blocking: Blocking | None = ...,
             augment: Augmentation | tuple[Augmentation, ...] = ...,
+            programs: SharedPrograms | None = ...,
         ) -> None: ...
         @overload
         def __init__(
@@ -91,6 +98,7 @@ class NeuralKernel(ComputedKernel, ScikitParameters, Generic[Returned]):
             backend: BackendName = ...,
             blocking: Blocking | None = ...,
             augment: Augmentation | tuple[Augmentation, ...] = ...,
+            programs: SharedPrograms | None = ...,
         ) -> None: ...
         def __init__(self, *arguments: Any, **named: Any) -> None: ...
 
@@ -104,6 +112,11 @@ class NeuralKernel(ComputedKernel, ScikitParameters, Generic[Returned]):
         object.__setattr__(self, "get", checked_get(self.get))
         check_bytes(self.tile_bytes, "tile_bytes")
         check_backend(self.backend)
+        if not isinstance(self.programs, SharedPrograms | None):
+            raise ConfigurationError(
+                f"programs={self.programs!r:.80}: expected SharedPrograms or None; make them with "
+                "SharedPrograms.of(architectures, image_shape)"
+            )
 
     @property
     def needs_bind(self) -> bool:
@@ -127,6 +140,61 @@ class NeuralKernel(ComputedKernel, ScikitParameters, Generic[Returned]):
         Bound to them, with as many and the same seed, a kernel is this one again.
         """
         return None if self._bound is None else self._bound.reference
+
+    def shares(self, image_shape: Sequence[int]) -> bool:
+        """Whether this kernel is computed by :attr:`programs`; otherwise by programs of its own.
+
+        Args:
+            image_shape: ``(height, width, channels)`` or ``(features,)``.
+
+        Returns:
+            ``False`` without programs, where they are of other images or lack an operation that
+            the network needs, and where it is computed in another way or by another backend.
+
+        Raises:
+            ArchitectureError: the network does not fit the images.
+        """
+        return self._computation.shares(image_shape, self._tangent)
+
+    def compile(
+        self, image_shape: Sequence[int], n_train: int, n_test: int = 0, *, n_reference: int = 32
+    ) -> Future[None]:
+        """Begin to compile, side by side on all cores, the programs that calls will run.
+
+        A following :meth:`bind`, :meth:`prepare` and :meth:`gram_and_cross`, or a call, on so many
+        images find them compiled::
+
+            compiled = kernel.compile(x_train.shape[1:], len(x_train), len(x_test))
+            ...  # prepare the images
+            compiled.result()
+            gram, cross = kernel.bind(x_train).gram_and_cross(x_train, x_test)
+
+        Calls that are made before the end compile for themselves. Does nothing for networks that
+        are not computed as streams (``settings(image_shape)["blocking"]``), and with
+        neural-tangents.
+
+        Args:
+            image_shape: ``(height, width, channels)`` or ``(features,)``.
+            n_train: images of the Gram matrix.
+            n_test: images that are set beside them.
+            n_reference: as it will be given to :meth:`bind`.
+
+        Returns:
+            At once. ``result()`` waits until all is compiled, and raises what went wrong.
+
+        Raises:
+            ConfigurationError: a number of images is negative, there is none to train with or to
+                bind to, or not even one pair fits into ``tile_bytes``.
+            ArchitectureError: the network does not fit the images.
+        """
+        if min(n_train, n_reference) < 1 or n_test < 0:
+            raise ConfigurationError(
+                f"n_train={n_train!r}, n_test={n_test!r}, n_reference={n_reference!r}: expected "
+                "numbers of images, the first and the last at least 1"
+            )
+        return self._computation.compile(
+            image_shape, n_train, n_test, n_reference=n_reference, tangent=self._tangent
+        )
 
     def bind(
         self,
@@ -296,4 +364,5 @@ class NeuralKernel(ComputedKernel, ScikitParameters, Generic[Returned]):
             self.blocking,
             checked_augment(self.augment),
             self._bound,
+            self.programs,
         )

@@ -17,10 +17,10 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from math import prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -61,9 +61,16 @@ FOLLOWERS = (TapOp, WeightOp, LayerNormOp, NormalizeOp, FlattenOp)
     SCALE,  # likewise 1 / (v − m)
     SCALE_MEAN,  # whose mean over the reference images is m; 0 for m = 0
     DIAGONAL,  # 0, or from 1 on the operation that makes the variances; nothing is written then
+    ADDED,  # 1 where the result is added to what the register holds, as a further term of a sum
     RECORDS,  # from here on the records that the chain reads, in order
-) = range(9)
+) = range(10)
 """The columns of a row."""
+
+(
+    TIMES,  # what the result is multiplied by, of a term of a sum
+    GAINS,  # from here on σ_w² and σ_b² of each weight layer of the chain, in order
+) = range(2)
+"""The columns of a row's factors."""
 
 
 @dataclass(frozen=True)
@@ -72,17 +79,13 @@ class Operation:
 
     Attributes:
         source: the grid of the moment that the first one reads, ``None`` if it reads none.
-        chain: the instructions, their numbers left out; none for a copy.
+        chain: the instructions, their numbers and gains left out; none for a copy.
         rooms: the pixels over which each record is that the chain reads, in order.
-        scaled: whether the result is multiplied by the row's factor.
-        added: whether it is added to what the register holds, as a further term of a sum.
     """
 
     source: Grid | None
     chain: tuple[MomentOp, ...]
     rooms: tuple[Pixels | None, ...] = ()
-    scaled: bool = False
-    added: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,11 +98,13 @@ class Instruction:
         target: the register that is written, or added to.
         times: the result's factor, of a term of a sum.
         records: that the chain reads, in order.
+        gains: σ_w² and σ_b² of each weight layer of the chain, in order.
         variance: the record of the result's variances, if any.
         mean: the record of its covariances with the reference images' mean, if any.
         scale: the record of its ``1 / (v − m)``, if any.
         scale_mean: the record of which ``m`` is the mean over the reference images.
         diagonal: only the variances are made, of those of the moment in the register.
+        added: the result is added to what the register holds, as a further term of a sum.
     """
 
     operation: Operation
@@ -107,11 +112,13 @@ class Instruction:
     target: int
     times: float
     records: tuple[int, ...]
+    gains: tuple[float, ...] = ()
     variance: int | None = None
     mean: int | None = None
     scale: int | None = None
     scale_mean: int | None = None
     diagonal: bool = False
+    added: bool = False
 
 
 class BankOfStream(NamedTuple):
@@ -346,10 +353,11 @@ class _Streaming:
 
     def _follows(self, op: MomentOp, before: Op) -> bool:
         assert isinstance(op, ReadOp)
+        # Only the right side after the left one: how pools follow each other makes no operations.
         other_side = (
             isinstance(op, PoolOp)
             and isinstance(before, PoolOp)
-            and (op.layer, op.side) == (before.layer, 1 - before.side)
+            and (before.layer, before.side, op.side) == (op.layer, 0, 1)
         )
         return self._single(op.source) and (isinstance(op, FOLLOWERS) or other_side)
 
@@ -403,24 +411,29 @@ class _Streaming:
             source = read.left, read.right
         chain: list[MomentOp] = []
         records: list[int] = []
+        gains: list[float] = []
         for index in row.chain:
             op = ops[index]
             assert isinstance(op, MomentOp)
             records += op.records
-            chain.append(op.renamed(lambda _: 0, lambda _: 0))
+            op = op.renamed(lambda _: 0, lambda _: 0)
+            if isinstance(op, WeightOp):
+                gains += op.W_std * op.W_std, op.b_std * op.b_std
+                op = replace(op, W_std=1.0, b_std=0.0)
+            chain.append(op)
         instruction = Instruction(
             Operation(
                 source,
                 tuple(chain),
                 tuple(pixels_of(self.program, record) for record in records),
-                row.times != 1,
-                not first,
             ),
             0 if row.source is None else register[row.source],
             register[row.source if row.diagonal and row.source is not None else row.value],
             row.times,
             tuple(records),
+            tuple(gains),
             diagonal=row.diagonal,
+            added=not first,
         )
         if not (last and self.recording):
             return instruction
@@ -468,6 +481,7 @@ class InstructionSet:
         means: rooms of covariances with the reference images' mean.
         scales: places for scales, place 0 included.
         reads: most records that an operation reads.
+        gains: most gains that an operation takes.
     """
 
     banks: tuple[Bank, ...]
@@ -475,52 +489,64 @@ class InstructionSet:
     means: Rooms
     scales: int
     reads: int
+    gains: int
 
     @cached_property
     def _hash(self) -> int:
-        return hash((self.banks, self.variances, self.means, self.scales, self.reads))
+        return hash(tuple(getattr(self, part.name) for part in fields(self)))
 
     def __hash__(self) -> int:
         """Kept: it is asked for at every call of what is compiled."""
         return self._hash
 
+    def __reduce__(self) -> Any:
+        """Without the hash, which is another one in another process."""
+        return InstructionSet, tuple(getattr(self, part.name) for part in fields(self))
+
     def holds(self, stream: Stream) -> bool:
         """Whether the stream runs in what is compiled."""
         return self.extended(stream) == self
 
-    def extended(self, stream: Stream) -> InstructionSet:
-        """The set that holds a stream as well."""
-        banks = {bank.grid: bank for bank in self.banks}
-        for grid, rows, registers in stream.banks:
-            known = banks.get(grid, Bank(grid, (), (), 0, 0))
-            operations, diagonals = (
-                dict.fromkeys([*before, *(r.operation for r in rows if r.diagonal == diagonal)])
-                for before, diagonal in ((known.operations, False), (known.diagonals, True))
-            )
-            banks[grid] = Bank(
-                grid,
-                tuple(operations),
-                tuple(diagonals),
-                max(known.rows, _rounded(len(rows))),
-                max(known.registers, registers),
-            )
-        scaled: dict[Pixels | None, int] = {
-            grid[0]: 1 for grid, rows, _ in stream.banks if any(row.scale for row in rows)
-        }
-        return InstructionSet(
-            tuple(sorted(banks.values(), key=lambda bank: _order(bank.grid))),
-            _enlarged(self.variances, scaled | stream.room(VarianceOp)),
-            _enlarged(self.means, stream.room(MeanOp)),
-            max(self.scales, *map(_rounded, stream.room(ScaleOp).values()), 1),
-            max(
-                self.reads,
-                *(len(row.records) for bank in stream.banks for row in bank.rows),
-                1,
-            ),
+    def extended(self, *streams: Stream) -> InstructionSet:
+        """The set that holds some streams as well, the same one in whatever order they come."""
+        operations, diagonals = (
+            {bank.grid: getattr(bank, kind) for bank in self.banks}
+            for kind in ("operations", "diagonals")
         )
+        rows, registers = (
+            Counter({bank.grid: getattr(bank, kind) for bank in self.banks})
+            for kind in ("rows", "registers")
+        )
+        variances, means = self.variances, self.means
+        scales, reads, gains = self.scales, self.reads, self.gains
+        for stream in streams:
+            for grid, written, needed in stream.banks:
+                for kind, diagonal in ((operations, False), (diagonals, True)):
+                    made = {row.operation for row in written if row.diagonal == diagonal}
+                    kind[grid] = _united(kind.get(grid, ()), made)
+                rows[grid] = max(rows[grid], _rounded(len(written)))
+                registers[grid] = max(registers[grid], needed)
+                reads = max([reads, *(len(row.records) for row in written)])
+                gains = max([gains, *(len(row.gains) for row in written)])
+            scaled: dict[Pixels | None, int] = {
+                grid[0]: 1 for grid, written, _ in stream.banks if any(r.scale for r in written)
+            }
+            variances = _enlarged(variances, scaled | stream.room(VarianceOp))
+            means = _enlarged(means, stream.room(MeanOp))
+            scales = max([scales, *map(_rounded, stream.room(ScaleOp).values())])
+        banks = (
+            Bank(grid, operations[grid], diagonals[grid], rows[grid], registers[grid])
+            for grid in sorted(rows, key=_order)
+        )
+        return InstructionSet(tuple(banks), variances, means, scales, reads, gains)
 
 
-EMPTY = InstructionSet((), (), (), 1, 1)
+def _united(known: tuple[Operation, ...], made: set[Operation]) -> tuple[Operation, ...]:
+    """Operations in an order that does not depend on which of them came first."""
+    return known if made <= set(known) else tuple(sorted(made.union(known), key=repr))
+
+
+EMPTY = InstructionSet((), (), (), 1, 1, 0)
 """The set of no operations."""
 
 ROOM = 16
@@ -544,13 +570,13 @@ class Encoded(NamedTuple):
 
     Attributes:
         rows: ``(rows, columns)`` of integers.
-        times: factors, ``(rows,)``.
+        factors: real numbers, ``(rows, columns)``.
         counts: rows that are used.
         output: the register of the kernel.
     """
 
     rows: tuple[np.ndarray, ...]
-    times: tuple[np.ndarray, ...]
+    factors: tuple[np.ndarray, ...]
     counts: np.ndarray
     output: np.ndarray
 
@@ -563,12 +589,12 @@ def encode(stream: Stream, instructions: InstructionSet, dtype: np.dtype) -> Enc
         return 0 if record is None else stream.slots[record][1]
 
     rows: list[np.ndarray] = []
-    times: list[np.ndarray] = []
+    factors: list[np.ndarray] = []
     for bank in instructions.banks:
         numbers = {operation: number for number, operation in enumerate(bank.operations)}
         diagonals = {operation: number for number, operation in enumerate(bank.diagonals, start=1)}
         table = np.zeros((bank.rows, RECORDS + instructions.reads), np.int32)
-        factors = np.ones(bank.rows, dtype)
+        of_rows = np.ones((bank.rows, GAINS + instructions.gains), dtype)
         used: Sequence[Instruction] = of_grid[bank.grid].rows if bank.grid in of_grid else ()
         for i, row in enumerate(used):
             table[i, :RECORDS] = (
@@ -580,12 +606,13 @@ def encode(stream: Stream, instructions: InstructionSet, dtype: np.dtype) -> Enc
                 slot(row.scale),
                 slot(row.scale_mean),
                 diagonals[row.operation] if row.diagonal else 0,
+                row.added,
             )
             table[i, RECORDS : RECORDS + len(row.records)] = [slot(r) for r in row.records]
-            factors[i] = row.times
+            of_rows[i, : GAINS + len(row.gains)] = row.times, *row.gains
         rows.append(table)
-        times.append(factors)
+        factors.append(of_rows)
     counts = [len(of_grid[b.grid].rows) if b.grid in of_grid else 0 for b in instructions.banks]
     return Encoded(
-        tuple(rows), tuple(times), np.array(counts, np.int32), np.array(stream.output, np.int32)
+        tuple(rows), tuple(factors), np.array(counts, np.int32), np.array(stream.output, np.int32)
     )

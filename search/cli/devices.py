@@ -8,6 +8,7 @@ from types import ModuleType
 
 from kernas.errors import ConfigurationError
 from kernas.files import system_cache
+from kernas.program_cache import keep_programs
 
 from .options import Device, Dtype
 
@@ -31,10 +32,7 @@ def configure_jax(device: Device, dtype: Dtype, *, compilation_cache: bool) -> N
     elif "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         cache = system_cache()
         if cache is not None:
-            jax.config.update("jax_compilation_cache_dir", str(cache / "programs"))
-            # JAX would keep only what takes a second to compile: few of the engine's programs.
-            jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
-            jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+            keep_programs(cache / "programs")
     # What a process that was killed left half written is compiled again, and says nothing.
     warnings.filterwarnings("ignore", "Error reading persistent compilation cache entry")
     jax.config.update("jax_enable_x64", dtype == "float64")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Protocol, TypeVar
+from contextlib import AbstractContextManager, nullcontext
+from typing import Protocol, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -49,6 +50,6 @@ class Executor(ABC):
             Exception: what the task raised.
         """
 
-    def settings(self) -> dict[str, Any]:
-        """What it is, as JSON values, for records of time."""
-        return {"executor": type(self).__name__.lower()}
+    def session(self) -> AbstractContextManager[object]:
+        """What surrounds preparations and calls of :meth:`map` that belong together."""
+        return nullcontext()

@@ -11,23 +11,18 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from kernas.errors import ConfigurationError, KernasError
+from kernas.program_cache import SETTINGS, programs_are_kept, programs_kept
 
 from .base import Executor, Item, Result, Task
 
 TRIES = 2
 """How often an item is run whose process dies."""
 
-JAX_SETTINGS = (
-    "jax_enable_x64",
-    "jax_platforms",
-    "jax_enable_compilation_cache",
-    "jax_compilation_cache_dir",
-    "jax_persistent_cache_min_compile_time_secs",
-    "jax_persistent_cache_min_entry_size_bytes",
-)
+JAX_SETTINGS = ("jax_enable_x64", "jax_platforms", *SETTINGS)
 """What a worker takes over from this process: precision, device, and the cache of programs."""
 
 
@@ -49,9 +44,15 @@ class Processes(Executor):
             raise ConfigurationError(f"workers={workers!r}: expected an integer >= 1")
         self.workers = workers
 
-    def settings(self) -> dict[str, Any]:
-        """With the number of workers."""
-        return {**super().settings(), "workers": self.workers}
+    @contextmanager
+    def session(self) -> Iterator[None]:
+        """Keep what is compiled meanwhile where workers find it: in the cache of compiled programs
+        if there is one, or else in a folder that goes afterwards."""
+        if programs_are_kept():
+            yield
+            return
+        with TemporaryDirectory(prefix="kernas-programs-") as folder, programs_kept(folder):
+            yield
 
     def map(self, task: Task[Item, Result], items: Iterable[Item]) -> Iterator[Result]:
         """Results as they come. An interruption loses the items that are being run."""

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from kernas.errors import ConfigurationError, DataError, GramStoreError, KernelRangeError
+from kernas.errors import (
+    ArchitectureError,
+    ConfigurationError,
+    DataError,
+    GramStoreError,
+    KernelRangeError,
+)
 from kernas.kernels import Architecture, Kernels, NeuralKernel
 from kernas.kernels.augmentation import Augmentation, checked_augment, identity_of_augment
 from kernas.kernels.backends import BackendName, check_backend
 from kernas.kernels.data import Dataset
 from kernas.kernels.engine import Blocking, recorded_blocking
+from kernas.kernels.kernel import SharedPrograms
 from kernas.kernels.regression import METRICS, DegenerateKernelError, ScoreValue, score_each
 
 from ..spaces import Candidate
@@ -48,6 +57,7 @@ class KernelSource(Source):
             again, for another ridge or metric for instance. ``None`` keeps none.
         backend: ``"kernas"`` or ``"neural-tangents"``, which refuses some candidates.
         augment: regression on transformed copies too; see :class:`NeuralKernel`.
+        programs: what is compiled for many candidates at once; :meth:`prepare` makes them.
 
     Raises:
         ConfigurationError: an argument is out of its range.
@@ -64,6 +74,7 @@ class KernelSource(Source):
     grams: Path | None = None
     backend: BackendName = "kernas"
     augment: Augmentation | tuple[Augmentation, ...] = ()
+    programs: SharedPrograms | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "augment", checked_augment(self.augment))
@@ -97,12 +108,25 @@ class KernelSource(Source):
         return "kernel"
 
     def prepare(self, cover: Cover, scores: Sequence[KernelScore]) -> KernelSource:
-        """The source with programs that serve every candidate, and with its blocking measured."""
-        if self.backend != "kernas" or self.blocking is not None:
+        """The source with programs that serve every candidate, compiled side by side on all cores,
+        and with its blocking measured."""
+        if self.backend != "kernas":
             return self
         shape = self.fit.x.shape[1:]
-        networks = (network for network in cover(shape))
-        return self.resumed(self._kernel(n, _gets(scores)).settings(shape) for n in networks)
+        networks = cover(shape)
+        ready = replace(self, programs=SharedPrograms.of(networks, shape))
+        own: list[Mapping[str, Any]] = []
+        compiled: Future[None] | None = None
+        for network in networks:
+            kernel = ready._kernel(network, _gets(scores))
+            with suppress(ArchitectureError):  # of one that does not fit, its row will say why
+                if compiled is None and kernel.shares(shape):
+                    m = len(cast(Dataset, self.validation)) if _needs_validation(scores) else 0
+                    compiled = kernel.compile(shape, len(self.fit), m, n_reference=self.n_reference)
+                own.append(kernel.settings(shape))
+        if compiled is not None:
+            compiled.result()
+        return ready if self.blocking is not None else ready.resumed(own)
 
     def resumed(self, settings: Iterable[Mapping[str, Any]]) -> KernelSource:
         """The source with the blocking of the run that it goes on with.
@@ -149,11 +173,11 @@ class KernelSource(Source):
     ) -> Callable[[], Evaluation]:
         needs_validation = _needs_validation(scores)
         kernel = self._kernel(architecture, gets)
-        settings = kernel.settings(self.fit.x.shape[1:])
+        settings = self._settings(kernel)
         try:
             if kernel.needs_bind:
                 kernel = kernel.bind(self.fit.x, self.n_reference, self.reference_seed)
-                settings = kernel.settings(self.fit.x.shape[1:])
+                settings = self._settings(kernel)
             gram, cross = self._matrices(kernel, gets, needs_validation)
         except KernelRangeError as error:
             if len(gets) > 1:
@@ -165,6 +189,14 @@ class KernelSource(Source):
         asked = {score.name for score in scores}
         return partial(self._evaluated, gram, cross, gets, asked, settings)
 
+    def _settings(self, kernel: NeuralKernel) -> dict[str, Any]:
+        """What the computation chose, and whether it has programs of its own where others share."""
+        shape = self.fit.x.shape[1:]
+        settings = kernel.settings(shape)
+        shared = self.programs is None or kernel.shares(shape)
+        way = settings.get("blocking", {}).get("way")
+        return settings if shared or way != "stream" else {**settings, "outside_cover": True}
+
     def _kernel(self, architecture: Architecture, gets: tuple[KernelName, ...]) -> NeuralKernel:
         """Of an architecture, not bound."""
         kernel = NeuralKernel(
@@ -173,6 +205,7 @@ class KernelSource(Source):
             backend=self.backend,
             blocking=self.blocking,
             augment=self.augment,
+            programs=self.programs,
         )
         return kernel if self.tile_bytes is None else replace(kernel, tile_bytes=self.tile_bytes)
 

@@ -60,7 +60,7 @@ class Space(ABC):
     def cover(self, image_shape: Sequence[int]) -> Sequence[Architecture]:
         """Few networks whose operations are all that any candidate needs on such images.
 
-        Programs that are compiled for them serve every candidate (``share_compilation``).
+        Programs that are compiled for them serve every candidate (``SharedPrograms``).
 
         Args:
             image_shape: ``(height, width, channels)`` or ``(features,)``.

@@ -11,7 +11,7 @@ import pytest
 
 import kernas.kernels as kk
 from kernas.documents import sealed
-from kernas.kernels.engine import Blocking, blocking, blocking_of, tile_shape
+from kernas.kernels.engine import Blocking, Execution, blocking, blocking_of, tile_shape
 from kernas.kernels.engine.blocking import lanes_tried, measured_blocking
 from kernas.kernels.engine.calibration import layer_nanoseconds
 from kernas.kernels.program import lower
@@ -99,7 +99,7 @@ def test_a_tile_is_no_wider_than_its_bytes() -> None:
     program = lower(chain, (8, 8, 1))
     wide = Blocking("planes", lanes=1024)
     narrow, whole = (
-        tile_shape(program, n, 0, blocking=wide, with_tangent=True) for n in (2**20, 2**30)
+        tile_shape(Execution(program, wide, with_tangent=True), n, 0) for n in (2**20, 2**30)
     )
     assert narrow.columns == 2**20 // (narrow.pair_bytes * narrow.workers) < 1024
     assert whole.columns == 1024

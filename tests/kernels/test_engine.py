@@ -14,7 +14,7 @@ from selection import ordinary
 import kernas.kernels as kk
 from kernas.errors import ArchitectureError, ConfigurationError, DataError, UnboundKernelError
 from kernas.kernels import NeuralKernel
-from kernas.kernels.engine import Blocking, tile_shape
+from kernas.kernels.engine import Blocking, Execution, tile_shape
 from kernas.kernels.engine.records import record_bytes
 from kernas.kernels.engine.workers import local_workers
 from kernas.kernels.program import lower
@@ -144,7 +144,7 @@ def test_result_does_not_depend_on_tiles(network, x, side, blocking):
     """Eleven images never divide evenly into tiles of two or five."""
     whole = NeuralKernel(network, get=BOTH, blocking=AT_ONCE).bind(x, 6)
     program = lower(network, x.shape[1:])
-    shape = tile_shape(program, 10**9, 6, blocking=blocking, with_tangent=True)
+    shape = tile_shape(Execution(program, blocking, with_tangent=True), 10**9, 6)
     least = record_bytes(program, 6, with_tangent=True)
     budget = max(shape.pair_bytes * len(local_workers()) * side**2, least)
     small = NeuralKernel(network, get=BOTH, tile_bytes=budget, blocking=blocking).bind(x, 6)
@@ -156,7 +156,7 @@ def test_result_does_not_depend_on_tiles(network, x, side, blocking):
 @BLOCKINGS
 def test_tiles_fit_their_budget(network, x, blocking):
     program = lower(network, x.shape[1:])
-    shape = tile_shape(program, 10**6, 6, blocking=blocking, with_tangent=True)
+    shape = tile_shape(Execution(program, blocking, with_tangent=True), 10**6, 6)
     tiles = len(local_workers())
     assert 0 < tiles * shape.rows * shape.columns * shape.pair_bytes <= 10**6
     with pytest.raises(ConfigurationError, match=r"needs \d+ bytes; give at least that"):

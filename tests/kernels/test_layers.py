@@ -25,7 +25,7 @@ from kernas.kernels.architecture.layers import (
 )
 from kernas.kernels.architecture.windows import axis_padding, extent, stride_of
 from kernas.kernels.backends.stax_network import check_expressible
-from kernas.kernels.engine import DEFAULT_TILE_BYTES, Blocking, tile_shape
+from kernas.kernels.engine import DEFAULT_TILE_BYTES, Blocking, Execution, tile_shape
 from kernas.kernels.engine.records import record_bytes
 from kernas.kernels.engine.workers import local_workers
 from kernas.kernels.program import lower
@@ -192,7 +192,7 @@ def test_independent_of_the_size_of_tiles(case: str, side: int) -> None:
     with jax.enable_x64(True):
         x = images(case, 7)
         program, at_once = lower(CASES[case], shape_of(case)), Blocking("whole")
-        whole = tile_shape(program, 10**9, 3, blocking=at_once, with_tangent=True)
+        whole = tile_shape(Execution(program, at_once, with_tangent=True), 10**9, 3)
         least = record_bytes(program, 3, with_tangent=True)
         budget = max(whole.pair_bytes * len(local_workers()) * side**2, least)
         small = bound(case, tile_bytes=budget, blocking=at_once)

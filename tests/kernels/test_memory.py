@@ -15,6 +15,7 @@ from kernas.kernels import NeuralKernel
 from kernas.kernels.architecture import Activation, Layer
 from kernas.kernels.engine import (
     Blocking,
+    Execution,
     compilations,
     programs,
     records,
@@ -94,7 +95,7 @@ def test_live_moments_fit_into_the_bytes(ledger: Ledger, name: str, how: str) ->
     x = np.random.default_rng(0).standard_normal((7, 6, 6, 2))
     program = lower(network, x.shape[1:])
     recorded = records.record_bytes(program, 4, with_tangent=True)
-    shape = tile_shape(program, 2**30, 4, blocking=blocking, with_tangent=True)
+    shape = tile_shape(Execution(program, blocking, with_tangent=True), 2**30, 4)
     for pairs in (1, 6):
         tile_bytes = max(pairs * shape.pair_bytes * len(local_workers()), recorded)
         kernel = NeuralKernel(network, "ntk", tile_bytes, blocking=blocking)
@@ -122,8 +123,9 @@ def test_no_more_tiles_at_a_time_than_their_bytes_hold(by_plane: bool) -> None:
     chain = kk.serial(kk.Conv(3), kk.Relu(), kk.Conv(3), kk.Relu(), kk.GlobalAvgPool())
     program = lower(chain, (6, 6, 2))
     blocking = Blocking("planes" if by_plane else "whole")
-    large = tile_shape(program, 10**9, 0, blocking=blocking, with_tangent=True)
-    tile = tile_shape(program, large.pair_bytes, 0, blocking=blocking, with_tangent=True)
+    execution = Execution(program, blocking, with_tangent=True)
+    large = tile_shape(execution, 10**9, 0)
+    tile = tile_shape(execution, large.pair_bytes, 0)
     assert (tile.rows, tile.columns, tile.workers) == (1, 1, 1)
 
 
@@ -205,9 +207,8 @@ def test_planned_bytes_of_a_stream_are_those_of_the_compiled_program(
     side, lanes, with_tangent = case
     (cell,) = NasBench201(cells_per_stage=1).sample(1, seed=11)
     program = lower(cell.architecture, (side, side, 3))
-    compiled = streams.lowered_pairs(program, lanes, with_tangent=with_tangent).compile(AS_USERS)
-    tile = tile_shape(
-        program, 2**30, 0, blocking=Blocking("stream", lanes), with_tangent=with_tangent
-    )
+    execution = Execution(program, Blocking("stream", lanes), with_tangent)
+    compiled = streams.lowered_pairs(execution).compile(AS_USERS)
+    tile = tile_shape(execution, 2**30, 0)
     planned = lanes * tile.pair_bytes
     assert compiled.memory_analysis().temp_size_in_bytes == pytest.approx(planned, rel=0.25)

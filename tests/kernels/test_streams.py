@@ -1,19 +1,23 @@
 """Networks as data: against the NumPy oracle, and what they share."""
 
+import pickle
 from dataclasses import replace
+from functools import cache
+from typing import Any, cast
 
 import jax
 import numpy as np
 import pytest
-from oracles.agreement import BOTH, check_engine
+from oracles.agreement import BOTH, FLOAT64, check_engine, check_kernels, expected_kernels
 from oracles.random_networks import random_architecture
 from selection import ordinary
+from sklearn.base import clone
 
 import kernas.kernels as kk
 from kernas.errors import ConfigurationError
 from kernas.kernels import NeuralKernel
 from kernas.kernels.engine import Blocking, blocking_of, streams
-from kernas.kernels.kernel import share_compilation
+from kernas.kernels.kernel import SharedPrograms
 from kernas.kernels.program import lower
 from kernas.kernels.program.streams import stream_of
 from kernas.search import NasBench201
@@ -80,6 +84,12 @@ def cells(center, n=CELLS):
     return NasBench201(cells_per_stage=1, center=center).sample(n, seed=11)
 
 
+@cache
+def cover(center):
+    """Programs that serve all cells."""
+    return SharedPrograms.of(NasBench201(1, center).cover(SHAPE), SHAPE)
+
+
 def small(center):
     """A network with all that a cell has, which is compiled sooner."""
     normalized = [kk.Conv(3), kk.Normalize(center=center), kk.Relu()]
@@ -126,17 +136,17 @@ def test_a_random_cell_agrees_with_numpy(center):
     check_stream(cells(center, 1)[0].architecture, precisions=(np.float64,))
 
 
-@pytest.fixture(scope="module")
-def shared_cells():
-    for center in (True, False):
-        share_compilation((cell.architecture for cell in cells(center)), SHAPE)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("center", [True, False])
 @pytest.mark.parametrize("number", range(CELLS))
-def test_many_random_cells_agree_with_numpy(number, center, shared_cells):
-    check_stream(cells(center)[number].architecture, seed=number)
+def test_many_random_cells_agree_with_numpy(number, center):
+    network = cells(center)[number].architecture
+    x1, x2, reference = (images(number + i, n) for i, n in enumerate((2, 2, 3)))
+    with jax.enable_x64(True):
+        kernel = NeuralKernel(network, get=BOTH, blocking=STREAM, programs=cover(center))
+        assert kernel.shares(SHAPE)
+        found = kernel.bind(reference)(x1, x2)
+    check_kernels(found, expected_kernels(network, x1, x2, reference), FLOAT64)
 
 
 @pytest.mark.slow
@@ -168,13 +178,56 @@ def test_pairs_with_reference_images_are_the_same_computed_once(center):
     np.testing.assert_array_equal(found[0].ntk, found[0].ntk.T)
 
 
-def test_networks_that_do_not_fit_are_passed_over():
-    share_compilation([kk.serial(kk.Conv(9, padding="VALID"), kk.Flatten())], SHAPE)
-
-
 @pytest.fixture
 def network():
     return small(True)
+
+
+def test_programs_are_values_that_no_order_changes():
+    networks = [cell.architecture for cell in cells(True, 6)]
+    programs = SharedPrograms.of(networks, SHAPE)
+    assert SharedPrograms.of(reversed(networks), list(SHAPE)) == programs
+    assert SharedPrograms.of(networks[3:], SHAPE).extended(networks[:3]) == programs
+    assert hash(SharedPrograms.of(networks[::-1], SHAPE)) == hash(programs)
+    loaded = pickle.loads(pickle.dumps(programs))
+    assert loaded == programs
+    assert "_hash" not in vars(loaded.pairs)  # that of texts is another one in each process
+    assert all(NeuralKernel(one, programs=loaded).shares(SHAPE) for one in networks)
+
+
+def test_networks_that_share_nothing_are_passed_over():
+    too_large = kk.serial(kk.Conv(9, padding="VALID"), kk.Flatten())
+    vectors = kk.serial(kk.Dense(), kk.Relu(), kk.Dense())
+    assert SharedPrograms.of([too_large], SHAPE) == SharedPrograms(SHAPE)
+    assert SharedPrograms.of([vectors], (5,)) == SharedPrograms((5,))
+    assert not NeuralKernel(vectors, programs=SharedPrograms((5,))).shares((5,))
+
+
+def test_a_network_outside_of_the_programs_has_its_own(network):
+    x = images(0, 5)
+    programs = SharedPrograms.of([small(False)], SHAPE)
+    alone = NeuralKernel(network, blocking=STREAM)
+    outside = replace(alone, programs=programs)
+    inside = replace(alone, programs=programs.extended([network]))
+    assert not alone.shares(SHAPE)
+    assert not outside.shares(SHAPE)
+    assert inside.shares(SHAPE)
+    assert not inside.shares((8, 8, 3))
+    assert not replace(inside, blocking=Blocking("whole")).shares(SHAPE)
+    with jax.enable_x64(True):
+        expected, one, other = (kernel.bind(x, 3)(x) for kernel in (alone, outside, inside))
+    np.testing.assert_array_equal(one, expected)
+    np.testing.assert_allclose(other, expected, rtol=1e-12)
+
+
+def test_kernels_keep_their_programs(network):
+    programs = SharedPrograms.of([network], SHAPE)
+    kernel = NeuralKernel(network, programs=programs)
+    for changed in (kernel.bind(images(0, 3)), kernel.set_params(get="nngp"), clone(kernel)):
+        assert changed.programs is programs
+    assert "programs" not in kernel.get_params()
+    with pytest.raises(ConfigurationError, match=r"programs=\[\]: expected SharedPrograms"):
+        NeuralKernel(network, programs=cast(Any, []))
 
 
 def test_nngp_alone_is_that_of_both(network):
