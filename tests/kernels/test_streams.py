@@ -223,7 +223,8 @@ def test_a_network_outside_of_the_programs_has_its_own(network):
 def test_kernels_keep_their_programs(network):
     programs = SharedPrograms.of([network], SHAPE)
     kernel = NeuralKernel(network, programs=programs)
-    for changed in (kernel.bind(images(0, 3)), kernel.set_params(get="nngp"), clone(kernel)):
+    cloned: Any = clone(kernel)
+    for changed in (kernel.bind(images(0, 3)), kernel.set_params(get="nngp"), cloned):
         assert changed.programs is programs
     assert "programs" not in kernel.get_params()
     with pytest.raises(ConfigurationError, match=r"programs=\[\]: expected SharedPrograms"):
