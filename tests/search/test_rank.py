@@ -439,10 +439,50 @@ def test_killed_at_random_moments_and_resumed_gives_the_same_bytes(tmp_path):
     subprocess.run([*command, str(killed)], check=True)
     for name in ("ranking.csv", "config.json"):
         assert (killed / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
-    hashes = [
-        json.loads(line)["work"] for line in (killed / "results.jsonl").read_bytes().splitlines()
-    ]
-    assert len(hashes) == len(set(hashes)) == 24
+    works = works_in(killed)
+    assert len(works) == len(set(works)) == 24
+
+
+def works_in(folder):
+    lines = (folder / "results.jsonl").read_bytes().splitlines()
+    return [json.loads(line)["work"] for line in lines]
+
+
+@pytest.mark.parametrize("workers", [(), ("2",)], ids=["alone", "with workers"])
+def test_processes_that_share_a_folder_compute_nothing_twice(tmp_path, workers):
+    script = tmp_path / "run.py"
+    script.write_text(RUN)
+    command = [sys.executable, str(script)]
+    subprocess.run([*command, str(tmp_path / "whole")], check=True)
+    shared = tmp_path / "shared"
+    both = [subprocess.Popen([*command, str(shared), *workers]) for _ in range(2)]
+    assert [process.wait() for process in both] == [0, 0]
+    works = works_in(shared)
+    assert len(works) == len(set(works)) == 24
+    for name in ("ranking.csv", "config.json"):
+        assert (shared / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert not (shared / "workers").exists()
+
+
+@pytest.mark.parametrize("kills", [1, pytest.param(10, marks=pytest.mark.slow)])
+def test_killed_with_four_workers_and_resumed_gives_the_same_bytes(tmp_path, kills):
+    script = tmp_path / "run.py"
+    script.write_text(RUN)
+    command = [sys.executable, str(script)]
+    subprocess.run([*command, str(tmp_path / "whole")], check=True)
+    killed, rng = tmp_path / "killed", random.Random(0)
+    for number in range(kills):
+        process = subprocess.Popen([*command, str(killed), "4"])
+        while process.poll() is None and not (killed / "results.jsonl").exists():
+            time.sleep(0.01)
+        time.sleep(rng.uniform(0.05, 0.3 if number == 0 else 4))
+        process.kill()
+        process.wait()
+    subprocess.run([*command, str(killed), "4"], check=True)
+    works = works_in(killed)
+    assert len(works) == len(set(works)) == 24
+    for name in ("ranking.csv", "config.json"):
+        assert (killed / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
 def test_a_source_is_prepared_once_by_the_cover_of_the_candidates_space(tmp_path, fake_score):
