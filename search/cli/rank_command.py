@@ -214,6 +214,12 @@ def _legend(ranking: Ranking, judged: Images, options: RankOptions) -> list[str]
         near = ranking.by(name).near_best()
         if near is not None and near > 1:
             legend.append(f"By {name}, {near} of {len(ranking)} lie within ± of the best.")
+    outside = ranking.summary["outside_cover"]
+    if outside:
+        legend.append(
+            f"{outside} lie outside what the space's cover compiles: they have programs of their "
+            "own."
+        )
     failed = [row for row in ranking if row.status == "error"]
     if failed:
         legend.append(f"{len(failed)} failed, the first with: {failed[0].message}")

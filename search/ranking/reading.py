@@ -76,6 +76,7 @@ def ranking_of(config: RunConfig, outcomes: Mapping[Place, Outcome]) -> Ranking:
         "seconds": round(sum(outcome.seconds for outcome in mine), 4),
         "compilations": sum(outcome.compilations for outcome in mine),
         "architectures": len({entry.hash for entry in config.candidates}),
+        "outside_cover": sum("outside_cover" in outcome.settings for outcome in mine),
         "kernel_settings": settings,
         "dtype": environment["dtype"],
         "device": environment["device"],
