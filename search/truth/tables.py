@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import re
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -16,29 +15,24 @@ from typing import Any
 import numpy as np
 
 from kernas.arrays import ArrayArchive, open_npz
-from kernas.errors import ArchitectureError, DataError
+from kernas.errors import DataError
 from kernas.files import user_path
 from kernas.kernels.data import data_folders
 
-from ..spaces.cell_strings import NAMES, TABLE, is_cell_text, name_of
+from ..spaces.published import NAMES, TABLES, own_name
 
 MISSING = -1e8
 """What published columns hold where an accuracy is missing; NaN means the same."""
 
 WAY_OUT = f"expected an .npz of plain arrays with {NAMES!r} and columns of numbers"
 
-KNOWN = {"nasbench201": TABLE}
-
-_IN_ORDER = re.compile(r"\|\w+~0\|\+\|\w+~0\|\w+~1\|\+\|\w+~0\|\w+~1\|\w+~2\|")
-"""A cell string in the published order, recognised without parsing a table of them."""
-
 
 @dataclass(frozen=True, eq=False)
 class Truth(Mapping[str, float]):
     """Architecture name → measured value; a missing measurement is not in the mapping.
 
-    Cells of NAS-Bench-201 are found in every form that :meth:`NasBench201.parse` takes, and are
-    named here by their string in the published order of edges.
+    Cells of a published table are found in every form that their space parses, and are named here
+    by the published one.
 
     Attributes:
         measured: the mapping, larger is better.
@@ -57,7 +51,7 @@ class Truth(Mapping[str, float]):
         kept: dict[str, float] = {}
         given: dict[Hashable, str] = {}
         for name, value in self.measured.items():
-            own = _own_name(name)
+            own = own_name(name)
             if own in given:
                 raise DataError(
                     f"{given[own]!r} and {name!r} in {self.source} are one cell: expected one "
@@ -76,7 +70,7 @@ class Truth(Mapping[str, float]):
     def __getitem__(self, name: Any) -> float:
         if isinstance(name, str) and name in self.measured:
             return self.measured[name]
-        return self.measured[_own_name(name)]
+        return self.measured[own_name(name)]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.measured)
@@ -105,26 +99,11 @@ class Truth(Mapping[str, float]):
         return digest.hexdigest()
 
 
-def _own_name(name: Any) -> Any:
-    """The name of a cell in the published order of edges; other names as they are.
-
-    A text of digits may be a name of another kind, and is no number of the table here.
-    """
-    if isinstance(name, str) and (
-        _IN_ORDER.fullmatch(name) or name.isdecimal() or not is_cell_text(name)
-    ):
-        return name
-    try:
-        return name_of(name)
-    except ArchitectureError:
-        return name if isinstance(name, Hashable) else repr(name)
-
-
 def load_truth(path_or_name: str | Path, column: str = "test_cifar10") -> Truth:
     """Read one column of a table of measured accuracies.
 
     Args:
-        path_or_name: ``"nasbench201"``, a file's name that is looked for in the current folder,
+        path_or_name: the name of a published table, or a file's, looked for in the current folder,
             ``$KERNAS_DATA`` and the cache folder, or a path. The file is an ``.npz`` with the
             architectures' names in ``arch_str`` (n,) and one-dimensional columns of n numbers.
         column: the column's name. NaN and −1e8 mean missing.
@@ -199,7 +178,7 @@ def _find(path_or_name: str | Path) -> Path:
     given = user_path(path_or_name, "truth")
     if _is_there(given):
         return given
-    filename = KNOWN.get(str(path_or_name), given)
+    filename = TABLES.get(str(path_or_name), given)
     places = [given, *(folder / filename for folder in data_folders())]
     for place in places[1:]:
         if _is_there(place):

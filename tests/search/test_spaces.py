@@ -331,3 +331,10 @@ def test_what_is_wrong_in_a_list_is_told_with_its_line(tmp_path):
     path.write_text("# nothing\n")
     with pytest.raises(DataError, match=r"architectures of .*cells\.txt and 1 more is empty"):
         ks.read_candidates([path, path, path, path], SPACE)
+
+
+def test_no_room_but_that_of_spaces_names_one():
+    top = Path(ks.__file__).parent
+    rooms = [path for path in top.glob("*/**/*.py") if path.relative_to(top).parts[0] != "spaces"]
+    assert len(rooms) > 50
+    assert [path for path in rooms if "nasbench" in path.read_text().lower()] == []
