@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from .scores import Combined as Combined
     from .scores import Cost as Cost
     from .scores import CountScore as CountScore
-    from .scores import Cover as Cover
     from .scores import Evaluation as Evaluation
     from .scores import KernelScore as KernelScore
     from .scores import KernelSource as KernelSource
@@ -75,7 +74,6 @@ _ROOMS = {
         "Combined",
         "Cost",
         "CountScore",
-        "Cover",
         "Evaluation",
         "KernelScore",
         "KernelSource",

@@ -16,6 +16,7 @@ import pytest
 import kernas.search as ks
 from kernas.kernels import Architecture
 from kernas.kernels.regression import ScoreValue
+from kernas.search.scores import Cover
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class FakeSource(ks.Source):
     """Draws a number from the network's hash, and counts how often it is asked."""
 
     calls: list[str] = field(default_factory=list, compare=False, hash=False)
-    covers: list[ks.Cover] = field(default_factory=list, compare=False, hash=False)
+    covers: list[Cover] = field(default_factory=list, compare=False, hash=False)
     action: Callable[[Architecture], ks.Evaluation | None] = lambda architecture: None
     parameter: int = 1
 
@@ -34,7 +35,7 @@ class FakeSource(ks.Source):
     def settings(self) -> dict[str, Any]:
         return {"parameter": self.parameter}
 
-    def prepare(self, cover: ks.Cover, scores: Sequence[Any]) -> FakeSource:
+    def prepare(self, cover: Cover, scores: Sequence[Any]) -> FakeSource:
         self.covers.append(cover)
         return self
 
