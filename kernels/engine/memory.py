@@ -142,10 +142,11 @@ def recorded_image_bytes(program: Program) -> int:
 def register_bytes(instructions: InstructionSet, *, with_tangent: bool) -> int:
     """Bytes of all registers of a set for one pair.
 
-    Of a bank of one register XLA holds two: what is written there may be added to what is there.
+    Of a bank of one register of real numbers XLA may hold two: what is written there may be added
+    to what is there. Complex ones it writes in place.
     """
-    moment = _item() * (2 if with_tangent else 1)
-    registers = ((max(bank.registers, 2), bank.grid) for bank in instructions.banks)
+    moment, least = _item() * (2 if with_tangent else 1), 1 if with_tangent else 2
+    registers = ((max(bank.registers, least), bank.grid) for bank in instructions.banks)
     return moment * sum(number * _entries(grid) for number, grid in registers)
 
 
