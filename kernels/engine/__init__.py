@@ -1,11 +1,13 @@
 """Execution of covariance programs: records of images, then tiles of pairs."""
 
 from .blocking import Blocking as Blocking
+from .blocking import WayName as WayName
 from .blocking import recorded_blocking as recorded_blocking
 from .blocks import balanced as balanced
 from .blocks import blocks as blocks
 from .calibration import blocking_of as blocking_of
 from .calibration import resolved as resolved
+from .calibration import way_of as way_of
 from .costs import KernelPlan as KernelPlan
 from .costs import kernel_plan as kernel_plan
 from .diagnosis import Fault as Fault

@@ -95,12 +95,8 @@ def layer_nanoseconds(program: Program, blocking: Blocking, *, with_tangent: boo
 
 
 def resolved(program: Program, blocking: Blocking | None, *, with_tangent: bool) -> Blocking:
-    """The user's choice as far as the program allows it, or the one that is made for it.
-
-    One that was measured takes the place of a measurement, and of nothing else.
-    """
-    measured = blocking is not None and blocking.nanoseconds is not None
-    if blocking is None or (measured and way_of(program) != blocking.way):
+    """The user's choice as far as the program allows it, or the one that is made for it."""
+    if blocking is None:
         return blocking_of(program, with_tangent=with_tangent)
     return blocking if WAYS[blocking.way].takes(program) else Blocking("whole")
 

@@ -15,7 +15,15 @@ from kernas.errors import ConfigurationError
 from ..architecture import Architecture
 from ..augmentation import Augmentation, Augmented, augmented, views_of
 from ..backends import Backend, Work
-from ..engine import Blocking, KernelPlan, Matrix, SharedPrograms, Statistics
+from ..engine import (
+    Blocking,
+    KernelPlan,
+    Matrix,
+    SharedPrograms,
+    Statistics,
+    WayName,
+    way_of,
+)
 from ..finite_values import RangeCheck
 from ..interface import check_equal_shapes, checked_images
 from ..program import Program, lower, lower_together
@@ -163,6 +171,10 @@ class Computation:
         work = self._planned(image_shape, tangent)
         evaluations = max(one.evaluations for one in self._augmented(work.program.image_shape))
         return self.backend.plan(work, evaluations=evaluations)
+
+    def way(self, image_shape: Sequence[int]) -> WayName:
+        """The way that is chosen for the networks; see :meth:`ComputedKernel.way`."""
+        return way_of(self.program(tuple(image_shape)))
 
     def shares(self, image_shape: Sequence[int], tangent: bool) -> bool:
         """Whether the programs are those of several networks; see :meth:`NeuralKernel.shares`."""

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any, Self
 
 from ..architecture import Architecture
-from ..engine import Blocking, KernelPlan
+from ..engine import Blocking, KernelPlan, WayName
 from .computation import Computation
 
 
@@ -40,6 +40,21 @@ class ComputedKernel(ABC):
         """The same kernel, its work cut as said."""
         changed: Any = self
         return replace(changed, blocking=blocking)
+
+    def way(self, image_shape: Sequence[int]) -> WayName:
+        """The way in which the own engine computes the networks unless :attr:`blocking` says
+        otherwise; measures nothing.
+
+        Args:
+            image_shape: ``(height, width, channels)`` or ``(features,)``.
+
+        Returns:
+            ``"planes"``, ``"whole"`` or ``"stream"``.
+
+        Raises:
+            ArchitectureError: a network does not fit the images.
+        """
+        return self._computation.way(image_shape)
 
     def plan(self, image_shape: Sequence[int]) -> KernelPlan:
         """What will be computed for a pair of images, and what it costs; computes nothing.

@@ -118,8 +118,8 @@ class KernelSource(Source):
         own: list[Mapping[str, Any]] = []
         compiled: Future[None] | None = None
         for network in networks:
-            kernel = ready._kernel(network, _gets(scores))
             with suppress(ArchitectureError):  # of one that does not fit, its row will say why
+                kernel = ready._kernel(network, _gets(scores))
                 if compiled is None and kernel.shares(shape):
                     m = len(cast(Dataset, self.validation)) if _needs_validation(scores) else 0
                     compiled = kernel.compile(shape, len(self.fit), m, n_reference=self.n_reference)
@@ -198,15 +198,18 @@ class KernelSource(Source):
         return settings if shared or way != "stream" else {**settings, "outside_cover": True}
 
     def _kernel(self, architecture: Architecture, gets: tuple[KernelName, ...]) -> NeuralKernel:
-        """Of an architecture, not bound."""
+        """Of an architecture, not bound. A blocking that was measured takes the place of a
+        measurement, and of nothing else: other candidates may be computed in another way."""
         kernel = NeuralKernel(
             architecture,
             get=gets,
             backend=self.backend,
-            blocking=self.blocking,
             augment=self.augment,
             programs=self.programs,
         )
+        cut = self.blocking
+        if cut and (cut.nanoseconds is None or kernel.way(self.fit.x.shape[1:]) == cut.way):
+            kernel = kernel.with_blocking(cut)
         return kernel if self.tile_bytes is None else replace(kernel, tile_bytes=self.tile_bytes)
 
     def _matrices(
