@@ -185,9 +185,7 @@ def _outcomes(scores: Sequence[Score], candidates: Sequence[Candidate]) -> list[
 
 def _run(evaluator: Evaluator, candidates: Sequence[Candidate]) -> list[Outcome]:
     return [
-        evaluator.begin(item)()
-        for candidate in candidates
-        for item in evaluator.items([candidate]).values()
+        evaluator.begin(item)() for candidate in candidates for item in evaluator.items(candidate)
     ]
 
 

@@ -6,7 +6,7 @@ import pytest
 
 import kernas.search as ks
 from kernas.errors import ConfigurationError
-from kernas.search.testing import ExecutorTests
+from kernas.search.testing import ExecutorTests, IsolatedExecutorTests
 
 
 class TestLocal(ExecutorTests):
@@ -15,17 +15,13 @@ class TestLocal(ExecutorTests):
         return ks.Local()
 
 
-class TestProcesses(ExecutorTests):
-    isolated = True
-
+class TestProcesses(IsolatedExecutorTests):
     @pytest.fixture
     def executor(self):
         return ks.Processes(2)
 
 
-class TestOneProcess(ExecutorTests):
-    isolated = True
-
+class TestOneProcess(IsolatedExecutorTests):
     @pytest.fixture
     def executor(self):
         return ks.Processes(1)
