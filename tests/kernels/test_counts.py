@@ -1,9 +1,5 @@
-"""Counts of parameters and operations: by hand, and the published columns of NAS-Bench-201."""
+"""Counts of parameters and operations by hand."""
 
-import os
-from pathlib import Path
-
-import numpy as np
 import pytest
 
 import kernas.kernels as kk
@@ -86,24 +82,3 @@ def test_what_does_not_fit_is_refused():
         of(kk.Conv(9, padding="VALID"), kk.Flatten())
     with pytest.raises(ConfigurationError, match="count='layers': expected one of params, flops"):
         ks.CountScore("layers", (8, 8, 3), 10)
-
-
-@pytest.mark.parametrize("n", [200, pytest.param(None, marks=pytest.mark.slow)])
-def test_the_published_columns_of_nasbench201(n):
-    """``flops`` and ``params`` of NAS-Bench-Suite-Zero, in millions, on the cells that it has."""
-    path = Path(os.environ.get("KERNAS_DATA", "")) / "nasbench201.npz"
-    if not path.is_file():
-        pytest.skip("set KERNAS_DATA to a folder with nasbench201.npz")
-    with np.load(path) as table:
-        names = table["proxy_names"].tolist()
-        columns = table["proxies_cifar10"][:, [names.index("params"), names.index("flops")]]
-        cells = table["arch_str"]
-    covered = np.flatnonzero(~np.isnan(columns).any(1))
-    assert len(covered) == 9445
-    chosen = covered if n is None else np.random.default_rng(0).choice(covered, n, replace=False)
-    space = ks.NasBench201()
-    for index in chosen:
-        network = space.candidate(cells[index].decode()).architecture
-        found = count(network, (32, 32, 3), width=16, outputs=10)
-        expected = 1e6 * columns[index]
-        np.testing.assert_allclose([found.params, found.flops], expected, rtol=1e-9)
