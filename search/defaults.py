@@ -3,8 +3,6 @@
 SPACE = "nasbench201:cells=1"
 """The search space: cells of NAS-Bench-201, one in each stage."""
 
-SPACE_TEXT = "NAS-Bench-201 cells"
-
 TRUTH = "nasbench201"
 """The published table of measured accuracies."""
 

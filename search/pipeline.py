@@ -136,7 +136,7 @@ def estimate_ranking(
         done = check_run(
             output, resume=resume, check=lambda stored: job.config.grown_from(stored, where)
         ).outcomes()
-    return estimate_candidates(job.candidates, job.evaluator, done=done)
+    return estimate_candidates(job.candidates, job.evaluator, job.items, done=done)
 
 
 def check_output(
@@ -185,15 +185,16 @@ def _job(
     if table is not None:
         table.require(candidate.name for candidate in chosen)
     evaluator = Evaluator.of(score for score in wanted if isinstance(score, Score))
-    groups = evaluator.groups
-    works = {c.name: tuple(s.work_key(c) for s, _ in groups.values()) for c in chosen}
+    items = {candidate.name: evaluator.items(candidate) for candidate in chosen}
     config = RunConfig(
         sources={
             key: {"name": source.name, "settings": source.settings()}
-            for key, (source, _) in groups.items()
+            for key, (source, _) in evaluator.groups.items()
         },
         scores={score.name: _described(score) for score in wanted},
-        candidates=tuple(Entry(c.name, c.key, works[c.name]) for c in chosen),
+        candidates=tuple(
+            Entry(c.name, c.key, tuple(item.work for item in items[c.name])) for c in chosen
+        ),
         truth=table
         and {
             "source": table.source,
@@ -204,7 +205,11 @@ def _job(
         options=dict(options or {}),
         environment=environment(),
     )
-    return _Job(chosen, evaluator, evaluator.items(chosen), config)
+    different: dict[Place, Item] = {}
+    for of_candidate in items.values():
+        for item in of_candidate:
+            different.setdefault(item.place, item)
+    return _Job(chosen, evaluator, different, config)
 
 
 def _described(score: AnyScore) -> dict[str, Any]:
@@ -222,17 +227,19 @@ def _evaluated(
 
     An item that failed here or elsewhere since this began is not tried again.
     """
-    before = {} if folder is None else folder.outcomes()
+    found: dict[Place, Outcome] = {}
+
+    def known() -> Mapping[Place, Outcome]:
+        return found if folder is None else folder.outcomes()
+
+    before = dict(known())
     evaluator = job.evaluator.resumed(before.values())
     missing = {p: item for p, item in job.items.items() if not evaluator.is_done(item, before)}
     if not missing:
         return before
-    found: dict[Place, Outcome] = dict(before)
 
     def ended(place: Place) -> bool:
-        if folder is not None:
-            found.update(folder.outcomes())
-        return found.get(place) is not before.get(place)
+        return known().get(place) is not before.get(place)
 
     with (
         executor.session(),
@@ -252,8 +259,9 @@ def _evaluated(
         while left:
             places = left if folder is None else folder.claimed(left, ended)
             for outcome in executor.map(ready, (missing[place] for place in places)):
-                found[outcome.place] = outcome
-                if folder is not None:
+                if folder is None:
+                    found[outcome.place] = outcome
+                else:
                     folder.append(outcome)
                 bar.update()
             left = [place for place in left if not ended(place)]
@@ -261,23 +269,16 @@ def _evaluated(
             bar.refresh()
             if left:  # another process has them, or had them and died
                 time.sleep(WAIT_SECONDS)
-    return found
+    return known()
 
 
 def _written(folder: RunFolder) -> Ranking:
     """The ranking of all that a run was asked for, by any process, with its files."""
-    config = cast(RunConfig, folder.config())
-    outcomes = folder.outcomes()
-    places = config.places()
-    if not all(place in outcomes for place in places):  # another process has made the run grow
-        known = tuple(
-            entry
-            for entry in config.candidates
-            if all(p in outcomes for p in zip(config.sources, entry.works, strict=True))
-        )
-        return ranking_of(replace(config, candidates=known), outcomes)
-    ranking = ranking_of(config, outcomes)
-    write_report(folder, ranking, [outcomes[place] for place in places])
+    config, outcomes = cast(RunConfig, folder.config()), folder.outcomes()
+    done = config.finished(outcomes)
+    ranking = ranking_of(done, outcomes)
+    if done == config:  # unless another process has made the run grow, and goes on
+        write_report(folder, ranking, [outcomes[place] for place in config.places()])
     return ranking
 
 

@@ -14,7 +14,7 @@ from kernas.errors import DivergenceError, GramStoreError
 from kernas.kernels import Architecture
 from kernas.kernels.engine import compilations
 
-from ..runs.outcome import DEGENERATE, DIVERGED, ERROR, OK, Outcome, Place
+from ..runs.outcome import DEGENERATE, DIVERGED, ERROR, OK, Outcome, Place, Status
 from ..scores import Evaluation, Score, Source
 from ..scores.base import by_source, joined
 from ..spaces import Candidate
@@ -77,14 +77,12 @@ class Evaluator:
             }
         )
 
-    def items(self, candidates: Iterable[Candidate]) -> dict[Place, Item]:
-        """Every different piece of work of some candidates, a candidate's side by side."""
-        found: dict[Place, Item] = {}
-        for candidate in candidates:
-            for key, (source, _) in self.groups.items():
-                item = Item(candidate, key, source.work_key(candidate))
-                found.setdefault(item.place, item)
-        return found
+    def items(self, candidate: Candidate) -> list[Item]:
+        """The work of a candidate in every source."""
+        return [
+            Item(candidate, key, source.work_key(candidate))
+            for key, (source, _) in self.groups.items()
+        ]
 
     def is_done(self, item: Item, outcomes: Mapping[Place, Outcome]) -> bool:
         """Whether an outcome answers what an item is evaluated for."""
@@ -104,7 +102,8 @@ class Evaluator:
         source, scores = self.groups[item.source]
         compiled, start = compilations().count, time.perf_counter()
         finish: Callable[[], Evaluation] | None = None
-        status, failure = OK, ""
+        status: Status = OK
+        failure = ""
         try:
             finish = source.begin(item.candidate, scores)
         except GramStoreError:
@@ -141,11 +140,11 @@ class Evaluator:
         """The outcome of an item whose process has died."""
         return self._outcome(item, ERROR, message)
 
-    def _outcome(self, item: Item, status: Any, message: str) -> Outcome:
+    def _outcome(self, item: Item, status: Status, message: str) -> Outcome:
         return Outcome(item.candidate.name, item.work, item.source, status, message=message)
 
 
-def _failure(error: Exception) -> tuple[Any, str]:
+def _failure(error: Exception) -> tuple[Status, str]:
     return (DIVERGED if isinstance(error, DivergenceError) else ERROR), in_a_line(error)
 
 

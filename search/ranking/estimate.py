@@ -65,6 +65,7 @@ class RankingEstimate:
 def estimate_candidates(
     candidates: Sequence[Candidate],
     evaluator: Evaluator,
+    items: Mapping[Place, Item],
     *,
     done: Mapping[Place, Outcome] = MappingProxyType({}),
 ) -> RankingEstimate:
@@ -75,10 +76,11 @@ def estimate_candidates(
     Args:
         candidates: of the ranking.
         evaluator: of its scores.
+        items: every different piece of their work.
         done: the outcomes of earlier sessions.
     """
     networks: dict[str, list[Item]] = {}
-    for item in evaluator.items(candidates).values():
+    for item in items.values():
         if not evaluator.is_done(item, done):
             networks.setdefault(item.candidate.key, []).append(item)
     different = len({candidate.key for candidate in candidates})

@@ -39,14 +39,10 @@ def read_run(folder: str | os.PathLike[str]) -> Ranking:
             f"{folder} holds no run: expected a folder that kernas rank --output wrote"
         )
     outcomes = found.outcomes()
-    done = [
-        entry
-        for entry in config.candidates
-        if all(place in outcomes for place in zip(config.sources, entry.works, strict=True))
-    ]
-    if not done:
+    done = config.finished(outcomes)
+    if not done.candidates:
         raise RunFolderError(f"{folder} has no candidate that is finished; give --resume to go on")
-    return ranking_of(replace(config, candidates=tuple(done)), outcomes)
+    return ranking_of(done, outcomes)
 
 
 def ranking_of(config: RunConfig, outcomes: Mapping[Place, Outcome]) -> Ranking:

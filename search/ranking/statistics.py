@@ -12,6 +12,7 @@ from jaxtyping import Real
 
 from kernas.errors import ConfigurationError, DataError
 
+from ..scores.base import oriented
 from .rank_statistics import Comparison, Order
 
 LEVEL = 0.95
@@ -309,12 +310,11 @@ def _statistics(
 
 
 def _oriented(scores: Sequence[float | None], higher_is_better: bool) -> np.ndarray:
-    """Values of which larger is better; ``None`` is below everything."""
-    sign = 1.0 if higher_is_better else -1.0
-    oriented = np.array([-np.inf if s is None else sign * s for s in scores], dtype=np.float64)
-    if np.isnan(oriented).any():
+    """Values of which larger is better; refuses those that are no numbers."""
+    found = oriented(scores, higher_is_better)
+    if np.isnan(found).any():
         raise DataError("a score is NaN; expected a number, or None for a degenerate candidate")
-    return oriented
+    return found
 
 
 def _interval(value: float, draws: np.ndarray) -> Interval:

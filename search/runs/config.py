@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -82,6 +82,15 @@ class RunConfig:
             for source, work in zip(self.sources, entry.works, strict=True)
         )
         return list(dict.fromkeys(every))
+
+    def finished(self, outcomes: Collection[tuple[str, str]]) -> RunConfig:
+        """The same with those of its candidates all of whose pieces of work have an outcome."""
+        done = (
+            entry
+            for entry in self.candidates
+            if all(place in outcomes for place in zip(self.sources, entry.works, strict=True))
+        )
+        return replace(self, candidates=tuple(done))
 
     def to_document(self) -> dict[str, Any]:
         """As JSON values."""

@@ -16,7 +16,7 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,7 +29,7 @@ from kernas.files import write_whole
 from kernas.locks import exclusive
 
 from .config import RunConfig, check_version
-from .outcome import Outcome, Place, latest
+from .outcome import Outcome, Place, enter
 
 CONFIG, RESULTS, LOCK, WORKERS = "config.json", "results.jsonl", "run.lock", "workers"
 
@@ -46,7 +46,8 @@ class RunFolder:
     path: Path
     worker: Path | None = None
     _read: int = field(default=0, repr=False)
-    _outcomes: list[Outcome] = field(default_factory=list, repr=False)
+    _lines: int = field(default=0, repr=False)
+    _found: dict[Place, Outcome] = field(default_factory=dict, repr=False)
 
     def config(self) -> RunConfig | None:
         """What the run is asked for; ``None`` if there is none.
@@ -70,8 +71,12 @@ class RunFolder:
                 f"{path} cannot be read: {error}; choose another output folder"
             ) from None
 
-    def outcomes(self) -> dict[Place, Outcome]:
+    def outcomes(self) -> Mapping[Place, Outcome]:
         """The outcomes so far, of every process; what was read before is not read again.
+
+        Returns:
+            Of every piece of work the last outcome that is no failure, or its last failure; what
+            comes later is entered there when this is called again.
 
         Raises:
             RunFolderError: a line is not what was written there; the message has its number.
@@ -81,7 +86,7 @@ class RunFolder:
                 file.seek(self._read)
                 data = file.read()
         except FileNotFoundError:
-            return {}
+            return self._found
         except OSError as error:
             raise RunFolderError(
                 f"{self.path / RESULTS} cannot be read ({error.strerror}); choose another output "
@@ -90,15 +95,16 @@ class RunFolder:
         whole = data[: data.rfind(b"\n") + 1]
         for line in whole.split(b"\n")[:-1]:
             try:
-                self._outcomes.append(Outcome.from_document(unsealed(parse(line))))
+                enter(Outcome.from_document(unsealed(parse(line))), self._found)
             except DocumentError as error:
                 raise RunFolderError(
-                    f"line {len(self._outcomes) + 1} of {self.path / RESULTS} is not a result: "
+                    f"line {self._lines + 1} of {self.path / RESULTS} is not a result: "
                     f"{error}; remove the line to have it computed again, or choose another output "
                     "folder"
                 ) from None
-        self._read += len(whole)
-        return latest(self._outcomes)
+            self._read += len(line) + 1
+            self._lines += 1
+        return self._found
 
     def append(self, outcome: Outcome) -> None:
         """Add an outcome; it is on the disk when this returns."""

@@ -146,11 +146,8 @@ Place = tuple[str, str]
 """The key of a source, and that of the work in it."""
 
 
-def latest(outcomes: Iterable[Outcome]) -> dict[Place, Outcome]:
-    """Of every piece of work the last outcome; one that answers is not replaced by a failure."""
-    found: dict[Place, Outcome] = {}
-    for outcome in outcomes:
-        before = found.get(outcome.place)
-        if before is None or before.status == ERROR or outcome.status != ERROR:
-            found[outcome.place] = outcome
-    return found
+def enter(outcome: Outcome, found: dict[Place, Outcome]) -> None:
+    """Make an outcome the one of its work, unless it is a failure of what succeeded before."""
+    before = found.get(outcome.place)
+    if before is None or before.status == ERROR or outcome.status != ERROR:
+        found[outcome.place] = outcome

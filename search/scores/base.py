@@ -10,6 +10,8 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self, cast
 
+import numpy as np
+
 from kernas.errors import ConfigurationError
 from kernas.kernels import Architecture
 from kernas.kernels.regression import ScoreValue
@@ -220,6 +222,12 @@ def by_source(scores: Iterable[Score | Combined]) -> list[tuple[Source, list[Sco
             )
         groups.setdefault(score.source, []).append(score)
     return list(groups.items())
+
+
+def oriented(values: Sequence[float | None], higher_is_better: bool) -> np.ndarray:
+    """Values of which larger is better; ``None``, of who is degenerate, is below everything."""
+    sign = 1.0 if higher_is_better else -1.0
+    return np.array([-np.inf if v is None else sign * v for v in values], dtype=np.float64)
 
 
 def joined(evaluations: Iterable[Evaluation]) -> Evaluation:

@@ -16,7 +16,7 @@ from kernas.errors import ConfigurationError
 from kernas.kernels.regression import ScoreValue
 
 from ..spaces import Candidate
-from .base import Cost, Cover, Evaluation, Score, Source, by_source, joined
+from .base import Cost, Cover, Evaluation, Score, Source, by_source, joined, oriented
 
 How = Literal["log_rank", "rank"]
 HOWS: tuple[How, ...] = get_args(How)
@@ -114,7 +114,7 @@ class Combined:
             ``(m,)``; higher is better.
         """
         ranks = {
-            name: rankdata(_oriented(of_scores[name], directions[name])) for name in self.weights
+            name: rankdata(oriented(of_scores[name], directions[name])) for name in self.weights
         }
         m = len(next(iter(ranks.values())))
         return self._summed({name: rank / max(1, m) for name, rank in ranks.items()})
@@ -141,7 +141,7 @@ class Combined:
         known: list[tuple[float, ...]] = []
         parts = tuple(score for score in scores if score.name in self.weights)
         for part in parts:
-            values = _oriented(reference[part.name], part.higher_is_better)
+            values = oriented(reference[part.name], part.higher_is_better)
             if len(values) < FEWEST:
                 raise ConfigurationError(
                     f"a reference sample of {len(values)}: expected at least {FEWEST} candidates, "
@@ -172,7 +172,7 @@ class Combined:
         """
         shares: dict[str, np.ndarray] = {}
         for name in self.weights:
-            (own,), others = _oriented([values[name]], directions[name]), np.array(reference[name])
+            (own,), others = oriented([values[name]], directions[name]), np.array(reference[name])
             rank = 1 + np.sum(others < own) + np.sum(others == own) / 2
             shares[name] = rank / (len(others) + 1)
         return float(self._summed(shares))
@@ -275,9 +275,3 @@ class ReferenceSource(Source):
     def _groups(self) -> list[tuple[Source, list[Score]]]:
         groups = by_source(self.score.parts)
         return [(own, of) for own, (_, of) in zip(self.sources, groups, strict=True)]
-
-
-def _oriented(values: Sequence[float | None], higher_is_better: bool) -> np.ndarray:
-    """Values of which larger is better; what is degenerate is below everything."""
-    sign = 1.0 if higher_is_better else -1.0
-    return np.array([-math.inf if value is None else sign * value for value in values])

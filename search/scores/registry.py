@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from kernas.errors import ConfigurationError
 from kernas.fields import nearest
@@ -13,7 +13,7 @@ from kernas.kernels.data import Dataset
 from kernas.kernels.regression import METRICS
 
 from .base import Score, check_scores
-from .combined import HOWS, Combined
+from .combined import HOWS, Combined, How
 from .counts import COUNTS, DEFAULT_WIDTH, CountScore
 from .kernel_score import KernelScore
 from .kernel_source import KERNELS
@@ -113,7 +113,7 @@ def check_score_names(text: str) -> list[str | Combined]:
             weights = dict(_weighted(name) for name in _parts(inside))
             if len(weights) < len(_parts(inside)):
                 raise ConfigurationError(f"{part!r} combines a score with itself; give each once")
-            asked.append(Combined(weights, how))  # type: ignore[arg-type]
+            asked.append(Combined(weights, cast(How, how)))
             needed += weights
     for number, one in enumerate(asked):
         if one in asked[:number]:
@@ -178,8 +178,3 @@ def parse_scores(
     )
     check_scores(scores)
     return scores
-
-
-def directions_of(scores: Sequence[Score | Combined]) -> dict[str, bool]:
-    """Score name → whether higher is better."""
-    return {score.name: score.higher_is_better for score in scores}
