@@ -255,18 +255,20 @@ class _Machine:
     def _normalized(
         self, op: NormalizeOp, x: Array, records: Iterator[Any], sides: Any, shared: Shared
     ) -> Array:
+        """A moment over the scales, without the means; a record of place 0 changes nothing."""
         factor = jnp.ones((), self.real)
         for scale in (op.left_scale, op.right_scale):
             if scale is not None:
                 _, place = next(records)
-                factor = factor * jnp.sqrt(shared.scales[place])
+                factor = factor * jnp.where(place > 0, jnp.sqrt(shared.scales[place]), 1)
         means: list[Array | None] = [None, None]
         grand = None
         for side, mean in enumerate((op.left_mean, op.right_mean)):
             if mean is not None:
                 pixels, place = next(records)
-                means[side] = _beside(side)(sides[side].mean(pixels, place))
-                grand = shared.grand_means[pixels][place]
+                of_images = jnp.where(place > 0, sides[side].mean(pixels, place), 0)
+                means[side] = _beside(side)(of_images)
+                grand = jnp.where(place > 0, shared.grand_means[pixels][place], 0)
         if any(mean is None for mean in means):
             grand = None
         return scaled(center_moment(x, means[0], means[1], grand), factor)

@@ -10,7 +10,8 @@ own registers or in those of banks that are finished. Operations are chains of i
 reader each, such as a nonlinearity, a window and its weights. Terms of a sum are added into the
 sum's register as they come, and what is recorded of a moment is a column of the row that writes it.
 While it records, a normalised moment is not written: those that read it normalise what they read,
-and its variances are made of those of its source.
+and its variances are made of those of its source. An operation that begins by normalising also
+serves where nothing is normalised, so there is one of each kind and not two.
 """
 
 from __future__ import annotations
@@ -88,6 +89,26 @@ class Operation:
     rooms: tuple[Pixels | None, ...] = ()
 
 
+def computed_by(operation: Operation) -> dict[Operation, int]:
+    """What an operation computes: itself, and itself without normalisations that it begins with.
+
+    A normalisation whose records are in place 0 changes nothing, so what is left without it needs
+    no operation of its own.
+
+    Returns:
+        By operation, how many records of the given one come before its own.
+    """
+    found = {operation: 0}
+    skipped = 0
+    for number, op in enumerate(operation.chain, start=1):
+        if not isinstance(op, NormalizeOp):
+            break
+        skipped += len(op.records)
+        rest = Operation(operation.source, operation.chain[number:], operation.rooms[skipped:])
+        found[rest] = skipped
+    return found
+
+
 @dataclass(frozen=True)
 class Instruction:
     """A row of a stream. Registers are those of banks, records have the program's numbers.
@@ -149,8 +170,8 @@ class Stream:
     def slots(self) -> dict[int, tuple[Pixels | None, int]]:
         """By record, the pixels over which it is (``None`` of a scale), and its place, from 1 on.
 
-        Records of one kind over the same pixels stand side by side. Place 0 is for what is not
-        kept.
+        Records of one kind over the same pixels stand side by side. What is not kept is written
+        to place 0, and a normalisation that reads it there changes nothing.
         """
         ops = self.program.ops
         number: Counter[tuple[type[Op], Pixels | None]] = Counter()
@@ -542,8 +563,21 @@ class InstructionSet:
 
 
 def _united(known: tuple[Operation, ...], made: set[Operation]) -> tuple[Operation, ...]:
-    """Operations in an order that does not depend on which of them came first."""
-    return known if made <= set(known) else tuple(sorted(made.union(known), key=repr))
+    """Operations that compute all, in an order that does not depend on which of them came first."""
+    if made <= set(known):
+        return known
+    united = made.union(known)
+    parts = {part for whole in united for part in computed_by(whole) if part != whole}
+    return tuple(sorted(united - parts, key=repr))
+
+
+def _numbered(operations: tuple[Operation, ...], first: int) -> dict[Operation, tuple[int, int]]:
+    """By operation the number of one that computes it, and how many records are left in place 0."""
+    return {
+        part: (number, skipped)
+        for number, operation in enumerate(operations, first)
+        for part, skipped in computed_by(operation).items()
+    }
 
 
 EMPTY = InstructionSet((), (), (), 1, 1, 0)
@@ -591,24 +625,25 @@ def encode(stream: Stream, instructions: InstructionSet, dtype: np.dtype) -> Enc
     rows: list[np.ndarray] = []
     factors: list[np.ndarray] = []
     for bank in instructions.banks:
-        numbers = {operation: number for number, operation in enumerate(bank.operations)}
-        diagonals = {operation: number for number, operation in enumerate(bank.diagonals, start=1)}
+        written, diagonals = _numbered(bank.operations, 0), _numbered(bank.diagonals, 1)
         table = np.zeros((bank.rows, RECORDS + instructions.reads), np.int32)
         of_rows = np.ones((bank.rows, GAINS + instructions.gains), dtype)
         used: Sequence[Instruction] = of_grid[bank.grid].rows if bank.grid in of_grid else ()
         for i, row in enumerate(used):
+            number, skipped = (diagonals if row.diagonal else written)[row.operation]
             table[i, :RECORDS] = (
-                0 if row.diagonal else numbers[row.operation],
+                0 if row.diagonal else number,
                 row.source,
                 row.target,
                 slot(row.variance),
                 slot(row.mean),
                 slot(row.scale),
                 slot(row.scale_mean),
-                diagonals[row.operation] if row.diagonal else 0,
+                number if row.diagonal else 0,
                 row.added,
             )
-            table[i, RECORDS : RECORDS + len(row.records)] = [slot(r) for r in row.records]
+            at = RECORDS + skipped
+            table[i, at : at + len(row.records)] = [slot(record) for record in row.records]
             of_rows[i, : GAINS + len(row.gains)] = row.times, *row.gains
         rows.append(table)
         factors.append(of_rows)

@@ -17,7 +17,7 @@ from kernas.kernels import Architecture
 from kernas.kernels.engine.streams import known_stream
 from kernas.kernels.program import lower
 from kernas.kernels.program.ops import MomentOp, WeightOp
-from kernas.kernels.program.streams import EMPTY, ROOM, InstructionSet
+from kernas.kernels.program.streams import EMPTY, ROOM, InstructionSet, computed_by
 
 Items = frozenset[tuple[Any, ...]]
 
@@ -59,8 +59,7 @@ def _items(instructions: InstructionSet) -> Iterator[tuple[Any, ...]]:
     for bank in instructions.banks:
         for kind, operations in (("made", bank.operations), ("diagonal", bank.diagonals)):
             for operation in operations:
-                chain = tuple(map(_without_gains, operation.chain))
-                yield kind, bank.grid, replace(operation, chain=chain)
+                yield from ((kind, bank.grid, part) for part in computed_by(operation))
         yield from _steps("rows", bank.grid, bank.rows // ROOM)
         yield from _steps("registers", bank.grid, bank.registers)
     for kind, rooms in (("variances", instructions.variances), ("means", instructions.means)):

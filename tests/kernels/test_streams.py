@@ -220,6 +220,27 @@ def test_a_network_outside_of_the_programs_has_its_own(network):
     np.testing.assert_allclose(other, expected, rtol=1e-12)
 
 
+@pytest.mark.parametrize("center", ordinary([True], of=[True, False]))
+def test_what_normalises_at_its_beginning_also_serves_where_nothing_is_normalised(center):
+    def layers(*between):
+        rest = (kk.Relu(), kk.Conv(3), kk.AvgPool(2, stride=2), kk.GlobalAvgPool(), kk.Dense())
+        return kk.serial(kk.Conv(3), *between, *rest)
+
+    plain, normalised = layers(), layers(kk.Normalize(center=center))
+    recording, both = (
+        [bank.operations for bank in SharedPrograms.of(networks, SHAPE).recording.banks]
+        for networks in ([normalised], [plain, normalised])
+    )
+    assert both == recording
+    kernel = NeuralKernel(plain, get=BOTH, blocking=STREAM)
+    shared = replace(kernel, programs=SharedPrograms.of([normalised, plain], SHAPE))
+    assert shared.shares(SHAPE)
+    with jax.enable_x64(True):
+        expected, found = (kernel(images(0, 5)) for kernel in (kernel, shared))
+    np.testing.assert_allclose(found.nngp, expected.nngp, rtol=1e-12)
+    np.testing.assert_allclose(found.ntk, expected.ntk, rtol=1e-12)
+
+
 def test_kernels_keep_their_programs(network):
     programs = SharedPrograms.of([network], SHAPE)
     kernel = NeuralKernel(network, programs=programs)
