@@ -59,8 +59,7 @@ def _items(instructions: InstructionSet) -> Iterator[tuple[Any, ...]]:
     for bank in instructions.banks:
         for kind, operations in (("made", bank.operations), ("diagonal", bank.diagonals)):
             for operation in operations:
-                chain = tuple(map(_without_gains, operation.chain))
-                yield kind, bank.grid, replace(operation, chain=chain)
+                yield kind, bank.grid, operation
         yield from _steps("rows", bank.grid, bank.rows // ROOM)
         yield from _steps("registers", bank.grid, bank.registers)
     for kind, rooms in (("variances", instructions.variances), ("means", instructions.means)):
