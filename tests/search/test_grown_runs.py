@@ -133,3 +133,48 @@ def test_kernels_of_four_workers_killed_and_resumed_are_the_same_bytes(tmp_path)
     works = records(killed)
     assert len(works) == len(set(works)) == 24
     assert same_ranking(killed, tmp_path / "whole")
+
+
+COUNTED = """
+import os
+import sys
+from dataclasses import replace
+
+import kernas.kernels as kk
+import kernas.search as ks
+
+class Counted(ks.KernelSource):
+    def begin(self, candidate, scores):
+        finish = super().begin(candidate, scores)
+        def counted():
+            found = finish()
+            return replace(found, settings={**found.settings, "process": os.getpid()})
+        return counted
+
+class CountedScore(ks.KernelScore):
+    @property
+    def source(self):
+        return Counted(self.fit, self.validation, n_reference=self.n_reference)
+
+if __name__ == "__main__":
+    train, _ = kk.load("digits", n_train=20, n_test=1, seed=0)
+    fit, validation = train.split(0.5, seed=0)
+    score = CountedScore(fit, validation, metric="loo_error", n_reference=4)
+    cells = ks.NasBench201(1, center=sys.argv[2] == "centred").sample(12, seed=2)
+    ks.rank(cells, score, output=sys.argv[1], progress=False, executor=ks.Processes(4))
+"""
+
+
+@pytest.mark.parametrize(("form", "most"), [("rms", 3), ("centred", 6)])
+def test_each_of_four_processes_compiles_as_many_programs_as_one_alone(tmp_path, form, most):
+    """``most`` is what ``test_cells_share_what_is_compiled`` allows one process."""
+    script, folder = tmp_path / "run.py", tmp_path / "run"
+    script.write_text(COUNTED)
+    environment = {**os.environ, "XLA_FLAGS": flags(QUICKLY)}
+    subprocess.run([sys.executable, str(script), str(folder), form], check=True, env=environment)
+    compiled: dict[int, int] = {}
+    for line in map(json.loads, (folder / "results.jsonl").read_bytes().splitlines()):
+        process = line["settings"]["process"]
+        compiled[process] = compiled.get(process, 0) + line["compilations"]
+    assert len(compiled) == 4
+    assert all(0 < count <= most for count in compiled.values()), compiled
