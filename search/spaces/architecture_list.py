@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import hashlib
+import json
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
@@ -24,10 +27,16 @@ class ArchitectureList(Space):
         self.networks = dict(networks)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, ArchitectureList) and self.networks == other.networks
+        return isinstance(other, ArchitectureList) and self._identity == other._identity
 
     def __hash__(self) -> int:
-        return hash(tuple(self.networks))
+        return hash(self._identity)
+
+    @cached_property
+    def _identity(self) -> str:
+        """A digest of the names and the networks, which parts of the list keep."""
+        networks = [[name, network.to_json()] for name, network in sorted(self.networks.items())]
+        return hashlib.sha256(json.dumps(networks).encode()).hexdigest()
 
     def __repr__(self) -> str:
         return f"<ArchitectureList of {len(self.networks)}>"
@@ -59,6 +68,13 @@ class ArchitectureList(Space):
         """The architecture of a name."""
         return self.networks[genotype]
 
+    def with_only(self, genotype: str) -> ArchitectureList:
+        """The list without the other networks; it equals the whole one."""
+        _ = self._identity  # of all, which the copy has too
+        part = copy.copy(self)
+        part.networks = {name: net for name, net in self.networks.items() if name == genotype}
+        return part
+
     def enumerate(self) -> Iterator[Candidate]:
         """All in their order."""
         return map(self.candidate, self.networks)
@@ -80,7 +96,7 @@ class ArchitectureList(Space):
 
     def cover(self, image_shape: Sequence[int]) -> Sequence[Architecture]:
         """The architectures themselves."""
-        return self._different
+        return list({network.hash: network for network in self.networks.values()}.values())
 
     def check_shape(self, image_shape: Sequence[int]) -> None:
         """Refuse what is no shape; a network that does not fit says so in its row.
@@ -89,7 +105,3 @@ class ArchitectureList(Space):
             ConfigurationError: it is none.
         """
         shape_given(image_shape)
-
-    @cached_property
-    def _different(self) -> list[Architecture]:
-        return list({network.hash: network for network in self.networks.values()}.values())

@@ -98,6 +98,11 @@ class Space(ABC):
             return False
         return True
 
+    def with_only(self, genotype: Any) -> Space:
+        """What a candidate takes along to another process: this space, or one that equals it and
+        holds no more than its own network is made of."""
+        return self
+
     def refuses(self, ability: type) -> str | None:
         """Why this space lacks an ability that others of its class have; ``None`` if it has it."""
         return None
@@ -121,7 +126,8 @@ class Candidate:
         return f"<Candidate {self.name} of {self.space.name}>"
 
     def __reduce__(self) -> tuple[type[Candidate], tuple[Space, Any, str]]:
-        return Candidate, (self.space, self.genotype, self.name)  # without what was built
+        space = self.space.with_only(self.genotype)
+        return Candidate, (space, self.genotype, self.name)  # without what was built
 
     @cached_property
     def _built(self) -> Architecture | ArchitectureError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping
@@ -90,13 +89,6 @@ class Truth(Mapping[str, float]):
                 f"{missing[0]} has no {self.column!r} in {self.source} ({len(missing)} of the "
                 "candidates are missing); leave the truth out, or rank candidates of the table"
             )
-
-    def fingerprint(self, names: Iterable[str]) -> str:
-        """SHA-256 over names and their values, for the identity of a run."""
-        digest = hashlib.sha256()
-        for name in names:
-            digest.update(f"{name}\t{self[name]!r}\n".encode())
-        return digest.hexdigest()
 
 
 def load_truth(path_or_name: str | Path, column: str = "test_cifar10") -> Truth:

@@ -3,7 +3,10 @@
 # pyright: reportIncompatibleMethodOverride=false, reportAssignmentType=false
 
 import itertools
+import re
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -70,6 +73,38 @@ class TestCounts(OnNetworks):
     @pytest.fixture
     def others(self):
         return [ks.CountScore("params", (8, 8, 1), 10, width=8)]
+
+
+def readmes_score():
+    """The score of README's example, run as it stands there."""
+    readme = Path(__file__).parents[2] / "README.md"
+    (code,) = re.findall(r"```python\n([^`]*ks\.Source[^`]*)```", readme.read_text("utf-8"))
+    names: dict[str, Any] = {"__name__": __name__}
+    exec(code, names)
+    return names["Similarity"]
+
+
+Similarity = readmes_score()  # where a score that is sent to other processes looks for its class
+
+
+class TestReadmesScore(OnNetworks):
+    @pytest.fixture
+    def scores(self):
+        return [Similarity(draw(0)[0])]
+
+    @pytest.fixture
+    def others(self):
+        return [Similarity(draw(1)[0])]
+
+    def test_a_network_that_tells_nothing_apart_is_last(self):
+        images = draw(0)[0]
+        networks = {
+            f"b_std={b_std}": kk.serial(kk.Flatten(), kk.Dense(b_std=b_std), kk.Relu(), kk.Dense())
+            for b_std in (100.0, 0.0)
+        }
+        best, worst = ks.rank(networks, Similarity(images), progress=False)
+        assert (best.name, worst.name) == ("b_std=0.0", "b_std=100.0")
+        assert best.values["similarity"].value < worst.values["similarity"].value < 1
 
 
 class TestCombinedWithinASample(OnNetworks):

@@ -1,5 +1,6 @@
 """Every space passes the suite that ships, and a wrong one fails where it is wrong."""
 
+import pickle
 import random
 from typing import Any
 
@@ -86,6 +87,21 @@ class TestList(SpaceTests):
     def space(self):
         networks = {f"net {n}": build(n, kk.Relu(), False, 1.0) for n in range(1, 9)}
         return ArchitectureList(networks)
+
+    def test_a_candidate_takes_its_own_network_along_and_no_other(self, space):
+        size = len(pickle.dumps(ArchitectureList({"net 1": space.networks["net 1"]})))
+        candidate = space.candidate("net 1")
+        sent = pickle.dumps(candidate)
+        assert len(sent) < size + 300  # names of classes, and the digest of the whole list
+        received = pickle.loads(sent)
+        assert (received, received.space) == (candidate, space)
+        assert hash(received) == hash(candidate)
+        assert received.architecture == candidate.architecture
+        assert received.space.size() == 1
+        assert space.size() == 8
+        assert pickle.loads(pickle.dumps(space)).size() == 8
+        other = ArchitectureList({**space.networks, "net 2": space.networks["net 3"]})
+        assert other.candidate("net 1") != candidate
 
 
 ALL = {"Enumerable", "Mutable", "Neighbouring", "Crossing", "Encoded", "Distributed"}

@@ -41,12 +41,6 @@ def test_a_missing_candidate_is_named(table):
         truth.require(["a", "b", "c"])
 
 
-def test_fingerprint_depends_on_values_and_names():
-    one, other = ks.Truth({"a": 1.0, "b": 2.0}), ks.Truth({"a": 1.0, "b": 3.0})
-    assert one.fingerprint(["a"]) == other.fingerprint(["a"])
-    assert one.fingerprint(["a", "b"]) != other.fingerprint(["a", "b"])
-
-
 def test_a_table_without_names_is_refused(tmp_path):
     np.savez(tmp_path / "no_names.npz", accuracy=np.zeros(3))
     with pytest.raises(DataError, match="no array 'arch_str'"):
