@@ -21,12 +21,14 @@ from kernas.files import user_path
 from kernas.published import PUBLISHED
 
 from .cifar import CifarLayout, read_cifar_archive, read_cifar_folder
+from .digits import CLASSES as DIGITS
+from .digits import read_digits, read_hard_digits
 from .folders import data_folders, told
 from .idx import IdxLayout, read_idx_folder
 from .image_folder import read_image_folder
 from .named_points import NAMED_POINTS, is_named_points, points_text, read_points
 from .preprocessing import Resize
-from .readers import read_digits, read_npz
+from .readers import read_npz
 from .source import Source
 
 
@@ -257,7 +259,6 @@ CIFAR100 = CifarLayout(
     label=1,
 )
 CIFAR100_COARSE = replace(CIFAR100, names="coarse_label_names.txt", n_classes=20, label=0)
-DIGITS = tuple("0123456789")
 CLOTHES = (
     *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
     *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
@@ -265,6 +266,7 @@ CLOTHES = (
 
 DATASETS: dict[str, KnownSet] = {
     "digits": KnownSet(embedded=read_digits),
+    "digits_hard": KnownSet(embedded=read_hard_digits),
     "cifar10": KnownSet((*cifar_forms("cifar10", CIFAR10), Form("cifar10_10k_2k.npz", read_npz))),
     "cifar100": KnownSet(cifar_forms("cifar100", CIFAR100)),
     "cifar100_coarse": KnownSet(cifar_forms("cifar100_coarse", CIFAR100_COARSE)),

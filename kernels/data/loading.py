@@ -50,9 +50,9 @@ def load(
     set do not depend on the size of the other as long as no class is used up.
 
     Args:
-        name: a known data set: ``"digits"``, which comes with scikit-learn, ``"cifar10"``,
-            ``"cifar100"``, ``"cifar100_coarse"``, ``"mnist"``, ``"fashion_mnist"`` or
-            ``"imagenet16-120"``, read from the folder that ``KERNAS_DATA`` names or else from the
+        name: a known data set: ``"digits"``, which comes with scikit-learn, ``"digits_hard"``, made
+            of it; ``"cifar10"``, ``"cifar100"``, ``"cifar100_coarse"``, ``"mnist"``,
+            ``"fashion_mnist"`` or ``"imagenet16-120"``, read from the folder that ``KERNAS_DATA`` names or else from the
             cache folder. Or the path of an ``.npz`` file with arrays ``x`` and ``y``, or
             ``x_train``, ``y_train``, ``x_test`` and ``y_test``. Or the path of a folder of images
             by class, ``CLASS/image.png``, or with parts, ``train/CLASS/image.png`` and

@@ -15,17 +15,6 @@ from .source import Source
 WAY_OUT = "write it again with numpy.savez(path, x=images, y=labels)"
 
 
-def read_digits() -> Source:
-    """scikit-learn's handwritten digits: 1,797 images of 8×8 grey values, scaled into [0, 1]."""
-    from sklearn.datasets import load_digits
-
-    images, labels = load_digits(return_X_y=True)
-    x = np.asarray(images).reshape(-1, 8, 8, 1) / 16.0
-    names = tuple(str(digit) for digit in range(10))
-    y = check_labels(labels, "labels of digits")
-    return Source("digits", "scikit-learn load_digits", x, y, class_names=names)
-
-
 def read_npz(path: Path, name: str) -> Source:
     """A data set from an ``.npz`` file.
 

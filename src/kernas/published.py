@@ -79,6 +79,10 @@ PUBLISHED: dict[str, PublishedSet] = {
         "1,797 handwritten digits of 8×8 grey values",
         unpublished="it comes with scikit-learn, which is installed",
     ),
+    "digits_hard": PublishedSet(
+        "the same digits at random places of a noisy 12×12 canvas, 5,000 and 1,594",
+        unpublished="it is made of digits that come with scikit-learn, which is installed",
+    ),
     "cifar10": PublishedSet(
         "CIFAR-10, 32×32 colour images of 10 classes, 50,000 and 10,000 (Krizhevsky 2009)",
         (

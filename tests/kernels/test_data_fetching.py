@@ -178,7 +178,7 @@ def test_a_folder_that_cannot_be_written(small, tmp_path):
         (
             "cifar11",
             r"unknown data set 'cifar11', did you mean 'cifar10'\?: expected one of "
-            "digits, cifar10, cifar100,",
+            "digits, digits_hard, cifar10, cifar100,",
         ),
         ("digits", "nothing to fetch for 'digits': it comes with scikit-learn"),
         ("imagenet16-120", r"published as pickles only.* x_train and x_test \(n, 16, 16, 3\)"),

@@ -1,5 +1,6 @@
 """Reading data sets by name and by path, and the errors of bad ones."""
 
+import hashlib
 import os
 import pickle
 from pathlib import Path
@@ -10,7 +11,7 @@ from real_data import needs_data
 
 from kernas.errors import ConfigurationError, DataError, KernasError
 from kernas.kernels.data import Dataset, area_resize, load, load_unseen
-from kernas.kernels.data.known import known_name
+from kernas.kernels.data.known import known_name, read_source
 
 
 def save(path: Path, **arrays) -> Path:
@@ -59,6 +60,41 @@ def test_digits_are_the_published_ones():
     for part in (train, test):
         for image, y in zip(part.x, part.y, strict=True):
             assert known[image.astype(np.float64).tobytes()] == y
+
+
+@pytest.mark.parametrize(
+    ("part", "n", "sha256"),
+    [
+        ("train", 5000, "8fe9fcf78c0b85174442bfbe03d63c4afc961579c1a1358705ba6e5967166e8b"),
+        ("test", 1594, "94121e403cd21e15f4c42b63bb82a0d77d9b50f272299bf03d47f0d4c15d483f"),
+    ],
+)
+def test_hard_digits_are_the_same_everywhere(part, n, sha256):
+    source = read_source("digits_hard")
+    x = source.x if part == "train" else source.x_test
+    assert x is not None
+    assert (x.shape, x.dtype) == ((n, 12, 12, 1), np.uint8)
+    assert hashlib.sha256(x.tobytes()).hexdigest() == sha256
+
+
+def test_hard_digits_are_made_of_the_digits_at_several_places():
+    """The mean over an image's possible places is the digit again, beside what noise leaves."""
+    source, digits = read_source("digits_hard"), read_source("digits")
+    assert source.y_test is not None
+    np.testing.assert_array_equal(source.y, np.tile(digits.y[:1000], 5))
+    np.testing.assert_array_equal(source.y_test, np.tile(digits.y[1000:], 2))
+    paper, pen, noise = 80, 160, 0.22 * 80
+    clean = paper + (pen - paper) * digits.x[0, ..., 0]
+    for copy in range(5):
+        canvas = source.x[1000 * copy, ..., 0].astype(float)
+        windows = np.lib.stride_tricks.sliding_window_view(canvas, (8, 8))
+        deviations = (windows - clean).std(axis=(2, 3))
+        found = np.unravel_index(np.argmin(deviations), (5, 5))
+        rest = canvas.copy()
+        rest[found[0] : found[0] + 8, found[1] : found[1] + 8] -= clean - paper
+        # 144 pixels of noise: its standard deviation is known to 1 / √(2 · 143), five times here.
+        assert abs(rest.std() / noise - 1) < 5 / np.sqrt(2 * 143)
+        assert abs(rest.mean() - paper) < 5 * noise / 12
 
 
 def test_sets_are_nested_and_the_same_again():
@@ -401,7 +437,8 @@ def test_a_folder_comes_before_another_spelling_of_a_known_name(tmp_path, monkey
 
 def test_an_unknown_name_lists_the_known_ones():
     with pytest.raises(
-        ConfigurationError, match=r"unknown data set 'cifar11'.*digits, cifar10, cifar100"
+        ConfigurationError,
+        match=r"unknown data set 'cifar11'.*digits, digits_hard, cifar10, cifar100",
     ):
         load("cifar11")
 
