@@ -39,7 +39,7 @@ from ..architecture import (
 )
 from ..architecture.pools import pooling_matrix
 from ..architecture.slots import Slot, check_choices
-from ..architecture.widths import Blocks, channel_blocks, weight_shapes
+from ..architecture.widths import Blocks, channel_blocks, weight_deviations, weight_shapes
 from ..architecture.windows import WindowLayer, axis_padding, stride_of, window_of
 from ..covariance.activations.functions import function_of
 from ..interface import shape_advice
@@ -162,8 +162,7 @@ class FiniteNetwork(nn.Module):
         """A flax layer with the parameters as this parameterisation keeps and scales them."""
         standard = self.parameterization == "standard"
         shapes = weight_shapes(layer, x.shape[-1], channels)
-        fan_in = math.prod(shapes["kernel"][:-1])
-        deviations = {"kernel": layer.W_std / math.sqrt(fan_in), "bias": layer.b_std}
+        deviations = weight_deviations(layer, shapes["kernel"])
         common: dict[str, Any] = {
             "features": channels,
             "use_bias": "bias" in shapes,

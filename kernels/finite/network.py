@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from kernas.errors import ArchitectureError, ConfigurationError
 
-from .._compat import require_flax
 from ..architecture import Architecture, Dense, Normalize
 from ..architecture.slots import slots_of
 from ..architecture.widths import check_count
@@ -65,7 +64,6 @@ def finite_network(
         ``trainable=False``, ``"batch_stats"`` running averages. See :class:`FiniteNetwork`.
 
     Raises:
-        MissingDependencyError: flax is not installed.
         ArchitectureError: ``outputs`` is given, and the network does not end in ``Dense``.
         ConfigurationError: another argument is out of its range, or ``scales`` are missing.
 
@@ -99,7 +97,6 @@ def finite_network(
                 f"{name}={value!r}: expected {' or '.join(map(repr, choices))}"
             )
     checked = _checked_scales(architecture, normalization, scales)
-    require_flax()
     from .module import FiniteNetwork
 
     return FiniteNetwork(
