@@ -1,9 +1,8 @@
-"""The one place that imports neural-tangents, and the names of JAX that it still looks for; flax.
+"""The one place that imports neural-tangents, and the names of JAX that it still looks for.
 
 neural-tangents 0.6.5 of 2023 takes names from JAX that have moved or gone since. They are put back
 while it is being imported, and removed again: nothing else sees a changed JAX. Its experimental
-part would load TensorFlow for several seconds; it is left out. flax imports as it is, where it is
-installed.
+part would load TensorFlow for several seconds; it is left out.
 """
 
 from __future__ import annotations
@@ -26,9 +25,6 @@ from kernas.errors import MissingDependencyError
 
 INSTALL = "pip install --no-deps neural-tangents==0.6.5 frozendict"
 """What installs neural-tangents without TensorFlow, which it asks for and never needs here."""
-
-INSTALL_FINITE = "pip install 'kernas[finite]'"
-"""What installs flax, which finite networks are modules of."""
 
 CUDA = "cuda13"
 """JAX's extra for the current CUDA."""
@@ -62,20 +58,6 @@ def import_neural_tangents() -> Any:
             raise MissingDependencyError(
                 f"neural-tangents does not import with jax {jax.__version__} ({error}); {INSTALL}"
             ) from error
-
-
-def require_flax() -> None:
-    """Import flax.
-
-    Raises:
-        MissingDependencyError: it is not installed, or does not import with this JAX.
-    """
-    try:
-        importlib.import_module("flax.linen")
-    except (ImportError, AttributeError) as error:
-        raise MissingDependencyError(
-            f"finite networks need flax, which does not import ({error}); {INSTALL_FINITE}"
-        ) from error
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """What is installed is what is tracked, and what selects files selects them."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 from collecting import COLLECTED
 
-from kernas.kernels._compat import CUDA, INSTALL, INSTALL_FINITE, INSTALL_GPU
+from kernas.kernels._compat import CUDA, INSTALL, INSTALL_GPU
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = {"src/kernas": "kernas", "kernels": "kernas/kernels", "search": "kernas/search"}
@@ -128,9 +129,26 @@ def test_jax_of_a_gpu_is_installed_as_everyone_says():
     assert {part for _, extras in named for part in extras if part} == {CUDA}, named
 
 
-def test_flax_is_optional_and_tested():
+def test_flax_and_optax_are_installed_and_the_old_extra_is_still_known():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    extras = project["optional-dependencies"]
-    assert set(extras["finite"]) <= set(extras["test"])
-    assert not any(line.startswith("flax") for line in project["dependencies"])
-    assert INSTALL_FINITE in (ROOT / "README.md").read_text()
+    required = {re.split("[>=<]", line)[0] for line in project["dependencies"]}
+    assert {"flax", "optax"} <= required
+    assert project["optional-dependencies"]["finite"] == []
+
+
+@pytest.mark.parametrize("room", ["search/ranking", "kernels/gram"])
+def test_only_finite_networks_and_training_may_import_flax(room, tmp_path):
+    """The contract is kept as it is, and broken by an import elsewhere."""
+    for folder in ("src", "kernels", "search"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, symlinks=True)
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    name = "finite networks and their training alone know flax and optax"
+    command = [Path(sys.executable).with_name("lint-imports"), "--no-cache"]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "src")}
+    (tmp_path / room / "foreign.py").write_text("import flax.linen\n")
+    broken = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert broken.returncode == 1
+    assert f"{name} BROKEN" in broken.stdout
+    assert "foreign -> flax" in broken.stdout

@@ -42,5 +42,7 @@ from .layers import Normalize as Normalize
 from .layers import Sum as Sum
 from .layers import WeightLayer as WeightLayer
 from .layers import Zero as Zero
+from .slots import Slot as Slot
+from .slots import filled as filled
 from .table import LayerSummary as LayerSummary
 from .table import Summary as Summary

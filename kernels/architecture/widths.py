@@ -101,3 +101,14 @@ def weight_shapes(layer: WeightLayer, read: int, made: int) -> dict[str, tuple[i
     if layer.b_std > 0:
         shapes["bias"] = (made,)
     return shapes
+
+
+def weight_deviations(layer: WeightLayer, kernel: Sequence[int]) -> dict[str, float]:
+    """``W_std / sqrt(fan-in)`` of the kernel and ``b_std`` of the bias: what the weights of the
+    standard parameterisation deviate by.
+
+    Args:
+        layer: the layer.
+        kernel: the shape of its kernel, see :func:`weight_shapes`.
+    """
+    return {"kernel": layer.W_std / math.sqrt(math.prod(kernel[:-1])), "bias": layer.b_std}

@@ -1,6 +1,6 @@
 """Networks of finite width: an architecture as a flax module, and kernels of functions.
 
-flax is an option of the package, and is imported where a network is made.
+flax is imported where a network is made, and not before.
 """
 
 from .empirical import EmpiricalKernel as EmpiricalKernel

@@ -7,6 +7,7 @@ It is a linen module, not nnx: linen's are pure functions of variables and image
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, cast
 
 import flax.linen as nn
@@ -14,7 +15,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.nn.initializers import normal
 
-from kernas.errors import ConfigurationError, DataError
+from kernas.errors import ArchitectureError, ConfigurationError, DataError
 
 from ..architecture import (
     Activation,
@@ -37,10 +38,12 @@ from ..architecture import (
     Zero,
 )
 from ..architecture.pools import pooling_matrix
-from ..architecture.widths import Blocks, channel_blocks, weight_shapes
+from ..architecture.slots import Slot, check_choices
+from ..architecture.widths import Blocks, channel_blocks, weight_deviations, weight_shapes
 from ..architecture.windows import WindowLayer, axis_padding, stride_of, window_of
 from ..covariance.activations.functions import function_of
 from ..interface import shape_advice
+from .convolution import CONVOLUTIONS, ConvolutionName
 
 BATCHNORM_EPSILON = 1e-5
 BATCHNORM_MOMENTUM = 0.9
@@ -59,9 +62,11 @@ class FiniteNetwork(nn.Module):
     parameterization: str = "ntk"
     normalization: str = "batchnorm"
     scales: tuple[tuple[int, tuple[float, ...]], ...] = ()
+    convolution: ConvolutionName = "lax"
 
-    @nn.compact
-    def __call__(self, x: Any, *, reference: Any = None, train: bool = False) -> Array:
+    def __call__(
+        self, x: Any, *, reference: Any = None, train: bool = False, choices: Any = ()
+    ) -> Array:
         """The network's output on images.
 
         Args:
@@ -72,6 +77,10 @@ class FiniteNetwork(nn.Module):
                 place of ``x``.
             train: ``"batchnorm"`` uses the statistics of the batch and moves its running averages,
                 so ``apply`` needs ``mutable=["batch_stats"]``; otherwise it reads the averages.
+            choices: what fills the slots of a template: the number of a branch for each
+                :attr:`Slot.choice`, as integers or an array of them. An array may be an argument of
+                a compiled function, which then serves all choices; the branches that are not chosen
+                are not computed, unless it is mapped over. ``init`` needs none.
 
         Returns:
             ``(n, channels)``, or ``(n, height, width, channels)`` of a network that keeps pixels.
@@ -82,6 +91,13 @@ class FiniteNetwork(nn.Module):
             ConfigurationError: reference images are missing, or would not be read.
         """
         images, first = self._images(x, reference, train)
+        if not self.is_initializing():  # which makes the variables of all branches
+            choices = check_choices(self.architecture, choices)
+        return self.through(images, first, train, choices)[first:]
+
+    @nn.compact
+    def through(self, images: Array, first: int, train: bool, choices: Any) -> Array:
+        """The output on all images, the first ``first`` of which are those of reference."""
         nodes = self.architecture.nodes
         pixels = self.architecture.shapes(images.shape[1:])
         blocks = channel_blocks(nodes, pixels, images.shape[-1], self.width, self.outputs)
@@ -96,10 +112,14 @@ class FiniteNetwork(nn.Module):
                 value = self._weights(index, node.layer, inputs[0], channels)
             elif isinstance(node.layer, Normalize):
                 value = self._normalize(index, node.layer, inputs[0], blocks[index], first, train)
+            elif isinstance(node.layer, Slot):
+                slot = _Slot(self._branches(node.layer), name=f"Slot_{index}")
+                chosen = None if self.is_initializing() else choices[node.layer.choice]
+                value = slot(inputs[0], first, train, chosen)
             else:
                 value = _weight_free(node.layer, inputs)
             values.append(value)
-        return values[-1][first:]
+        return values[-1]
 
     def _images(self, x: Any, reference: Any, train: bool) -> tuple[Array, int]:
         """Reference images, then ``x``; and how many are the former."""
@@ -131,12 +151,18 @@ class FiniteNetwork(nn.Module):
             )
         return jnp.concatenate([reference, images]), len(reference)
 
+    def _branches(self, slot: Slot) -> tuple[FiniteNetwork, ...]:
+        """Networks of what may stand in a slot, with the settings of this one."""
+        return tuple(
+            self.clone(architecture=branch, outputs=None, scales=(), parent=None, name=None)
+            for branch in slot.branches
+        )
+
     def _weights(self, index: int, layer: WeightLayer, x: Array, channels: int) -> Array:
         """A flax layer with the parameters as this parameterisation keeps and scales them."""
         standard = self.parameterization == "standard"
         shapes = weight_shapes(layer, x.shape[-1], channels)
-        fan_in = math.prod(shapes["kernel"][:-1])
-        deviations = {"kernel": layer.W_std / math.sqrt(fan_in), "bias": layer.b_std}
+        deviations = weight_deviations(layer, shapes["kernel"])
         common: dict[str, Any] = {
             "features": channels,
             "use_bias": "bias" in shapes,
@@ -156,6 +182,7 @@ class FiniteNetwork(nn.Module):
                 padding=padding,
                 kernel_dilation=layer.dilations,
                 feature_group_count=channels if isinstance(layer, DepthwiseConv) else 1,
+                conv_general_dilated=CONVOLUTIONS[self.convolution],
                 **common,
             )
 
@@ -207,6 +234,33 @@ class FiniteNetwork(nn.Module):
             )
         factors = jnp.array([1 / scale for scale in scales])
         return jnp.repeat(factors, jnp.array(blocks), total_repeat_length=int(sum(blocks)))
+
+
+class _Slot(nn.Module):
+    """One of several networks, by a number that may be known only when the program runs.
+
+    Its variables are those of all branches.
+    """
+
+    branches: tuple[FiniteNetwork, ...]
+
+    @nn.compact
+    def __call__(self, x: Array, first: int, train: bool, chosen: Any) -> Array:
+        def through(number: int) -> Callable[[_Slot, Array], Array]:
+            return lambda slot, x: slot.branches[number].through(x, first, train, ())
+
+        branches = [through(number) for number in range(len(self.branches))]
+        if self.is_initializing():
+            made = [branch(self, x) for branch in branches]
+            for number, image in enumerate(made):
+                if image.shape != x.shape:
+                    raise ArchitectureError(
+                        f"branch {number} of a slot makes {image.shape[1:]} of {x.shape[1:]}: "
+                        "expected one that keeps pixels and channels; give its layers the width "
+                        "and the padding of what they read"
+                    )
+            return made[0]
+        return nn.switch(chosen, branches, self, x)
 
 
 class _RootMeanSquare(nn.Module):

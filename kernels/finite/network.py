@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from kernas.errors import ArchitectureError, ConfigurationError
 
-from .._compat import require_flax
 from ..architecture import Architecture, Dense, Normalize
+from ..architecture.slots import slots_of
 from ..architecture.widths import check_count
+from .convolution import ConvolutionName
 
 if TYPE_CHECKING:
     from .module import FiniteNetwork
@@ -27,6 +28,7 @@ def finite_network(
     parameterization: Parameterization = "ntk",
     normalization: Normalization = "batchnorm",
     scales: Mapping[int, Iterable[float]] | None = None,
+    convolution: ConvolutionName = "lax",
 ) -> FiniteNetwork:
     """The network of a given width, as a :class:`flax.linen.Module`.
 
@@ -34,7 +36,8 @@ def finite_network(
     ``width`` grows, with the normalisation ``"limit"`` if it normalises over a batch.
 
     Args:
-        architecture: the network. A ``MaxPool`` takes the maximum.
+        architecture: the network. A ``MaxPool`` takes the maximum. It may be a template with open
+            slots (:class:`kernas.kernels.architecture.Slot`), which ``choices`` fill at every call.
         width: channels of a weight layer of relative width 1, >= 1; another has
             ``round(width * layer.width)``, at least one.
         outputs: channels of the last layer, a ``Dense``; ``None`` for as many as the other layers
@@ -52,6 +55,8 @@ def finite_network(
             the node reads a ``Concat``: ``NeuralKernel.normalization_scales()`` of the bound
             kernel. Where the number is infinite or the node is missing there
             is nothing to divide, and the output is zero.
+        convolution: ``"lax"``, XLA's own, or ``"patches"``, the same sums as one matrix product of
+            gathered windows, which is faster for small images on a CPU.
 
     Returns:
         A module: ``variables = module.init(key, x)``, ``module.apply(variables, x)``. The
@@ -59,7 +64,6 @@ def finite_network(
         ``trainable=False``, ``"batch_stats"`` running averages. See :class:`FiniteNetwork`.
 
     Raises:
-        MissingDependencyError: flax is not installed.
         ArchitectureError: ``outputs`` is given, and the network does not end in ``Dense``.
         ConfigurationError: another argument is out of its range, or ``scales`` are missing.
 
@@ -86,16 +90,18 @@ def finite_network(
     for name, value, choices in (
         ("parameterization", parameterization, get_args(Parameterization)),
         ("normalization", normalization, get_args(Normalization)),
+        ("convolution", convolution, get_args(ConvolutionName)),
     ):
         if value not in choices:
             raise ConfigurationError(
                 f"{name}={value!r}: expected {' or '.join(map(repr, choices))}"
             )
     checked = _checked_scales(architecture, normalization, scales)
-    require_flax()
     from .module import FiniteNetwork
 
-    return FiniteNetwork(architecture, width, outputs, parameterization, normalization, checked)
+    return FiniteNetwork(
+        architecture, width, outputs, parameterization, normalization, checked, convolution
+    )
 
 
 def _checked_scales(
@@ -112,6 +118,12 @@ def _checked_scales(
                 "normalization='limit', or leave them out"
             )
         return ()
+    inside = [n.layer for slot in slots_of(architecture) for b in slot.branches for n in b.nodes]
+    if any(isinstance(layer, Normalize) for layer in inside):
+        raise ConfigurationError(
+            "normalization='limit' has scales of one network, and branches of slots normalise; "
+            "fill the template with filled(network, choices), or use normalization='batchnorm'"
+        )
     if scales is None and nodes:
         raise ConfigurationError(
             f"normalization='limit' needs the scales of nodes {sorted(nodes)}; give "

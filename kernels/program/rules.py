@@ -20,6 +20,7 @@ from ..architecture.layers import (
     WeightLayer,
     Zero,
 )
+from ..architecture.slots import Slot
 from ..covariance.activations import check_smooth
 
 
@@ -93,6 +94,11 @@ def check_rules(architecture: Architecture, shapes: tuple[tuple[int, ...], ...])
                 raise ArchitectureError(
                     f"{name} takes a maximum, which has no exact kernel; use AvgPool(), or "
                     "MaxPool(..., as_average=True) for the kernel with the average in its place"
+                )
+            case Slot():
+                raise ArchitectureError(
+                    f"{name} is open, and a kernel is that of one network; fill it with "
+                    "filled(network, choices)"
                 )
 
 

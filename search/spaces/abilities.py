@@ -13,6 +13,7 @@ from typing import Any, Protocol, TypeVar, cast, runtime_checkable
 import numpy as np
 
 from kernas.errors import ConfigurationError
+from kernas.kernels import Architecture
 
 from .base import Candidate, Space
 
@@ -86,7 +87,24 @@ class Distributed(Protocol):
         ...
 
 
-ABILITIES = (Enumerable, Mutable, Neighbouring, Crossing, Encoded, Distributed)
+@runtime_checkable
+class Slotted(Protocol):
+    """A space whose networks differ in what stands in the slots of few templates.
+
+    ``filled(template(candidate), slots(candidate))`` is the candidate's network, so that one
+    compiled program computes the finite networks of all candidates of a template.
+    """
+
+    def template(self, candidate: Candidate) -> Architecture:
+        """A network with slots (:class:`kernas.kernels.architecture.Slot`)."""
+        ...
+
+    def slots(self, candidate: Candidate) -> tuple[int, ...]:
+        """The numbers of the branches that fill the slots."""
+        ...
+
+
+ABILITIES = (Enumerable, Mutable, Neighbouring, Crossing, Encoded, Distributed, Slotted)
 
 Ability = TypeVar("Ability")
 

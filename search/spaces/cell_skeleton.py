@@ -8,9 +8,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from kernas.kernels import Architecture, AvgPool, Conv, Dense, GraphBuilder, Relu, Sum, Zero
+from kernas.kernels import (
+    Architecture,
+    AvgPool,
+    Conv,
+    Dense,
+    GraphBuilder,
+    Identity,
+    Relu,
+    Sum,
+    Zero,
+    serial,
+)
+from kernas.kernels.architecture import Slot
 
-from .cell_strings import EDGES
+from .cell_strings import EDGES, OPERATIONS
 from .parts import RELU_GAIN, normalization_layer, readout_layer, same_padding
 
 if TYPE_CHECKING:
@@ -19,15 +31,18 @@ if TYPE_CHECKING:
 STAGE_WIDTHS = (1.0, 2.0, 4.0)
 """Channels of the three stages, relative to the stem's."""
 
+OPEN = tuple(range(len(EDGES)))
+"""The cell whose edges are slots, each with a choice of its own among :data:`OPERATIONS`."""
+
 
 def cell_network(
-    space: NasBench201, cells: Sequence[tuple[str, ...]], *, apart: bool = False
+    space: NasBench201, cells: Sequence[Sequence[str | int]], *, apart: bool = False
 ) -> Architecture:
     """The network of the cells that follow each other in every stage.
 
     Args:
         space: decides the skeleton; its number of cells does not count.
-        cells: the six operations of each.
+        cells: the six operations of each; a number in place of one is a slot of that choice.
         apart: whether a convolution stands before every cell that would not read a normalised
             image, where the first one of its stage does.
     """
@@ -82,7 +97,7 @@ class _Skeleton:
         branch = self.relu_conv_normalized(branch, 3, width)
         return self.add(Sum(), branch, shortcut)
 
-    def cell(self, node: int, operations: tuple[str, ...], width: float) -> int:
+    def cell(self, node: int, operations: Sequence[str | int], width: float) -> int:
         """A cell that reads ``node``; edges that carry zero are left out."""
         values: dict[int, int | None] = {0: node}
         edges = dict(zip(EDGES, operations, strict=True))
@@ -91,12 +106,15 @@ class _Skeleton:
             for source in range(target):
                 value = values[source]
                 if value is not None and edges[source, target] != "none":
-                    parts.append(self._operation(value, edges[source, target], width))
+                    parts.append(self._edge(value, edges[source, target], width))
             values[target] = self.add(Sum(), *parts) if parts else None
         output = values[3]
         return self.add(Zero(), node) if output is None else output
 
-    def _operation(self, node: int, operation: str, width: float) -> int:
+    def _edge(self, node: int, operation: str | int, width: float) -> int:
+        if isinstance(operation, int):
+            branches = tuple(self._branch(known, width) for known in OPERATIONS)
+            return self.add(Slot(branches, operation), node)
         if operation == "skip_connect":
             return node
         if operation == "avg_pool_3x3":
@@ -105,3 +123,11 @@ class _Skeleton:
             )
             return self.add(pool, node)
         return self.relu_conv_normalized(node, 1 if operation == "nor_conv_1x1" else 3, width)
+
+    def _branch(self, operation: str, width: float) -> Architecture:
+        """What an edge does, as a network of its own."""
+        if operation == "none":
+            return serial(Zero())
+        branch = _Skeleton(self.space)
+        end = branch._edge(branch.builder.input, operation, width)
+        return branch.builder.build(end or branch.add(Identity(), end))

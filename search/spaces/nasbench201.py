@@ -16,9 +16,9 @@ from kernas.errors import ConfigurationError, DataError
 from kernas.kernels import Architecture
 
 from .abilities import Distribution
-from .base import Candidate, check_sample_size, distinct
+from .base import Candidate, check_sample_size, distinct, genotype_of
 from .cell_cover import COVER, NOTHING
-from .cell_skeleton import cell_network
+from .cell_skeleton import OPEN, cell_network
 from .cell_strings import EDGES, OPERATIONS, Cell, format_cell, is_cell_text, operations_of
 from .parts import Edges, Normalization, check_one_of, readout_layer
 from .tuples import TupleSpace
@@ -181,6 +181,18 @@ class NasBench201(TupleSpace):
             ArchitectureError: as :meth:`parse`.
         """
         return cell_network(self, [self.parse(cell)] * self.cells_per_stage)
+
+    def template(self, candidate: Candidate) -> Architecture:
+        """The skeleton with a slot in place of every edge; one for all candidates.
+
+        A slot holds the five operations, and all cells of the network are filled alike.
+        """
+        genotype_of(self, candidate)
+        return cell_network(self, [OPEN] * self.cells_per_stage)
+
+    def slots(self, candidate: Candidate) -> tuple[int, ...]:
+        """The numbers of the six operations, in the order of the published table."""
+        return tuple(OPERATIONS.index(operation) for operation in genotype_of(self, candidate))
 
     def candidate(self, given: Cell) -> Candidate:
         """A cell as a candidate, named by its cell string in the published order of edges.

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from kernas.errors import KernasError
+from kernas.kernels.architecture import filled
 from kernas.search.spaces import Candidate, Space, abilities, space_from_text
 from kernas.search.spaces.base import repeated_name
 from kernas.search.spaces.operations import needs, needs_of
@@ -176,6 +177,12 @@ class SpaceTests:
         one_line(lambda: able.candidate_of({}))
         drawn = {name: suggested(of, rng) for name, of in distributions.items()}
         one_line(lambda: able.candidate_of({**drawn, "no such name": 1}))
+
+    def test_filled_templates_are_the_networks(self, space: Space) -> None:
+        able = able_to(space, abilities.Slotted)
+        for candidate in space.sample(DRAWS):
+            network = filled(able.template(candidate), able.slots(candidate))
+            assert network.hash == candidate.key
 
     def most(self, space: Space) -> int:
         """How many candidates are drawn for the cover, of a small space fewer."""

@@ -22,7 +22,6 @@ from kernas.errors import (
     ArchitectureError,
     ConfigurationError,
     DataError,
-    MissingDependencyError,
     UnboundKernelError,
 )
 
@@ -491,12 +490,6 @@ def test_images_that_do_not_fit_are_refused() -> None:
         finite_network(NORMALIZED, 4).init(key, x, reference=x)
 
 
-def test_without_flax_only_networks_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_flax_is_imported_where_a_network_is_made() -> None:
     imported = "import sys, kernas.kernels; sys.exit('flax' in sys.modules)"
     subprocess.run([sys.executable, "-c", imported], check=True)
-    for name in ("flax", "flax.linen"):
-        monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(MissingDependencyError, match=r"pip install 'kernas\[finite\]'"):
-        finite_network(CHAIN, 4)
-    kernel = kk.EmpiricalKernel(lambda params, x: x @ params, normal(3, 2))
-    assert np.shape(kernel(normal(2, 3))) == (2, 2)
