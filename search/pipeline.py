@@ -82,7 +82,7 @@ def rank(
 
     Raises:
         ConfigurationError: no candidate or score, two of one name, or a combination lacks a score.
-        DataError: a candidate is missing in ``truth``.
+        DataError: a candidate is missing in ``truth``, or of another space than it measured.
         RunFolderError: the folder cannot be written, holds a run that cannot grow into this one
             (the message names the field), one and ``resume`` is false, or a result that is not
             what was written (the message names the line).
@@ -183,7 +183,7 @@ def _job(
             score.check(other.name for other in wanted if other is not score)
     table = truth if truth is None or isinstance(truth, Truth) else Truth(truth)
     if table is not None:
-        table.require(candidate.name for candidate in chosen)
+        table.require(chosen)
     evaluator = Evaluator.of(score for score in wanted if isinstance(score, Score))
     items = {candidate.name: evaluator.items(candidate) for candidate in chosen}
     config = RunConfig(

@@ -79,7 +79,7 @@ def _asked(options: RankOptions) -> _Asked:
     truth = None
     if options.truth is not None:
         truth = load_truth(options.truth, options.truth_column)
-        truth.require(candidate.name for candidate in candidates)
+        truth.require(candidates)
     draws = [read_images(options, seed) for seed in seeds]
     if not options.quiet:
         say_resized(draws[0].fit)

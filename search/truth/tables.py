@@ -14,14 +14,20 @@ from typing import Any
 import numpy as np
 
 from kernas.arrays import ArrayArchive, open_npz
+from kernas.comparison import first_difference
 from kernas.errors import DataError
 from kernas.files import user_path
 from kernas.kernels.data import data_folders
 
+from ..spaces import Candidate, Space, space_from_text
 from ..spaces.published import NAMES, TABLES, own_name
+from .shipped import protocol, shipped_column, shipped_truths
 
 MISSING = -1e8
 """What published columns hold where an accuracy is missing; NaN means the same."""
+
+FILE_COLUMN = "test_cifar10"
+"""The column of a file that is read unless another is asked for."""
 
 WAY_OUT = f"expected an .npz of plain arrays with {NAMES!r} and columns of numbers"
 
@@ -37,6 +43,9 @@ class Truth(Mapping[str, float]):
         measured: the mapping, larger is better.
         source: name of the file.
         column: name of the column.
+        space: text of the space whose candidates it measured, and that no other is compared with;
+            ``None`` where the candidates' names are all that counts.
+        dataset: what they were trained on, if it is known.
 
     Raises:
         DataError: a value is infinite or no number, or two names are those of one cell.
@@ -45,6 +54,8 @@ class Truth(Mapping[str, float]):
     measured: Mapping[str, float] = field(repr=False)
     source: str = "memory"
     column: str = "truth"
+    space: str | None = None
+    dataset: str | None = None
 
     def __post_init__(self) -> None:
         kept: dict[str, float] = {}
@@ -77,28 +88,46 @@ class Truth(Mapping[str, float]):
     def __len__(self) -> int:
         return len(self.measured)
 
-    def require(self, names: Iterable[str]) -> None:
-        """Refuse names that have no measurement.
+    def require(self, candidates: Iterable[Candidate]) -> None:
+        """Refuse candidates of another space, or that have no measurement.
 
         Raises:
-            DataError: the message has the first missing name and how many there are.
+            DataError: the message has the first field in which the spaces differ; or the first
+                missing name, and how many there are.
         """
-        missing = [name for name in names if name not in self]
+        chosen = list(candidates)
+        for space in dict.fromkeys(candidate.space for candidate in chosen):
+            self._check_space(space)
+        missing = [candidate.name for candidate in chosen if candidate.name not in self]
         if missing:
             raise DataError(
                 f"{missing[0]} has no {self.column!r} in {self.source} ({len(missing)} of the "
                 "candidates are missing); leave the truth out, or rank candidates of the table"
             )
 
+    def _check_space(self, space: Space) -> None:
+        if self.space is None:
+            return
+        difference = first_difference(space_from_text(self.space).settings(), space.settings())
+        if difference is not None:
+            name, measured, given = difference
+            raise DataError(
+                f"{self.source} measured networks of the space {self.space}, where {name} is "
+                f"{measured}: expected the same of the candidates, which have {given}; rank in "
+                "that space, or leave the truth out"
+            )
 
-def load_truth(path_or_name: str | Path, column: str = "test_cifar10") -> Truth:
+
+def load_truth(path_or_name: str | Path, column: str | None = None) -> Truth:
     """Read one column of a table of measured accuracies.
 
     Args:
-        path_or_name: the name of a published table, or a file's, looked for in the current folder,
-            ``$KERNAS_DATA`` and the cache folder, or a path. The file is an ``.npz`` with the
-            architectures' names in ``arch_str`` (n,) and one-dimensional columns of n numbers.
-        column: the column's name. NaN and −1e8 mean missing.
+        path_or_name: ``"digits_hard"``, which is in the package; the name of a published table, or
+            a file's, looked for in the current folder, ``$KERNAS_DATA`` and the cache folder, or a
+            path. The file is an ``.npz`` with the architectures' names in ``arch_str`` (n,) and
+            one-dimensional columns of n numbers.
+        column: the column's name; ``None`` for ``test_cifar10`` of a file, and for the mean
+            accuracy of the seeds of what is in the package. NaN and −1e8 mean missing.
 
     Returns:
         The measured values by architecture name.
@@ -108,9 +137,14 @@ def load_truth(path_or_name: str | Path, column: str = "test_cifar10") -> Truth:
             no such table, a name stands in it twice, or a value is infinite.
         ConfigurationError: the path is in the home of an unknown user.
     """
+    name = str(path_or_name)
+    if name in shipped_truths():
+        asked, values = shipped_column(name, column)
+        how = protocol(name)
+        return Truth(values, name, asked, space=how["space"], dataset=how["dataset"])
     path = _find(path_or_name)
     with open_npz(path, way_out=WAY_OUT) as table:
-        return _read_column(table, path, column)
+        return _read_column(table, path, FILE_COLUMN if column is None else column)
 
 
 def _read_column(table: ArrayArchive, path: Path, column: str) -> Truth:

@@ -1,10 +1,13 @@
 """Tables of measured accuracy."""
 
+import json
+
 import numpy as np
 import pytest
 
 import kernas.search as ks
 from kernas.errors import DataError
+from kernas.search.truth import shipped
 
 
 @pytest.fixture
@@ -36,9 +39,41 @@ def test_a_missing_column_is_refused_with_those_there_are(table, column):
 
 def test_a_missing_candidate_is_named(table):
     truth = ks.load_truth(table, column="accuracy")
-    truth.require(["a", "d"])
+    a, b, c, d = (ks.Candidate(ks.NasBench201(), None, name) for name in "abcd")
+    truth.require([a, d])
     with pytest.raises(DataError, match=r"^b has no 'accuracy' in table.npz \(2 of"):
-        truth.require(["a", "b", "c"])
+        truth.require([a, b, c])
+
+
+@pytest.fixture
+def in_package(tmp_path, monkeypatch):
+    """A truth that comes with the package: of two cells, each trained from two seeds."""
+    cells = ks.NasBench201(1, reduction="pool").sample(2)
+    lines = [f"{cell.name},0.{i},0.{i + 2},1.5" for i, cell in enumerate(cells, start=1)]
+    table = "\n".join(["candidate,accuracy_0,accuracy_1,seconds", *lines, ""])
+    (tmp_path / "small.csv").write_text(table)
+    how = {"space": "nasbench201:cells=1,reduction=pool", "dataset": "digits_hard"}
+    (tmp_path / "small.json").write_text(json.dumps(how))
+    monkeypatch.setattr(shipped, "FOLDER", tmp_path)
+    return cells
+
+
+def test_a_truth_in_the_package_is_the_mean_over_seeds(in_package):
+    truth = ks.load_truth("small")
+    assert [truth[cell.name] for cell in in_package] == pytest.approx([0.2, 0.3])
+    assert (truth.column, truth.dataset) == ("accuracy", "digits_hard")
+    second = ks.load_truth("small", "accuracy_1")
+    assert [second[cell.name] for cell in in_package] == [0.3, 0.4]
+    with pytest.raises(DataError, match=r"'test_cifar10'; expected one of accuracy_0, accuracy_1"):
+        ks.load_truth("small", "test_cifar10")
+
+
+def test_a_truth_of_another_space_is_refused_by_field(in_package):
+    truth = ks.load_truth("small")
+    truth.require(in_package)
+    others = [ks.NasBench201(1).candidate(cell.name) for cell in in_package]
+    with pytest.raises(DataError, match=r'^small measured .*reduction is "pool".*have "residual"'):
+        truth.require(others)
 
 
 def test_a_table_without_names_is_refused(tmp_path):

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import tyro
 
-from ...defaults import DEFAULT_SCORES, TRUTH
+from ...defaults import DEFAULT_SCORES, SHIPPED_TRUTH, TRUTH
 from .arguments import Flag, ImageSize, Quiet
 from .parts import ComputingOptions, ImageOptions, KernelOptions, PrintingOptions, SpaceOptions
 
@@ -62,13 +62,20 @@ class ScoreOptions:
         str | None,
         tyro.conf.arg(
             metavar="NAME|FILE",
-            help=f"Measured accuracies to compare with: {TRUTH}, or the path of an .npz table.",
+            help=f"Measured accuracies to compare with: {SHIPPED_TRUTH}, which comes with kernas, "
+            f"{TRUTH}, or the path of an .npz table.",
             help_behavior_hint="(default: none)",
         ),
     ] = None
 
-    truth_column: str = "test_cifar10"
-    """The table's column."""
+    truth_column: Annotated[
+        str | None,
+        tyro.conf.arg(
+            metavar="NAME",
+            help="The table's column.",
+            help_behavior_hint=f"(default: test_cifar10, and of {SHIPPED_TRUTH} accuracy)",
+        ),
+    ] = None
 
     bootstrap_seed: OwnSeed = None
     """Fixes the intervals of the agreement with the truth."""
