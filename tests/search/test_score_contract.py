@@ -11,6 +11,7 @@ import kernas.kernels as kk
 import kernas.search as ks
 from kernas.kernels.regression import ScoreValue
 from kernas.search.testing import ScoreTests
+from kernas.search.training import TrainingSettings
 
 NETWORKS = {
     f"{depth} layers": kk.serial(
@@ -70,6 +71,22 @@ class TestCounts(OnNetworks):
     @pytest.fixture
     def others(self):
         return [ks.CountScore("params", (8, 8, 1), 10, width=8)]
+
+
+class TestTrained(OnNetworks):
+    means = ("trained_accuracy",)
+
+    @pytest.fixture
+    def scores(self):
+        return [self.of(0)]
+
+    @pytest.fixture
+    def others(self):
+        return [self.of(1), self.of(0, seeds=3), self.of(0, width=5)]
+
+    def of(self, seed, seeds=2, width=4):
+        recipe = TrainingSettings(width=width, batch_size=4, steps=3)
+        return ks.TrainScore(*draw(seed), recipe, seeds)
 
 
 class TestCombinedWithinASample(OnNetworks):
