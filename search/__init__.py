@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from .scores import MeanScore as MeanScore
     from .scores import Score as Score
     from .scores import Source as Source
+    from .scores import TrainScore as TrainScore
     from .scores import evaluate_scores as evaluate_scores
     from .scores import parse_scores as parse_scores
     from .scores import score_names as score_names
@@ -80,6 +81,7 @@ _ROOMS = {
         "MeanScore",
         "Score",
         "Source",
+        "TrainScore",
         "evaluate_scores",
         "parse_scores",
         "score_names",

@@ -13,3 +13,4 @@ from .kernel_source import KernelSource as KernelSource
 from .mean_score import MeanScore as MeanScore
 from .registry import parse_scores as parse_scores
 from .registry import score_names as score_names
+from .trained import TrainScore as TrainScore

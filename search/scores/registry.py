@@ -12,18 +12,21 @@ from kernas.fields import nearest
 from kernas.kernels.data import Dataset
 from kernas.kernels.regression import METRICS
 
+from ..training import TrainingSettings
 from .base import Score, check_scores
 from .combined import HOWS, Combined, How
 from .counts import COUNTS, DEFAULT_WIDTH, CountScore
 from .kernel_score import KernelScore
 from .kernel_source import KERNELS
+from .trained import NAME, TrainScore
 
-CostClass = Literal["counted", "kernel"]
+CostClass = Literal["counted", "kernel", "trained"]
 
 COST_CLASSES: Mapping[CostClass, str] = {
     "counted": "from the description alone, a fraction of a second",
     "kernel": "one kernel matrix of the images, no training; nngp: the infinitely wide network as "
     "a Gaussian process, ntk: trained by gradient descent",
+    "trained": "finite networks, trained from several seeds: seconds to minutes",
 }
 """What a candidate takes, from the cheapest on."""
 
@@ -78,7 +81,19 @@ def _counts() -> list[KnownScore]:
     return [known(name, text) for name, text in COUNTS.items()]
 
 
-SCORES: Mapping[str, KnownScore] = {known.name: known for known in _counts() + _kernel_scores()}
+def _trained() -> list[KnownScore]:
+    def make(fit: Dataset, validation: Dataset | None, options: Mapping[str, Any]) -> Score:
+        size = min(TrainingSettings.batch_size, len(fit))
+        width = options.get("width", TrainingSettings.width)
+        return TrainScore(fit, validation, TrainingSettings(width=width, batch_size=size))
+
+    text = "validation accuracy of trained networks, mean over seeds"
+    return [KnownScore(NAME, text, True, "trained", "Dong and Yang 2020, section 2.2", make)]
+
+
+SCORES: Mapping[str, KnownScore] = {
+    known.name: known for known in _counts() + _kernel_scores() + _trained()
+}
 """Every score by its name."""
 
 _COMBINED = re.compile(rf"({'|'.join(HOWS)})\s*\((.*)\)", re.DOTALL)

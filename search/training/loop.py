@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
@@ -23,8 +23,16 @@ from ..spaces.abilities import Slotted, has, require
 from . import checkpoints
 from .batches import Batches, batches
 from .checkpoints import Checkpoint
-from .programs import CHUNK, EVALUATED, Programs, State, programs_of
 from .settings import TrainingSettings
+
+if TYPE_CHECKING:
+    from .programs import Programs, State
+
+CHUNK = 50
+"""Most steps of one call of a program."""
+
+EVALUATED = 250
+"""Images of one call of an evaluation."""
 
 PACKAGES = ("kernas", "jax", "jaxlib", "flax", "optax", "numpy")
 
@@ -98,19 +106,22 @@ def train(
     >>> trained.losses.shape, trained.parameters, bool(trained.test_accuracy.min() > 0.5)
     ((60, 2), 592, True)
     """
+    from .programs import programs_of  # which imports optax
+
     recipe = settings or TrainingSettings()
     numbers = _seeds(seeds)
     _check_pair(train_set, test_set)
     steps = recipe.steps_for(train_set)
-    network, template, slots = _parts(candidate)
+    what = what_is_trained(candidate)
     place = None if folder is None else user_path(folder, "folder")
     begun = time.perf_counter()
     shape, classes = train_set.input_shape, train_set.n_classes
-    programs = programs_of(template, shape, classes, recipe, steps)
-    start = Checkpoint(programs.start(template, numbers), np.zeros((0, len(numbers)), np.float32))
+    programs = programs_of(what.template, shape, classes, recipe, steps)
+    start = Checkpoint(
+        programs.start(what.template, numbers), np.zeros((0, len(numbers)), np.float32)
+    )
     identity = {
-        "network": hashlib.sha256(network.to_json().encode()).hexdigest(),
-        "slots": list(slots),
+        **what.identity(),
         "settings": recipe.settings(),
         "seeds": list(numbers),
         "train_set": train_set.fingerprint,
@@ -120,7 +131,7 @@ def train(
     reached = start
     if place is not None:
         reached = checkpoints.read(place, identity, start, steps)
-    choices = np.array(slots, np.int32)
+    choices = np.array(what.slots, np.int32)
     labels = train_set.y.astype(np.int32)
     with progress_bar(shown=progress, total=steps, desc="training", initial=reached.steps) as bar:
         while reached.steps < steps and not _diverged(reached.losses).all():
@@ -146,25 +157,51 @@ def train(
         *accuracies,
         diverged=_diverged(reached.losses),
         seconds=reached.seconds + time.perf_counter() - begun,
-        parameters=_parameters(network, shape, recipe.width, classes),
+        parameters=_parameters(what.network, shape, recipe.width, classes),
         variables=reached.state["variables"],
     )
 
 
-def _parts(given: Candidate | Architecture) -> tuple[Architecture, Architecture, tuple[int, ...]]:
-    """The network, its template and what fills the slots of it, if there are any."""
+@dataclass(frozen=True)
+class WhatIsTrained:
+    """A network as it is trained.
+
+    Attributes:
+        network: the candidate's own.
+        template: of which programs are compiled; the network itself where it has no slots.
+        slots: the numbers of the branches that fill it.
+    """
+
+    network: Architecture
+    template: Architecture
+    slots: tuple[int, ...] = ()
+
+    def identity(self) -> dict[str, Any]:
+        """What decides the weights that it starts from and the function that is trained, as JSON
+        values."""
+        digest = hashlib.sha256(self.network.to_json().encode()).hexdigest()
+        return {"network": digest, "slots": list(self.slots)}
+
+
+def what_is_trained(given: Candidate | Architecture) -> WhatIsTrained:
+    """The network, its template and what fills the slots of it, if there are any.
+
+    Raises:
+        ArchitectureError: the candidate's network cannot be built.
+        ConfigurationError: it is no candidate and no network.
+    """
     if isinstance(given, Candidate):
         network = given.architecture
         if has(given.space, Slotted):
             able = require(given.space, Slotted)
-            return network, able.template(given), tuple(able.slots(given))
-        return network, network, ()
+            return WhatIsTrained(network, able.template(given), tuple(able.slots(given)))
+        return WhatIsTrained(network, network)
     if not isinstance(given, Architecture):
         raise ConfigurationError(
             f"candidate={given!r:.80}: expected a candidate of a space or an Architecture, for "
             "example NasBench201().sample(1)[0]"
         )
-    return given, given, ()
+    return WhatIsTrained(given, given)
 
 
 def _seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:

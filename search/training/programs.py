@@ -28,12 +28,6 @@ from .settings import TrainingSettings
 KEPT = 8
 """Templates whose programs stay in memory."""
 
-CHUNK = 50
-"""Most steps of one call."""
-
-EVALUATED = 250
-"""Images of one call of an evaluation."""
-
 State = dict[str, Any]
 """Variables and the optimiser's state, every array with the seeds as its first axis."""
 
@@ -61,7 +55,7 @@ class Programs:
     Attributes:
         start: ``(template, seeds) -> State``, drawn on the host with the template's gains.
         advance: ``(state, choices, images, labels, batches, count) -> (state, losses)``: the first
-            ``count`` of the batches' steps, and the mean loss of each, ``(CHUNK, seeds)``.
+            ``count`` of the batches' steps, and the mean loss of each, ``(steps, seeds)``.
         correct: ``(state, choices, images, labels) -> (seeds,)`` images that are classified
             correctly; a label of -1 never is.
     """

@@ -14,6 +14,7 @@ import kernas.kernels as kk
 import kernas.search as ks
 from kernas.kernels.regression import ScoreValue
 from kernas.search.testing import ScoreTests
+from kernas.search.training import TrainingSettings
 
 NETWORKS = {
     f"{depth} layers": kk.serial(
@@ -105,6 +106,22 @@ class TestReadmesScore(OnNetworks):
         best, worst = ks.rank(networks, Similarity(images), progress=False)
         assert (best.name, worst.name) == ("b_std=0.0", "b_std=100.0")
         assert best.values["similarity"].value < worst.values["similarity"].value < 1
+
+
+class TestTrained(OnNetworks):
+    means = ("trained_accuracy",)
+
+    @pytest.fixture
+    def scores(self):
+        return [self.of(0)]
+
+    @pytest.fixture
+    def others(self):
+        return [self.of(1), self.of(0, seeds=3), self.of(0, width=5)]
+
+    def of(self, seed, seeds=2, width=4):
+        recipe = TrainingSettings(width=width, batch_size=4, steps=3)
+        return ks.TrainScore(*draw(seed), recipe, seeds)
 
 
 class TestCombinedWithinASample(OnNetworks):

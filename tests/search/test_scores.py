@@ -111,13 +111,13 @@ def test_scores_of_the_fit_images_need_no_validation(parts):
 
 def test_names_and_directions(parts):
     names = ks.score_names()
-    assert len(names) == 18
+    assert len(names) == 19
     scores = ks.parse_scores(" , ".join(names), *parts)
     assert [score.name for score in scores] == names
     better = {score.name for score in scores if score.higher_is_better}
     assert {name.split(":")[-1] for name in better} == {
         *("validation_accuracy", "loo_accuracy", "evidence", "alignment"),
-        *("params", "flops", "depth", "n_conv"),
+        *("params", "flops", "depth", "n_conv", "trained_accuracy"),
     }
     assert ks.KernelScore(*parts).name == "nngp:validation_accuracy"
 

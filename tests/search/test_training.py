@@ -235,6 +235,41 @@ def test_a_slot_is_trained_as_the_network_that_fills_it(
         assert one.parameters == other.parameters
 
 
+def test_the_score_is_the_mean_over_seeds_with_its_error(
+    digits: tuple[kk.Dataset, kk.Dataset],
+) -> None:
+    fit, test = digits
+    score = ks.TrainScore(fit, test, SETTINGS, seeds=3)
+    value = ks.evaluate_scores(LINEAR, [score]).values[score.name]
+    accuracies = train(LINEAR, fit, test, SETTINGS).test_accuracy
+    assert value.value == pytest.approx(accuracies.mean())
+    assert value.standard_error == pytest.approx(np.std(accuracies, ddof=1) / 3**0.5)
+    alone = ks.evaluate_scores(LINEAR, [replace(score, seeds=1)]).values[score.name]
+    assert (alone.value, alone.standard_error) == (accuracies[0], None)
+    assert score.source.work_key(PLAIN.sample(1)[0]) != score.source.work_key(SLOTTED.sample(1)[0])
+
+
+def test_a_candidate_that_diverges_has_a_row_that_says_so(
+    digits: tuple[kk.Dataset, kk.Dataset],
+) -> None:
+    score = ks.TrainScore(*digits, replace(SETTINGS, learning_rate=1e30))
+    (row,) = ks.rank([SLOTTED.candidate("operation=skip,gain=1.0")], [score], progress=False)
+    assert row.values == {}
+    assert "3 of 3 networks of operation=skip,gain=1.0 diverged: the loss of step" in row.message
+
+
+def test_scores_that_cannot_train_are_refused(digits: tuple[kk.Dataset, kk.Dataset]) -> None:
+    with pytest.raises(ConfigurationError, match="needs validation images"):
+        ks.parse_scores("trained_accuracy", digits[0])
+    with pytest.raises(ConfigurationError, match="seeds=0: expected an integer >= 1"):
+        ks.TrainScore(*digits, seeds=0)
+    with pytest.raises(ConfigurationError, match="batch_size=100 of 80 images"):
+        ks.TrainScore(*digits, TrainingSettings(batch_size=100))
+    (score,) = ks.parse_scores("trained_accuracy", *digits, width=3)
+    assert isinstance(score, ks.TrainScore)
+    assert score.recipe == TrainingSettings(width=3)
+
+
 @pytest.mark.slow
 def test_two_programs_train_many_cells(digits: tuple[kk.Dataset, kk.Dataset]) -> None:
     cells = ks.NasBench201(cells_per_stage=1).sample(30)
@@ -349,7 +384,6 @@ import kernas.kernels as kk
 from kernas.search.training import TrainingSettings, train
 fit, test = kk.load("digits", n_train=80, n_test=40, image_size=4, seed=0)
 network = kk.serial(kk.Conv(3), kk.Normalize(), kk.Relu(), kk.GlobalAvgPool(), kk.Dense())
-print("ready", flush=True)
 train(network, fit, test, TrainingSettings(
     width=4, batch_size=16, steps=3000, learning_rate=0.05, augment=True
 ), seeds=2, folder=sys.argv[1])
@@ -361,18 +395,17 @@ def test_a_killed_training_goes_on_as_if_it_had_not_been(
     digits: tuple[kk.Dataset, kk.Dataset], tmp_path: Path
 ) -> None:
     rng, killed = np.random.default_rng(0), 0
+    path = tmp_path / checkpoints.NAME
     for _ in range(8):
-        process = subprocess.Popen(
-            [sys.executable, "-c", KILLED, str(tmp_path)], stdout=subprocess.PIPE
-        )
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"ready\n"
-        time.sleep(rng.uniform(0.5, 6))
-        if process.poll() is None:
-            process.send_signal(signal.SIGKILL)
+        before = path.stat().st_mtime_ns if path.exists() else None
+        process = subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path)])
+        # Until it has come further by some steps, and then for a while.
+        while process.poll() is None and (not path.exists() or path.stat().st_mtime_ns == before):
+            time.sleep(0.001)
+        time.sleep(rng.uniform(0, 0.2))
+        process.send_signal(signal.SIGKILL)
         killed += process.wait() == -signal.SIGKILL
-        process.stdout.close()
-    assert killed >= 3
+    assert killed >= 5
     settings = replace(LONG, steps=3000)
     resumed = train(CONV, *digits, settings, seeds=2, folder=tmp_path)
     assert equal(resumed, train(CONV, *digits, settings, seeds=2))
