@@ -1,0 +1,213 @@
+"""The truth of hard digits: cells of NAS-Bench-201, trained on ``digits_hard`` from three seeds.
+
+Each stage trains cells of its own. The settings were chosen on the cells of ``development`` alone,
+and ``confirmation`` says what they give on others before the thousand are trained. What is finished
+is kept in ``runs/digits_truth-STAGE``; the same command goes on.
+
+    python experiments/digits_truth.py --stage development     # 30 cells
+    python experiments/digits_truth.py --stage confirmation    # 60 other cells
+    python experiments/digits_truth.py --stage truth           # 1,000 cells, hours on two cores
+    python experiments/digits_truth.py --stage sample          # 10 of the thousand, compared again
+
+``--n`` takes the first so many cells. ``truth`` writes ``search/truth/digits_hard.csv`` and
+``.json``, which are in the package, and trains no cell that stands there already; so it can be
+given a larger ``--n`` from time to time. ``confirmation`` and ``truth`` record, beside this script:
+
+- ``agreement``: mean Spearman correlation between the accuracies of two seeds, of all cells and of
+  the better half by the mean of the seeds: no ranking can be expected to agree better with one
+  training. ``agreement_of_mean``: that of the mean of the seeds with another such mean
+  (Spearman-Brown, from the correlation of two);
+- ``cifar10``: Spearman correlation of the mean accuracy with the published accuracy on CIFAR-10
+  after 200 epochs, where ``nasbench201.npz`` is at hand;
+- ``accuracy``: least, quartiles and largest of the mean accuracies.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from benchmarks.measuring import environment, report
+from running import RUNS, Options, command
+from scipy.stats import spearmanr
+
+import kernas.kernels as kk
+import kernas.search as ks
+from kernas.errors import DataError
+from kernas.files import write_whole
+from kernas.search.runs.folder import RunFolder
+from kernas.search.training import TrainingSettings
+from kernas.search.truth import shipped
+
+Stage = Literal["development", "confirmation", "truth", "sample"]
+
+SPACE = "nasbench201:cells=1,reduction=pool"
+DATASET = "digits_hard"
+SETTINGS = TrainingSettings(
+    width=8, learning_rate=0.05, weight_decay=5e-4, batch_size=50, steps=200
+)
+SEEDS = 3
+CELLS: dict[Stage, tuple[int, int]] = {
+    "development": (30, 1),
+    "confirmation": (60, 2),
+    "truth": (1000, 0),
+    "sample": (10, 0),
+}
+"""How many cells a stage trains, and the seed that draws them; no stage has another's."""
+
+WORKERS = 2
+COLUMNS = [f"{shipped.MEAN}_{seed}" for seed in range(SEEDS)]
+TABLE = shipped.FOLDER / f"{DATASET}.csv"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TruthOptions(Options):
+    """Which cells are trained."""
+
+    stage: Stage = "confirmation"
+    """What they are trained for."""
+
+
+def main(options: TruthOptions) -> None:
+    """Train the cells of a stage that are not trained yet, and report on them."""
+    cells = cells_of(options.stage, options.n)
+    known = table() if options.stage == "truth" else {}
+    rows = known | trained([cell for cell in cells if cell.name not in known], options.stage)
+    if options.stage == "sample":
+        report(compared(rows), None)
+        return
+    record = {"stage": options.stage, **protocol(), **summary(rows), **environment()}
+    if options.stage == "truth":
+        write_table(rows)
+    path = None
+    if options.size != "quick" and options.stage != "development":
+        path = Path(__file__).with_name(f"digits_truth_{options.stage}.json")
+    report(record, path)
+
+
+def cells_of(stage: Stage, n: int | None) -> list[ks.Candidate]:
+    """Cells of different networks; none of those that an earlier stage trained."""
+    space = ks.space_from_text(SPACE)
+    count, seed = CELLS[stage]
+    if stage in ("truth", "sample"):
+        return space.sample(n or count, seed=seed)
+    taken = {cell.key for cell in space.sample(CELLS["truth"][0], seed=CELLS["truth"][1])}
+    if stage == "confirmation":
+        taken |= {cell.key for cell in cells_of("development", None)}
+    drawn = (cell for cell in space.sample(10 * count, seed=seed) if cell.key not in taken)
+    return [cell for cell, _ in zip(drawn, range(n or count), strict=False)]
+
+
+def trained(cells: list[ks.Candidate], stage: Stage) -> dict[str, dict[str, float]]:
+    """Of each cell by its name the accuracy of each seed, and the seconds."""
+    if not cells:
+        return {}
+    score = ks.TrainScore(*kk.load(DATASET), SETTINGS, SEEDS)
+    output = RUNS / f"digits_truth-{stage}"
+    executor = ks.Processes(WORKERS)
+    ks.rank(cells, score, output=output, resume=output.exists(), executor=executor)
+    outcomes = {outcome.work: outcome for outcome in RunFolder(output).outcomes().values()}
+    rows: dict[str, dict[str, float]] = {}
+    for cell in cells:
+        outcome = outcomes[score.source.work_key(cell)]
+        if not outcome.values:
+            raise DataError(f"{cell.name} has no accuracy: {outcome.message}")
+        values = [outcome.values[f"{score.name}:{seed}"].value for seed in range(SEEDS)]
+        rows[cell.name] = dict(zip(COLUMNS, values, strict=True)) | {"seconds": outcome.seconds}
+    return rows
+
+
+def protocol() -> dict[str, Any]:
+    """How the table is measured."""
+    train_set, test_set = kk.load(DATASET)
+    return {
+        "space": SPACE,
+        "dataset": DATASET,
+        "images": {"train": len(train_set), "test": len(test_set)},
+        "settings": SETTINGS.settings(),
+        "seeds": SEEDS,
+    }
+
+
+def table() -> dict[str, dict[str, float]]:
+    """The rows of the table so far."""
+    if not TABLE.exists():
+        return {}
+    with TABLE.open(newline="", encoding="utf-8") as file:
+        return {
+            row.pop(shipped.NAME_COLUMN): {key: float(value) for key, value in row.items()}
+            for row in csv.DictReader(file)
+        }
+
+
+def write_table(rows: dict[str, dict[str, float]]) -> None:
+    """The table, and what it is."""
+    text = io.StringIO()
+    written = csv.writer(text, lineterminator="\n")
+    written.writerow([shipped.NAME_COLUMN, *COLUMNS, "seconds"])
+    for name, row in rows.items():
+        accuracies = (f"{row[column]:.4f}" for column in COLUMNS)
+        written.writerow([name, *accuracies, f"{row['seconds']:.1f}"])
+    write_whole(TABLE, text.getvalue().encode())
+    how = json.dumps(protocol() | {"cells": len(rows)}, indent=1) + "\n"
+    write_whole(TABLE.with_suffix(".json"), how.encode())
+
+
+def summary(rows: dict[str, dict[str, float]]) -> dict[str, Any]:
+    """What the record says of the accuracies of some cells."""
+    accuracies = np.array([[row[column] for column in COLUMNS] for row in rows.values()])
+    means = accuracies.mean(axis=1)
+    better = means >= np.median(means)
+    pairs = list(combinations(range(SEEDS), 2))
+    agreement = {
+        name: float(np.mean([rho(part[:, i], part[:, j]) for i, j in pairs]))
+        for name, part in (("all", accuracies), ("better half", accuracies[better]))
+    }
+    return {
+        "cells": len(rows),
+        "agreement": agreement,
+        "agreement_of_mean": {
+            name: SEEDS * r / (1 + (SEEDS - 1) * r) for name, r in agreement.items()
+        },
+        "cifar10": with_cifar10(list(rows), means, better),
+        "accuracy": np.quantile(means, (0, 0.25, 0.5, 0.75, 1)).round(4).tolist(),
+        "seconds_a_cell": float(np.median([row["seconds"] for row in rows.values()])),
+    }
+
+
+def with_cifar10(
+    names: list[str], means: np.ndarray, better: np.ndarray
+) -> dict[str, float] | None:
+    """The correlation with the published accuracies."""
+    try:
+        published = ks.load_truth("nasbench201")
+    except DataError as error:
+        print(error, file=sys.stderr)
+        return None
+    values = np.array([published[name] for name in names])
+    return {"all": rho(means, values), "better half": rho(means[better], values[better])}
+
+
+def rho(first: np.ndarray, second: np.ndarray) -> float:
+    """Spearman's."""
+    return float(spearmanr(first, second)[0])
+
+
+def compared(rows: dict[str, dict[str, float]]) -> dict[str, Any]:
+    """How far cells that were trained again are from the table."""
+    there = table()
+    differences = [
+        abs(row[column] - there[name][column]) for name, row in rows.items() for column in COLUMNS
+    ]
+    return {"stage": "sample", "cells": len(rows), "largest_difference": max(differences)}
+
+
+if __name__ == "__main__":
+    command(TruthOptions, main)
