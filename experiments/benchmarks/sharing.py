@@ -1,10 +1,11 @@
 """What is compiled for candidates that come one at a time: a cover of the space, or all of a list.
 
-Cells of NAS-Bench-201, one a stage, NTK on digits of 8×8 pixels (50 training images, 200 others),
-in both forms of ``Normalize``. The programs are made of the space's cover, before any candidate is
-known, or of all candidates at once; then every candidate is computed in them, one after another.
+Cells of NAS-Bench-201, one a stage, NTK on digits of 8×8 pixels (20 training images, 20 others:
+what is compiled does not depend on how many there are), in both forms of ``Normalize``. The
+programs are made of the space's cover, before any candidate is known, or of all candidates at
+once; then every candidate is computed in them, one after another.
 
-    python experiments/benchmarks/sharing.py            # an hour on 2 idle cores
+    python experiments/benchmarks/sharing.py            # ten minutes on 2 idle cores
     python experiments/benchmarks/sharing.py --quick    # 5 candidates; writes nothing
 
 ``compilations`` are those of all candidates, and ``outside`` counts those that had programs of
@@ -26,7 +27,7 @@ from kernas.kernels.engine import compilations
 from kernas.kernels.kernel import SharedPrograms
 from kernas.search import NasBench201
 
-N_TRAIN, N_TEST, N_REFERENCE = 50, 200, 32
+N_TRAIN, N_TEST, N_REFERENCE = 20, 20, 8
 CANDIDATES, QUICK_CANDIDATES = 500, 5
 
 
