@@ -56,7 +56,6 @@ def carrying(found: list[Step]) -> Iterator[Step]:
     for step in found:
         nonzero = not step.reads or any(alive[i] for i in step.reads)
         alive.append(nonzero and not isinstance(step.layer, kk.Zero))
-    # A layer that a cell ends in is fed zeros where the cell carries none, and stays.
     read, waiting = set(), [len(found) - 1]
     while waiting:
         index = waiting.pop()
@@ -135,6 +134,10 @@ def check_space(space: Any, cells: list[Any], *, gradients: bool, width: int = 4
         _, _, moved = through(start, np.array(slots))
         variables = {**start, **moved, "params": start["params"]}
         trained, evaluated, mine = through(variables, np.array(slots))
+        if any(isinstance(node.layer, kk.Zero) for node in candidate.architecture.nodes):
+            assert not np.any(trained)
+            assert not np.any(evaluated)
+            continue
         network: Any = kk.finite_network(candidate.architecture, width, **options)
         expected = jax.jit(lambda v, network=network: computed(network, v, ()))(own_of(variables))
         compare((trained, evaluated), expected[:2])
