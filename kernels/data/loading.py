@@ -53,10 +53,10 @@ def load(
         name: a known data set: ``"digits"``, which comes with scikit-learn, ``"digits_hard"``, made
             of it; ``"cifar10"``, ``"cifar100"``, ``"cifar100_coarse"``, ``"mnist"``,
             ``"fashion_mnist"`` or ``"imagenet16-120"``, read from the folder that ``KERNAS_DATA``
-            names or else from the cache folder. Or the path of an ``.npz`` file with arrays ``x`` and ``y``, or
-            ``x_train``, ``y_train``, ``x_test`` and ``y_test``. Or the path of a folder of images
-            by class, ``CLASS/image.png``, or with parts, ``train/CLASS/image.png`` and
-            ``test/CLASS/image.png`` (or ``val/…``, as in ImageNet). Or a synthetic set with its
+            names or else from the cache folder. Or the path of an ``.npz`` file with arrays ``x``
+            and ``y``, or ``x_train``, ``y_train``, ``x_test`` and ``y_test``. Or the path of a
+            folder of images by class, ``CLASS/image.png``, or with parts, ``train/CLASS/image.png``
+            and ``test/CLASS/image.png`` (or ``val/…``, as in ImageNet). Or a synthetic set with its
             fields, ``"hypersphere:d=4,degree=2,n=400,seed=0"``, ``"circle:degree=2,n=400"`` or
             ``"hypercube:d=10,degree=2"``: vectors in two classes, ``positive`` where the target
             function of that degree is ≥ 0 (see :func:`~kernas.kernels.hypersphere`), else

@@ -11,7 +11,6 @@ from typing import Any
 from threadpoolctl import ThreadpoolController
 
 from kernas.errors import DivergenceError, GramStoreError
-from kernas.kernels import Architecture
 from kernas.kernels.engine import compilations
 
 from ..runs.outcome import DEGENERATE, DIVERGED, ERROR, OK, Outcome, Place, Status
@@ -57,14 +56,10 @@ class Evaluator:
         return cls({source.key: (source, tuple(of)) for source, of in by_source(scores)})
 
     def prepared(self, candidates: Sequence[Candidate]) -> Evaluator:
-        """With every source prepared for the spaces of some candidates."""
-        spaces = list(dict.fromkeys(candidate.space for candidate in candidates))
-
-        def cover(image_shape: Sequence[int]) -> list[Architecture]:
-            return [network for space in spaces for network in space.cover(image_shape)]
-
+        """With every source prepared for the families of some candidates."""
+        families = list(dict.fromkeys(candidate.family for candidate in candidates))
         return Evaluator(
-            {key: (source.prepare(cover, of), of) for key, (source, of) in self.groups.items()}
+            {key: (source.prepare(families, of), of) for key, (source, of) in self.groups.items()}
         )
 
     def resumed(self, outcomes: Iterable[Outcome]) -> Evaluator:

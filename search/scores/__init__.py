@@ -1,7 +1,6 @@
 """Scores: numbers that rank candidates, and the sources that they are drawn from."""
 
 from .base import Cost as Cost
-from .base import Cover as Cover
 from .base import Evaluation as Evaluation
 from .base import Score as Score
 from .base import Source as Source

@@ -16,13 +16,10 @@ from kernas.errors import ConfigurationError
 from kernas.kernels import Architecture
 from kernas.kernels.regression import ScoreValue
 
-from ..spaces import ArchitectureList, Candidate
+from ..spaces import ArchitectureList, Candidate, Family
 
 if TYPE_CHECKING:
     from .combined import Combined
-
-Cover = Callable[[Sequence[int]], Sequence[Architecture]]
-"""Of a shape of images, few networks whose operations are all that any candidate needs there."""
 
 
 @dataclass(frozen=True)
@@ -124,13 +121,13 @@ class Source(ABC):
         """Equal for candidates that are evaluated once: by default the hash of the network."""
         return candidate.key
 
-    def prepare(self, cover: Cover, scores: Sequence[Any]) -> Self:
+    def prepare(self, families: Sequence[Family], scores: Sequence[Any]) -> Self:
         """This source, ready for all candidates of a run, before the first one is begun.
 
         Changes no value.
 
         Args:
-            cover: of the candidates' spaces.
+            families: all to which the candidates belong.
             scores: that are going to be asked for, all of this source.
         """
         return self

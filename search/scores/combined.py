@@ -15,8 +15,8 @@ from scipy.stats import rankdata
 from kernas.errors import ConfigurationError
 from kernas.kernels.regression import ScoreValue
 
-from ..spaces import Candidate
-from .base import Cost, Cover, Evaluation, Score, Source, by_source, joined, oriented
+from ..spaces import Candidate, Family
+from .base import Cost, Evaluation, Score, Source, by_source, joined, oriented
 
 How = Literal["log_rank", "rank"]
 HOWS: tuple[How, ...] = get_args(How)
@@ -238,9 +238,9 @@ class ReferenceSource(Source):
         """Equal where it is for every part."""
         return ",".join(dict.fromkeys(source.work_key(candidate) for source in self.sources))
 
-    def prepare(self, cover: Cover, scores: Sequence[Score]) -> ReferenceSource:
+    def prepare(self, families: Sequence[Family], scores: Sequence[Score]) -> ReferenceSource:
         """With the sources of the parts prepared."""
-        return replace(self, sources=tuple(own.prepare(cover, of) for own, of in self._groups))
+        return replace(self, sources=tuple(own.prepare(families, of) for own, of in self._groups))
 
     def resumed(self, settings: Iterable[Mapping[str, Any]]) -> ReferenceSource:
         """With the sources of the parts as the run has used them."""

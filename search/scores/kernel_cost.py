@@ -23,7 +23,13 @@ HOST_SECONDS = 4e-10
 
 
 def cost_of_kernel(
-    kernel: NeuralKernel, image_shape: tuple[int, ...], n: int, m: int, n_reference: int
+    kernel: NeuralKernel,
+    image_shape: tuple[int, ...],
+    n: int,
+    m: int,
+    n_reference: int,
+    *,
+    family: Hashable = None,
 ) -> Cost:
     """The cost of regression on ``n`` images, judged on ``m`` others.
 
@@ -36,6 +42,7 @@ def cost_of_kernel(
         n: images of the regression.
         m: images beside them, 0 if none are needed.
         n_reference: images whose statistics a network that normalises is bound to, at most.
+        family: equal for candidates that share the programs of their streams.
 
     Returns:
         The cost; with neural-tangents the seconds and the programs are not known.
@@ -60,7 +67,7 @@ def cost_of_kernel(
         + HOST_SECONDS * len(kernel.names) * n**3
     )
     parts = ["pairs", "records", *(["reference images"] if kernel.needs_bind else [])]
-    users = image_shape if plan.shared else kernel.architecture.hash
+    users = (family, image_shape) if plan.shared else kernel.architecture.hash
     programs: dict[Hashable, float] = {
         (part, users, kernel.names): plan.compile_seconds for part in parts
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -25,8 +25,8 @@ from kernas.kernels.engine import Blocking, recorded_blocking
 from kernas.kernels.kernel import SharedPrograms
 from kernas.kernels.regression import METRICS, DegenerateKernelError, ScoreValue, score_each
 
-from ..spaces import Candidate
-from .base import Cost, Cover, Evaluation, Source, joined
+from ..spaces import Candidate, Family
+from .base import Cost, Evaluation, Source, joined
 from .kernel_cost import cost_of_kernel
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class KernelSource(Source):
             again, for another ridge or metric for instance. ``None`` keeps none.
         backend: ``"kernas"`` or ``"neural-tangents"``, which refuses some candidates.
         augment: regression on transformed copies too; see :class:`NeuralKernel`.
-        programs: what is compiled for many candidates at once; :meth:`prepare` makes them.
+        programs: what is compiled for the candidates of each family; :meth:`prepare` makes them.
 
     Raises:
         ConfigurationError: an argument is out of its range.
@@ -74,7 +74,7 @@ class KernelSource(Source):
     grams: Path | None = None
     backend: BackendName = "kernas"
     augment: Augmentation | tuple[Augmentation, ...] = ()
-    programs: SharedPrograms | None = None
+    programs: Mapping[Family, SharedPrograms] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "augment", checked_augment(self.augment))
@@ -107,25 +107,29 @@ class KernelSource(Source):
         """``kernel``."""
         return "kernel"
 
-    def prepare(self, cover: Cover, scores: Sequence[KernelScore]) -> KernelSource:
-        """The source with programs that serve every candidate, compiled side by side on all cores,
-        and with its blocking measured."""
+    def prepare(self, families: Sequence[Family], scores: Sequence[KernelScore]) -> KernelSource:
+        """The source with programs that serve every candidate, those of a family compiled side by
+        side on all cores, and with its blocking measured."""
         if self.backend != "kernas":
             return self
         shape = self.fit.x.shape[1:]
-        networks = cover(shape)
-        ready = replace(self, programs=SharedPrograms.of(networks, shape))
+        covers = {family: family.cover(shape) for family in families}
+        programs = {family: SharedPrograms.of(cover, shape) for family, cover in covers.items()}
         own: list[Mapping[str, Any]] = []
-        compiled: Future[None] | None = None
-        for network in networks:
-            with suppress(ArchitectureError):  # of one that does not fit, its row will say why
-                kernel = ready._kernel(network, _gets(scores))
-                if compiled is None and kernel.shares(shape):
-                    m = len(cast(Dataset, self.validation)) if _needs_validation(scores) else 0
-                    compiled = kernel.compile(shape, len(self.fit), m, n_reference=self.n_reference)
-                own.append(kernel.settings(shape))
-        if compiled is not None:
-            compiled.result()
+        for family, cover in covers.items():
+            compiled: Future[None] | None = None
+            for network in cover:
+                with suppress(ArchitectureError):  # of one that does not fit, its row will say why
+                    kernel = self._kernel(network, _gets(scores), programs[family])
+                    if compiled is None and kernel.shares(shape):
+                        m = len(cast(Dataset, self.validation)) if _needs_validation(scores) else 0
+                        compiled = kernel.compile(
+                            shape, len(self.fit), m, n_reference=self.n_reference
+                        )
+                    own.append(kernel.settings(shape))
+            if compiled is not None:
+                compiled.result()
+        ready = replace(self, programs=programs)
         return ready if self.blocking is not None else ready.resumed(own)
 
     def resumed(self, settings: Iterable[Mapping[str, Any]]) -> KernelSource:
@@ -153,6 +157,7 @@ class KernelSource(Source):
             len(self.fit),
             0 if validation is None else len(validation),
             self.n_reference,
+            family=candidate.family,
         )
 
     def begin(
@@ -163,16 +168,16 @@ class KernelSource(Source):
         NNGP and NTK come from one pass over the images, unless one of them is out of range; images
         outside ``fit`` are met only when a score needs them.
         """
-        return self._begin(candidate.architecture, _gets(scores), scores)
+        return self._begin(candidate, _gets(scores), scores)
 
     def _begin(
         self,
-        architecture: Architecture,
+        candidate: Candidate,
         gets: tuple[KernelName, ...],
         scores: Sequence[KernelScore],
     ) -> Callable[[], Evaluation]:
         needs_validation = _needs_validation(scores)
-        kernel = self._kernel(architecture, gets)
+        kernel = self._kernel(candidate.architecture, gets, self.programs.get(candidate.family))
         settings = self._settings(kernel)
         try:
             if kernel.needs_bind:
@@ -181,7 +186,7 @@ class KernelSource(Source):
             gram, cross = self._matrices(kernel, gets, needs_validation)
         except KernelRangeError as error:
             if len(gets) > 1:
-                begun = [self._begin(architecture, (get,), scores) for get in gets]
+                begun = [self._begin(candidate, (get,), scores) for get in gets]
                 return lambda: joined(finish() for finish in begun)
             metrics = _metrics(needs_validation)
             reasons = {f"{get}:{metric}": str(error) for get in gets for metric in metrics}
@@ -193,11 +198,16 @@ class KernelSource(Source):
         """What the computation chose, and whether it has programs of its own where others share."""
         shape = self.fit.x.shape[1:]
         settings = kernel.settings(shape)
-        shared = self.programs is None or kernel.shares(shape)
+        shared = kernel.programs is None or kernel.shares(shape)
         way = settings.get("blocking", {}).get("way")
         return settings if shared or way != "stream" else {**settings, "outside_cover": True}
 
-    def _kernel(self, architecture: Architecture, gets: tuple[KernelName, ...]) -> NeuralKernel:
+    def _kernel(
+        self,
+        architecture: Architecture,
+        gets: tuple[KernelName, ...],
+        programs: SharedPrograms | None = None,
+    ) -> NeuralKernel:
         """Of an architecture, not bound. A blocking that was measured takes the place of a
         measurement, and of nothing else: other candidates may be computed in another way."""
         kernel = NeuralKernel(
@@ -205,7 +215,7 @@ class KernelSource(Source):
             get=gets,
             backend=self.backend,
             augment=self.augment,
-            programs=self.programs,
+            programs=programs,
         )
         cut = self.blocking
         if cut and (cut.nanoseconds is None or kernel.way(self.fit.x.shape[1:]) == cut.way):

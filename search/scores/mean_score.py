@@ -11,8 +11,8 @@ from typing import Any
 from kernas.errors import ConfigurationError
 from kernas.kernels.regression import ScoreValue
 
-from ..spaces import Candidate
-from .base import Cost, Cover, Evaluation, Score, Source, joined
+from ..spaces import Candidate, Family
+from .base import Cost, Evaluation, Score, Source, joined
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,9 +38,9 @@ class MeanSource(Source):
         """Equal where it is for every draw."""
         return ",".join(dict.fromkeys(draw.work_key(candidate) for draw in self.draws))
 
-    def prepare(self, cover: Cover, scores: Sequence[MeanScore]) -> MeanSource:
+    def prepare(self, families: Sequence[Family], scores: Sequence[MeanScore]) -> MeanSource:
         """With every draw prepared."""
-        return MeanSource(tuple(draw.prepare(cover, of) for draw, of in self._of_draws(scores)))
+        return MeanSource(tuple(draw.prepare(families, of) for draw, of in self._of_draws(scores)))
 
     def resumed(self, settings: Iterable[Mapping[str, Any]]) -> MeanSource:
         """With every draw as the run has used it."""

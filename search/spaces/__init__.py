@@ -3,6 +3,7 @@
 from .abilities import require as require
 from .architecture_list import ArchitectureList as ArchitectureList
 from .base import Candidate as Candidate
+from .base import Family as Family
 from .base import Space as Space
 from .base import repeated_name as repeated_name
 from .choices import ChoiceSpace as ChoiceSpace

@@ -7,13 +7,25 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 from kernas.errors import ArchitectureError, ConfigurationError, KernasError
 from kernas.kernels import Architecture
 
 PATIENCE = 10_000
 """Draws in a row that bring no other network before a space is taken for exhausted."""
+
+
+class Family(Protocol):
+    """Candidates that share what is compiled: a space, or a part of one.
+
+    A value that can be compared, hashed and pickled.
+    """
+
+    def cover(self, image_shape: Sequence[int]) -> Sequence[Architecture]:
+        """Few networks whose operations are all that any of the candidates needs; see
+        :meth:`Space.cover`."""
+        ...
 
 
 class Space(ABC):
@@ -65,6 +77,15 @@ class Space(ABC):
         Args:
             image_shape: ``(height, width, channels)`` or ``(features,)``.
         """
+
+    def family(self, genotype: Any, /) -> Family:
+        """Whose cover a candidate's programs are compiled for: by default that of the whole space.
+
+        A space of so many operations that compiling all of them would take minutes has a family
+        for each kind of candidate, and only those that are used are compiled. Equal for genotypes
+        of equal networks.
+        """
+        return self
 
     @abstractmethod
     def check_shape(self, image_shape: Sequence[int]) -> None:
@@ -163,6 +184,11 @@ class Candidate:
     def failure(self) -> ArchitectureError | None:
         """Why there is no network, if there is none."""
         return self._built if isinstance(self._built, ArchitectureError) else None
+
+    @property
+    def family(self) -> Family:
+        """The candidates that share its programs; see :meth:`Space.family`."""
+        return self.space.family(self.genotype)
 
     @cached_property
     def key(self) -> str:

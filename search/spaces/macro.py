@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -53,6 +54,15 @@ class MacroSpace(BuiltSpace):
     every second one; then comes the nonlinearity once more, the readout and a dense layer. A
     fully-connected network is dense layers in their place, without windows, strides and pools.
     Windows keep the pixels' places, so that images of any size fit.
+
+    Networks of one nonlinearity, window (with its dilation and padding), stride and pool are a
+    family: whatever their depth, skips, normalisation, readout and gains, those of small images
+    with strides or pools share at most five programs: of pairs, of images that meet reference
+    images or none, of reference images that meet each other once or in both orders. There are four
+    nonlinearities, nine windows of up to five pixels (one, and two others with two dilations and
+    two paddings) and three pairs of stride and pool: no more than 4 · 9 · 3 families, of which
+    those are compiled that candidates are of. Without strides and pools, networks are computed in
+    planes, in programs of their own.
 
     Args:
         network: which of the three kinds; ``"any"``, here and below, for all of them.
@@ -127,7 +137,19 @@ class MacroSpace(BuiltSpace):
 
     def built(self, values: dict[str, Any]) -> Architecture:
         """The network of one value for each choice."""
-        return _Network(values).whole()
+        return _Network(_without_idle(values)).whole()
+
+    def family(self, genotype: tuple[Any, ...]) -> MacroFamily:
+        """Networks of the same nonlinearity, window, stride and pool."""
+        values = _without_idle(self.values(genotype))
+        fixed = tuple(values[name] for name in FAMILY)
+        return MacroFamily(self, values["network"] == "dense", fixed)
+
+    def cover(self, image_shape: Sequence[int]) -> list[Architecture]:
+        """The networks of the covers of all families."""
+        listed = ([None] if isinstance(of, tuple) else of for of in self.choices.values())
+        families = dict.fromkeys(map(self.family, itertools.product(*listed)))
+        return [network for family in families for network in family.cover(image_shape)]
 
     def check_shape(self, image_shape: Sequence[int]) -> None:
         """Refuse tables, unless all networks are fully connected.
@@ -144,6 +166,55 @@ class MacroSpace(BuiltSpace):
             )
 
 
+FAMILY = ("window", "dilation", "padding", "stride", "pool", "activation")
+"""What a family of networks has in common."""
+
+
+@dataclass(frozen=True)
+class MacroFamily:
+    """Networks of a macro space that need the same operations.
+
+    Attributes:
+        space: that they are of.
+        dense: whether they are fully connected.
+        fixed: their values of the choices in :data:`FAMILY`.
+    """
+
+    space: MacroSpace
+    dense: bool
+    fixed: tuple[Any, ...]
+
+    def cover(self, image_shape: Sequence[int]) -> list[Architecture]:
+        """The deepest networks, with all kinds of skips, normalisations and readouts.
+
+        They need whatever shallower ones need. A plain network whose every second block is added,
+        one with none and a residual one have all places at which a moment has two readers.
+        """
+        choices = self.space.choices
+        kinds = [("dense", False), ("dense", True)] if self.dense else []
+        if not self.dense:
+            kinds = [("residual", False)]
+            if self.space.network != "residual":
+                kinds += [("plain", False), ("plain", True)]
+        return [
+            self.space.built(
+                {
+                    **dict(zip(FAMILY, self.fixed, strict=True)),
+                    "network": network,
+                    "depth": self.space.max_depth,
+                    "skips": skips,
+                    "normalize": normalize,
+                    "readout": readout,
+                    "W_std": 1.0,
+                    "b_std": 1.0,
+                }
+            )
+            for (network, skips), normalize, readout in itertools.product(
+                kinds, choices["normalize"], ["flatten"] if self.dense else choices["readout"]
+            )
+        ]
+
+
 _LITERALS: dict[str, Any] = {
     "network": Network,
     "padding": Edge,
@@ -151,6 +222,13 @@ _LITERALS: dict[str, Any] = {
     "normalize": Normalized,
     "readout": Readout,
 }
+
+
+def _without_idle(values: dict[str, Any]) -> dict[str, Any]:
+    """Values of which those that mean nothing beside others are as if none had been chosen."""
+    if values["network"] == "dense":
+        values = {**values, "window": 1, "stride": 1, "pool": False}
+    return {**values, "dilation": 1, "padding": "zero"} if values["window"] == 1 else values
 
 
 class _Network:
@@ -173,7 +251,7 @@ class _Network:
             block = self.block(node)
             skipped = values["network"] == "residual" or (values["skips"] and number % 2 == 0)
             node = self.add(Sum(), node, block) if skipped else block
-            if values["pool"] and not self.dense and number == (depth + 1) // 2:
+            if values["pool"] and number == (depth + 1) // 2:
                 node = self.add(AvgPool(2, stride=2, padding="SAME", divisor="valid"), node)
         node = self.add(self.activation, node)
         if not self.dense:

@@ -116,11 +116,9 @@ class ScoreTests:
     def test_preparing_changes_no_value(
         self, scores: Sequence[Score], candidates: Sequence[Candidate]
     ) -> None:
-        def cover(shape: Sequence[int]) -> list[Architecture]:
-            return [candidate.architecture for candidate in candidates]
-
+        families = list(dict.fromkeys(candidate.family for candidate in candidates))
         for source, members in by_source(scores):
-            prepared = source.prepare(cover, members)
+            prepared = source.prepare(families, members)
             assert prepared == source
             assert prepared.key == source.key
             assert pickle.loads(pickle.dumps(prepared)) == source

@@ -16,7 +16,7 @@ import pytest
 import kernas.search as ks
 from kernas.kernels import Architecture
 from kernas.kernels.regression import ScoreValue
-from kernas.search.scores import Cover
+from kernas.search.spaces import Family
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class FakeSource(ks.Source):
     """Draws a number from the network's hash, and counts how often it is asked."""
 
     calls: list[str] = field(default_factory=list, compare=False, hash=False)
-    covers: list[Cover] = field(default_factory=list, compare=False, hash=False)
+    prepared: list[list[Family]] = field(default_factory=list, compare=False, hash=False)
     action: Callable[[Architecture], ks.Evaluation | None] = lambda architecture: None
     parameter: int = 1
 
@@ -35,8 +35,8 @@ class FakeSource(ks.Source):
     def settings(self) -> dict[str, Any]:
         return {"parameter": self.parameter}
 
-    def prepare(self, cover: Cover, scores: Sequence[Any]) -> FakeSource:
-        self.covers.append(cover)
+    def prepare(self, families: Sequence[Family], scores: Sequence[Any]) -> FakeSource:
+        self.prepared.append(list(families))
         return self
 
     def cost(self, candidate: ks.Candidate, scores: Sequence[Any]) -> ks.Cost:

@@ -61,7 +61,7 @@ class Given(ks.Source):
     def settings(self):
         return {"number": self.number}
 
-    def prepare(self, cover, scores):
+    def prepare(self, families, scores):
         self.prepared += 1
         return self
 

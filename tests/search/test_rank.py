@@ -485,12 +485,11 @@ def test_killed_with_four_workers_and_resumed_gives_the_same_bytes(tmp_path, kil
         assert (killed / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
-def test_a_source_is_prepared_once_by_the_cover_of_the_candidates_space(tmp_path, fake_score):
+def test_a_source_is_prepared_once_for_the_families_of_the_candidates(tmp_path, fake_score):
     space = ks.NasBench201(1)
     score = fake_score()
     ks.rank(space.sample(4, seed=0), score, output=tmp_path, progress=False)
-    (cover,) = score.source.covers
-    assert [n.hash for n in cover((8, 8, 1))] == [n.hash for n in space.cover((8, 8, 1))]
+    assert score.source.prepared == [[space]]
 
 
 class Overlapping(ks.Source, ks.Score):

@@ -164,7 +164,7 @@ class WrongSource(ks.Source):
     def work_key(self, candidate):
         return "one" if self.wrong == "work" else super().work_key(candidate)
 
-    def prepare(self, cover, scores):
+    def prepare(self, families, scores):
         return WrongSource("prepared") if self.wrong == "prepare" else self
 
     def cost(self, candidate, scores):

@@ -55,15 +55,20 @@ class TestFiniteSpace(SpaceTests):
 
 
 class TestMacro(SpaceTests):
-    """Of one kind of network, whose cover is drawn soon."""
-
     image_shape = (5, 6, 1)
 
-    @pytest.fixture
-    def space(self):
-        return ks.MacroSpace(
-            *("plain", 2, 3), padding="zero", activation="relu", normalize="none", readout="gap"
-        )
+    @pytest.fixture(params=["any", "plain", "residual"])
+    def space(self, request):
+        return ks.MacroSpace(request.param, 3, 3)
+
+
+@pytest.mark.slow
+class TestMacroOfDefaults(SpaceTests):
+    draws = 1000
+
+    @pytest.fixture(params=[4, 1])
+    def space(self, request):
+        return ks.MacroSpace(max_depth=request.param)
 
 
 class TestFullyConnected(SpaceTests):
