@@ -2,7 +2,7 @@
 
 Each stage trains cells of its own. The settings were chosen on the cells of ``development`` alone,
 and ``confirmation`` says what they give on others before the thousand are trained. What is finished
-is kept in ``runs/digits_truth-STAGE``; the same command goes on.
+is kept in ``runs/digits_truth-STAGE-PIECE``; the same command goes on.
 
     python experiments/digits_truth.py --stage development     # 30 cells
     python experiments/digits_truth.py --stage confirmation    # 60 other cells
@@ -10,8 +10,8 @@ is kept in ``runs/digits_truth-STAGE``; the same command goes on.
     python experiments/digits_truth.py --stage sample          # 10 of the thousand, compared again
 
 ``--n`` takes the first so many cells. ``truth`` writes ``search/truth/digits_hard.csv`` and
-``.json``, which are in the package, and trains no cell that stands there already; so it can be
-given a larger ``--n`` from time to time. ``confirmation`` and ``truth`` record, beside this script:
+``.json``, which are in the package, after each piece, and trains no cell that stands there
+already. ``confirmation`` and ``truth`` record, beside this script:
 
 - ``agreement``: mean Spearman correlation between the accuracies of two seeds, of all cells and of
   the better half by the mean of the seeds: no ranking can be expected to agree better with one
@@ -62,6 +62,9 @@ CELLS: dict[Stage, tuple[int, int]] = {
 }
 """How many cells a stage trains, and the seed that draws them; no stage has another's."""
 
+PIECE = 100
+"""Cells of one run."""
+
 WORKERS = 2
 COLUMNS = [f"{shipped.MEAN}_{seed}" for seed in range(SEEDS)]
 TABLE = shipped.FOLDER / f"{DATASET}.csv"
@@ -78,14 +81,17 @@ class TruthOptions(Options):
 def main(options: TruthOptions) -> None:
     """Train the cells of a stage that are not trained yet, and report on them."""
     cells = cells_of(options.stage, options.n)
-    known = table() if options.stage == "truth" else {}
-    rows = known | trained([cell for cell in cells if cell.name not in known], options.stage)
+    is_truth = options.stage == "truth"
+    rows = table() if is_truth else {}
+    for start in range(0, len(cells), PIECE):
+        piece = [cell for cell in cells[start : start + PIECE] if cell.name not in rows]
+        rows |= trained(piece, RUNS / f"digits_truth-{options.stage}-{start}")
+        if is_truth:
+            write_table(rows)
     if options.stage == "sample":
         report(compared(rows), None)
         return
     record = {"stage": options.stage, **protocol(), **summary(rows), **environment()}
-    if options.stage == "truth":
-        write_table(rows)
     path = None
     if options.size != "quick" and options.stage != "development":
         path = Path(__file__).with_name(f"digits_truth_{options.stage}.json")
@@ -105,12 +111,11 @@ def cells_of(stage: Stage, n: int | None) -> list[ks.Candidate]:
     return [cell for cell, _ in zip(drawn, range(n or count), strict=False)]
 
 
-def trained(cells: list[ks.Candidate], stage: Stage) -> dict[str, dict[str, float]]:
+def trained(cells: list[ks.Candidate], output: Path) -> dict[str, dict[str, float]]:
     """Of each cell by its name the accuracy of each seed, and the seconds."""
     if not cells:
         return {}
     score = ks.TrainScore(*kk.load(DATASET), SETTINGS, SEEDS)
-    output = RUNS / f"digits_truth-{stage}"
     executor = ks.Processes(WORKERS)
     ks.rank(cells, score, output=output, resume=output.exists(), executor=executor)
     outcomes = {outcome.work: outcome for outcome in RunFolder(output).outcomes().values()}
