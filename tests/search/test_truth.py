@@ -184,3 +184,14 @@ def test_other_arrays_may_be_anything(tmp_path):
 def test_a_table_by_its_path_needs_no_folder_of_data(table, monkeypatch):
     monkeypatch.setenv("KERNAS_DATA", "~nosuchuser/data")
     assert len(ks.load_truth(table, column="accuracy")) == 2
+
+
+def test_the_hard_digits_are_measured_for_the_first_hundred_candidates():
+    truth = ks.load_truth("digits_hard")
+    assert truth.space is not None
+    assert truth.dataset == "digits_hard"
+    cells = ks.space_from_text(truth.space).sample(len(truth))
+    assert [cell.name for cell in cells] == list(truth)
+    assert len(cells) >= 100
+    assert all(0 <= accuracy <= 1 for accuracy in truth.values())
+    assert max(truth.values()) > 0.8
