@@ -9,9 +9,9 @@ is kept in ``runs/digits_truth-STAGE-PIECE``; the same command goes on.
     python experiments/digits_truth.py --stage truth           # 1,000 cells, hours on two cores
     python experiments/digits_truth.py --stage sample          # 10 of the thousand, compared again
 
-``--n`` takes the first so many cells. ``truth`` writes ``search/truth/digits_hard.csv`` and
-``.json``, which are in the package, after each piece, and trains no cell that stands there
-already. ``confirmation`` and ``truth`` record, beside this script:
+``--size`` multiplies the number of cells, ``--n`` takes the first so many. ``truth`` writes
+``search/truth/digits_hard.csv`` and ``.json``, which are in the package, after each piece, and
+trains no cell that stands there already. ``confirmation`` and ``truth`` record, beside this script:
 
 - ``agreement``: mean Spearman correlation between the accuracies of two seeds, of all cells and of
   the better half by the mean of the seeds: no ranking can be expected to agree better with one
@@ -35,7 +35,7 @@ from typing import Any, Literal
 
 import numpy as np
 from benchmarks.measuring import environment, report
-from running import RUNS, Options, command
+from running import RUNS, Options, Size, command
 from scipy.stats import rankdata
 
 import kernas.kernels as kk
@@ -50,9 +50,7 @@ Stage = Literal["development", "confirmation", "truth", "sample"]
 
 SPACE = "nasbench201:cells=1,reduction=pool"
 DATASET = "digits_hard"
-SETTINGS = TrainingSettings(
-    width=8, learning_rate=0.05, weight_decay=5e-4, batch_size=50, steps=200
-)
+RECIPE = TrainingSettings(width=8, learning_rate=0.05, weight_decay=5e-4, batch_size=50, steps=200)
 SEEDS = 3
 CELLS: dict[Stage, tuple[int, int]] = {
     "development": (30, 1),
@@ -61,6 +59,9 @@ CELLS: dict[Stage, tuple[int, int]] = {
     "sample": (10, 0),
 }
 """How many cells a stage trains, and the seed that draws them; no stage has another's."""
+
+SETTINGS: dict[Size, float] = {"quick": 0.1, "small": 1, "medium": 2, "full": 5}
+"""What these numbers of cells are multiplied by; all 5,044 different networks are "full"."""
 
 PIECE = 100
 """Cells of one run."""
@@ -80,8 +81,9 @@ class TruthOptions(Options):
 
 def main(options: TruthOptions) -> None:
     """Train the cells of a stage that are not trained yet, and report on them."""
-    cells = cells_of(options.stage, options.n)
-    is_truth = options.stage == "truth"
+    count = options.n or round(SETTINGS[options.size] * CELLS[options.stage][0])
+    cells = cells_of(options.stage, count)
+    is_truth = options.stage == "truth" and options.size != "quick"
     rows = table() if is_truth else {}
     for start in range(0, len(cells), PIECE):
         piece = [cell for cell in cells[start : start + PIECE] if cell.name not in rows]
@@ -98,24 +100,24 @@ def main(options: TruthOptions) -> None:
     report(record, path)
 
 
-def cells_of(stage: Stage, n: int | None) -> list[ks.Candidate]:
+def cells_of(stage: Stage, n: int) -> list[ks.Candidate]:
     """Cells of different networks; none of those that an earlier stage trained."""
     space = ks.space_from_text(SPACE)
-    count, seed = CELLS[stage]
+    _, seed = CELLS[stage]
     if stage in ("truth", "sample"):
-        return space.sample(n or count, seed=seed)
+        return space.sample(n, seed=seed)
     taken = {cell.key for cell in space.sample(CELLS["truth"][0], seed=CELLS["truth"][1])}
     if stage == "confirmation":
-        taken |= {cell.key for cell in cells_of("development", None)}
-    drawn = (cell for cell in space.sample(10 * count, seed=seed) if cell.key not in taken)
-    return [cell for cell, _ in zip(drawn, range(n or count), strict=False)]
+        taken |= {cell.key for cell in cells_of("development", CELLS["development"][0])}
+    drawn = (cell for cell in space.sample(10 * n, seed=seed) if cell.key not in taken)
+    return [cell for cell, _ in zip(drawn, range(n), strict=False)]
 
 
 def trained(cells: list[ks.Candidate], output: Path) -> dict[str, dict[str, float]]:
     """Of each cell by its name the accuracy of each seed, and the seconds."""
     if not cells:
         return {}
-    score = ks.TrainScore(*kk.load(DATASET), SETTINGS, SEEDS)
+    score = ks.TrainScore(*kk.load(DATASET), RECIPE, SEEDS)
     executor = ks.Processes(WORKERS)
     ks.rank(cells, score, output=output, resume=output.exists(), executor=executor)
     outcomes = {outcome.work: outcome for outcome in RunFolder(output).outcomes().values()}
@@ -136,7 +138,7 @@ def protocol() -> dict[str, Any]:
         "space": SPACE,
         "dataset": DATASET,
         "images": {"train": len(train_set), "test": len(test_set)},
-        "settings": SETTINGS.settings(),
+        "settings": RECIPE.settings(),
         "seeds": SEEDS,
     }
 
