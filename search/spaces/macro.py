@@ -191,8 +191,9 @@ class MacroFamily:
         one with none and a residual one have all places at which a moment has two readers.
         """
         choices = self.space.choices
-        kinds = [("dense", False), ("dense", True)] if self.dense else []
-        if not self.dense:
+        if self.dense:
+            kinds = [("dense", False), ("dense", True)]
+        else:
             kinds = [("residual", False)]
             if self.space.network != "residual":
                 kinds += [("plain", False), ("plain", True)]

@@ -132,17 +132,17 @@ def train(
     if place is not None:
         reached = checkpoints.read(place, identity, start, steps)
     choices = np.array(what.slots, np.int32)
-    labels = train_set.y.astype(np.int32)
+    images, labels = jax.device_put((train_set.x, train_set.y.astype(np.int32)))
     with progress_bar(shown=progress, total=steps, desc="training", initial=reached.steps) as bar:
         while reached.steps < steps and not _diverged(reached.losses).all():
             count = min(CHUNK, steps - reached.steps)
             some = batches(reached.steps, count, numbers, len(train_set), recipe.batch_size, shape)
             state, losses = programs.advance(
-                reached.state, choices, train_set.x, labels, _whole(some), np.int32(count)
+                reached.state, choices, images, labels, _whole(some), np.int32(count)
             )
             losses = np.concatenate([reached.losses, np.asarray(losses)[:count]])
             now = time.perf_counter()
-            reached = Checkpoint(jax.device_get(state), losses, reached.seconds + now - begun)
+            reached = Checkpoint(state, losses, reached.seconds + now - begun)
             begun = now
             if place is not None:
                 checkpoints.write(place, identity, reached)
@@ -158,7 +158,7 @@ def train(
         diverged=_diverged(reached.losses),
         seconds=reached.seconds + time.perf_counter() - begun,
         parameters=_parameters(what.network, shape, recipe.width, classes),
-        variables=reached.state["variables"],
+        variables=jax.device_get(reached.state["variables"]),
     )
 
 
