@@ -350,9 +350,8 @@ def open_store(path: Path, identity: Identity, sources: Mapping[str, Any]) -> Gr
         stored = stored_identity(path)
         if stored is not None and shape_of(stored) == shape_of(identity):
             identity = stored  # which may say more about how the images were made
-        for pattern in ("zarr.*.partial", "*/zarr.*.partial", "*/*/zarr.*.partial"):
-            for left in path.glob(pattern):
-                left.unlink()
+        for left in _left_behind(path):
+            left.unlink()
         attributes = sealed(identity)
         group = zarr.open_group(LocalStore(path), mode="a", zarr_format=3, attributes=attributes)
         if dict(group.attrs) != attributes:
@@ -363,13 +362,20 @@ def open_store(path: Path, identity: Identity, sources: Mapping[str, Any]) -> Gr
 
 
 def _is_settled(path: Path, identity: Identity) -> bool:
-    """Whether a store is there and has an array of each kernel in the shape that is wanted."""
+    """Whether a store is there and has an array of each kernel in the shape that is wanted, and
+    nothing that was left behind."""
     stored = stored_identity(path)
-    if stored is None or shape_of(stored) != shape_of(identity):
+    if stored is None or shape_of(stored) != shape_of(identity) or _left_behind(path):
         return False
     group = zarr.open_group(LocalStore(path), mode="r", zarr_format=3)
     arrays = [group.get(name) for name in identity["kernels"]]
     return all(isinstance(a, zarr.Array) and a.shape == shape_of(identity) for a in arrays)
+
+
+def _left_behind(path: Path) -> list[Path]:
+    """Metadata that a process was killed over; tiles see to theirs as they are written."""
+    patterns = ("zarr.*.partial", "*/zarr.*.partial", "*/*/zarr.*.partial")
+    return [left for pattern in patterns for left in path.glob(pattern)]
 
 
 def _settle(group: zarr.Group, name: str, identity: Identity) -> None:

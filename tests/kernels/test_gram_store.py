@@ -495,7 +495,9 @@ def test_what_a_kill_may_leave_is_mended(kernel, tmp_path, computed):
     (chunks / "ntk" / "c" / "3").mkdir()
     (chunks / "ntk" / "c" / "3" / "2.0123.partial").write_text("half a tile")
     (chunks / "locks" / "3-2").touch()
-    for path in (partial, group_alone, one_array, chunks):
+    arrays = begun("arrays", "locks/", "zarr.json", "nngp/zarr.json", "ntk/zarr.json")
+    (arrays / "zarr.0123.partial").touch()  # of a second writing of the same
+    for path in (partial, group_alone, one_array, chunks, arrays):
         kk.estimate_gram(kernel, x, store=path, tile_side=SIDE)
         kk.compute_gram(kernel, x, store=path, tile_side=SIDE)
         assert contents(path) == before
