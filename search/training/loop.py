@@ -198,8 +198,8 @@ def what_is_trained(given: Candidate | Architecture) -> WhatIsTrained:
         return WhatIsTrained(network, network)
     if not isinstance(given, Architecture):
         raise ConfigurationError(
-            f"candidate={given!r:.80}: expected a candidate of a space or an Architecture, for "
-            "example NasBench201().sample(1)[0]"
+            f"candidate={given!r:.80}: expected a candidate, for example space.sample(1)[0], or "
+            "an Architecture"
         )
     return WhatIsTrained(given, given)
 

@@ -109,17 +109,17 @@ class TestList(SpaceTests):
         assert other.candidate("net 1") != candidate
 
 
-ALL = {"Enumerable", "Mutable", "Neighbouring", "Crossing", "Encoded", "Distributed"}
+ALL = {"Enumerable", "Mutable", "Neighbouring", "Crossing", "Encoded", "Distributed", "Slotted"}
 
 
 @pytest.mark.parametrize(
     ("space", "lacking"),
     [
         (ks.NasBench201(1), set()),
-        (FINITE, set()),
-        (OWN, {"Enumerable"}),
-        (ks.MacroSpace(), {"Enumerable"}),
-        (ks.GraphSpace(("skip_connect", "conv_1x1"), 3), {"Distributed"}),
+        (FINITE, {"Slotted"}),
+        (OWN, {"Enumerable", "Slotted"}),
+        (ks.MacroSpace(), {"Enumerable", "Slotted"}),
+        (ks.GraphSpace(("skip_connect", "conv_1x1"), 3), {"Distributed", "Slotted"}),
         (ArchitectureList({"net": build(1, kk.Relu(), False, 1.0)}), ALL - {"Enumerable"}),
     ],
     ids=lambda of: getattr(of, "name", ""),
