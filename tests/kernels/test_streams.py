@@ -16,7 +16,8 @@ from sklearn.base import clone
 import kernas.kernels as kk
 from kernas.errors import ConfigurationError
 from kernas.kernels import NeuralKernel
-from kernas.kernels.engine import Blocking, blocking_of, streams
+from kernas.kernels.engine import Blocking, streams
+from kernas.kernels.engine.calibration import way_of
 from kernas.kernels.kernel import SharedPrograms
 from kernas.kernels.program import lower
 from kernas.kernels.program.streams import stream_of
@@ -317,4 +318,4 @@ def test_what_cannot_be_a_stream_is_computed_whole():
 def test_small_cells_are_streams_and_large_ones_are_computed_in_planes(network):
     for side, way in ((8, "stream"), (32, "stream"), (36, "planes")):
         program = lower(network, (side, side, 1))
-        assert blocking_of(program, with_tangent=False).way == way
+        assert way_of(program) == way
