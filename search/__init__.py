@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from .scores import KernelSource as KernelSource
     from .scores import MeanScore as MeanScore
     from .scores import Score as Score
+    from .scores import SharedWeightScore as SharedWeightScore
     from .scores import Source as Source
     from .scores import TrainScore as TrainScore
     from .scores import evaluate_scores as evaluate_scores
@@ -52,6 +53,15 @@ if TYPE_CHECKING:
     from .spaces import Space as Space
     from .spaces import read_candidates as read_candidates
     from .spaces import space_from_text as space_from_text
+    from .training import FullTraining as FullTraining
+    from .training import Regime as Regime
+    from .training import Supernet as Supernet
+    from .training import Trained as Trained
+    from .training import TrainingSettings as TrainingSettings
+    from .training import estimate_training as estimate_training
+    from .training import export_network as export_network
+    from .training import train as train
+    from .training import train_supernet as train_supernet
     from .truth import Truth as Truth
     from .truth import load_truth as load_truth
 
@@ -80,6 +90,7 @@ _ROOMS = {
         "KernelSource",
         "MeanScore",
         "Score",
+        "SharedWeightScore",
         "Source",
         "TrainScore",
         "evaluate_scores",
@@ -96,6 +107,17 @@ _ROOMS = {
         "Space",
         "read_candidates",
         "space_from_text",
+    ),
+    "training": (
+        "FullTraining",
+        "Regime",
+        "Supernet",
+        "Trained",
+        "TrainingSettings",
+        "estimate_training",
+        "export_network",
+        "train",
+        "train_supernet",
     ),
     "truth": ("Truth", "load_truth"),
 }

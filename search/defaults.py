@@ -7,7 +7,10 @@ TRUTH = "nasbench201"
 """The published table of measured accuracies."""
 
 SHIPPED_TRUTH = "digits_hard"
-"""The table of measured accuracies that is in the package."""
+"""The table of measured accuracies that is in the package, named as the images of its trainings."""
+
+SHIPPED_SPACE = "nasbench201:cells=1,reduction=pool"
+"""The space of its candidates."""
 
 RANKING_SCORE = "ntk:evidence"
 """The one with the best mean rank of Spearman's ρ over the recorded studies of

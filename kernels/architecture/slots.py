@@ -72,6 +72,17 @@ def slots_of(architecture: Architecture) -> tuple[Slot, ...]:
     return tuple(node.layer for node in architecture.nodes if isinstance(node.layer, Slot))
 
 
+def branches_of(architecture: Architecture) -> tuple[int, ...]:
+    """Of each number that fills slots, how many branches it chooses among: the least of its slots.
+
+    A number that no slot reads is 0.
+    """
+    found: dict[int, int] = {}
+    for slot in slots_of(architecture):
+        found[slot.choice] = min(len(slot.branches), found.get(slot.choice, len(slot.branches)))
+    return tuple(found.get(place, 1) for place in range(max(found, default=-1) + 1))
+
+
 def check_choices(architecture: Architecture, choices: Any) -> Any:
     """The numbers that fill a network's slots.
 
@@ -83,20 +94,15 @@ def check_choices(architecture: Architecture, choices: Any) -> Any:
     Raises:
         ArchitectureError: they are not one for each choice, or one is not a branch's number.
     """
-    branches: dict[int, int] = {}
-    for slot in slots_of(architecture):
-        count = len(slot.branches)
-        branches[slot.choice] = min(count, branches.get(slot.choice, count))
-    expected = max(branches, default=-1) + 1
-    if np.shape(choices) != (expected,):
+    branches = branches_of(architecture)
+    if np.shape(choices) != (len(branches),):
         raise ArchitectureError(
-            f"choices of shape {np.shape(choices)} for a network whose slots read {expected}: "
+            f"choices of shape {np.shape(choices)} for a network whose slots read {len(branches)}: "
             "expected one number for each"
         )
     if not hasattr(choices, "dtype"):
-        for place, number in enumerate(choices):
-            most = branches.get(place, LARGEST_CHOICE) - 1
-            integer_in(number, f"choices[{place}]", 0, most, ", the number of a branch")
+        for place, (number, count) in enumerate(zip(choices, branches, strict=True)):
+            integer_in(number, f"choices[{place}]", 0, count - 1, ", the number of a branch")
     return choices
 
 

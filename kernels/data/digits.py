@@ -15,10 +15,10 @@ TRAINING_DIGITS = 1000
 TRAINING_COPIES, TEST_COPIES = 5, 2
 """Images that are made of each digit."""
 
-SIDE = 12
-"""Pixels of a side of the canvas: a number that two reductions can halve."""
+SHIFT = 1
+"""Pixels by which a digit is moved at most, along either axis."""
 
-NOISE = 0.22
+NOISE = 0.3
 """Standard deviation of the noise, where the pen is 1 and paper 0."""
 
 PAPER, PEN = 80, 160
@@ -34,11 +34,12 @@ def read_digits() -> Source:
 
 
 def read_hard_digits() -> Source:
-    """The digits at random places of a larger, noisy canvas: 5,000 and 1,594 images of 12×12.
+    """The digits moved by up to a pixel and noisy: 5,000 and 1,594 images of 8×8.
 
     Five training images are made of each of the first 1,000 digits, and two test images of each of
-    the other 797. Place and noise are drawn by a generator whose numbers NumPy keeps as they are
-    (``RandomState``), and pixels are bytes, so the images are the same everywhere.
+    the other 797. What is moved out of the image is lost. Shifts and noise are drawn by a generator
+    whose numbers NumPy keeps as they are (``RandomState``), and pixels are bytes, so the images are
+    the same everywhere.
     """
     x, y = _digits()
     generator = np.random.RandomState(SEED)
@@ -47,12 +48,12 @@ def read_hard_digits() -> Source:
         (slice(None, TRAINING_DIGITS), TRAINING_COPIES),
         (slice(TRAINING_DIGITS, None), TEST_COPIES),
     ):
-        parts += [_on_canvas(np.tile(x[chosen], (copies, 1, 1, 1)), generator)]
+        parts += [_moved(np.tile(x[chosen], (copies, 1, 1, 1)), generator)]
         parts += [np.tile(y[chosen], copies)]
     x_train, y_train, x_test, y_test = parts
     return Source(
         "digits_hard",
-        "scikit-learn load_digits, displaced and noisy",
+        "scikit-learn load_digits, moved and noisy",
         *(x_train, y_train, x_test, y_test),
         class_names=CLASSES,
     )
@@ -65,13 +66,13 @@ def _digits() -> tuple[np.ndarray, np.ndarray]:
     return np.asarray(images).reshape(-1, 8, 8, 1) / 16.0, check_labels(labels, "labels of digits")
 
 
-def _on_canvas(digits: np.ndarray, generator: np.random.RandomState) -> np.ndarray:
-    """Bytes ``(n, 12, 12, 1)`` of digits ``(n, 8, 8, 1)``, each at a place of its own."""
+def _moved(digits: np.ndarray, generator: np.random.RandomState) -> np.ndarray:
+    """Bytes of digits ``(n, 8, 8, 1)``, each with a shift and noise of its own."""
     n, height, width, _ = digits.shape
-    tops, lefts = generator.randint(0, (SIDE - height + 1, SIDE - width + 1), (n, 2)).T
-    canvas = np.zeros((n, SIDE, SIDE, 1))
-    rows = tops[:, None, None] + np.arange(height)[:, None]
-    columns = lefts[:, None, None] + np.arange(width)
-    canvas[np.arange(n)[:, None, None], rows, columns] = digits
-    canvas += NOISE * generator.standard_normal(canvas.shape)
-    return np.clip(np.rint(PAPER + (PEN - PAPER) * canvas), 0, 255).astype(np.uint8)
+    shifts = generator.randint(0, 2 * SHIFT + 1, (n, 2))
+    around = np.pad(digits, ((0, 0), (SHIFT, SHIFT), (SHIFT, SHIFT), (0, 0)))
+    rows = shifts[:, 0, None, None] + np.arange(height)[:, None]
+    columns = shifts[:, 1, None, None] + np.arange(width)
+    images = around[np.arange(n)[:, None, None], rows, columns]
+    images += NOISE * generator.standard_normal(images.shape)
+    return np.clip(np.rint(PAPER + (PEN - PAPER) * images), 0, 255).astype(np.uint8)

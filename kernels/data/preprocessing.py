@@ -179,10 +179,14 @@ class Standardization:
     mean: np.ndarray
     std: np.ndarray
 
+    @property
+    def scale(self) -> np.ndarray:
+        """``1/std``, 0 where that is 0; shape as ``mean``."""
+        return np.divide(1.0, self.std, out=np.zeros_like(self.std), where=self.std > 0)
+
     def apply(self, x: np.ndarray) -> np.ndarray:
         """Standardised x in float64; x has the fitted channels or features on its last axis."""
-        inverse = np.divide(1.0, self.std, out=np.zeros_like(self.std), where=self.std > 0)
-        return (x - self.mean) * inverse
+        return (x - self.mean) * self.scale
 
 
 def fit_standardization(x: np.ndarray) -> Standardization:

@@ -24,6 +24,7 @@ from .options import (
     RankOptions,
     ScoresOptions,
     SpacesOptions,
+    TrainOptions,
     VerifyOptions,
 )
 
@@ -90,6 +91,17 @@ COMMANDS = (
             "--dataset cifar10 --image-size 32 --n-train 200 --dry-run",
         ),
         shown=3,
+    ),
+    Command(
+        "train",
+        TrainOptions,
+        "train_command:run_train",
+        (
+            '"|nor_conv_3x3~0|+|nor_conv_3x3~0|skip_connect~1|+|none~0|none~1|nor_conv_1x1~2|"',
+            '"|nor_conv_3x3~0|+|nor_conv_3x3~0|skip_connect~1|+|none~0|none~1|nor_conv_1x1~2|" '
+            "--dataset cifar10 --image-size 16 --width 16 --epochs 12 --augment --export cell",
+            "network.json --optimizer adam --learning-rate 1e-3 --output runs/network --resume",
+        ),
     ),
     Command(
         "gram",

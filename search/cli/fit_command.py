@@ -12,9 +12,10 @@ from kernas.errors import ConfigurationError
 
 from .devices import configure_jax
 from .exit_codes import DONE
-from .matrix import architecture_of, bound, fill, kernel_of, training_images
+from .matrix import bound, fill, kernel_of, training_images
 from .options import FitOptions
 from .printing import messages_aside, say, say_json
+from .space import architecture_of
 
 if TYPE_CHECKING:
     from kernas.kernels import KernelClassifier

@@ -6,9 +6,10 @@ from typing import Any
 
 from .devices import configure_jax
 from .exit_codes import DONE
-from .matrix import Filled, architecture_of, bound, fill, kernel_of, training_images
+from .matrix import Filled, bound, fill, kernel_of, training_images
 from .options import GramOptions
 from .printing import messages_aside, say, say_json
+from .space import architecture_of
 
 
 def run_gram(options: GramOptions) -> int:

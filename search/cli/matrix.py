@@ -11,9 +11,8 @@ from kernas.errors import ConfigurationError
 
 from .agreement import agreed
 from .interruption import way_on
-from .options import MatrixOptions, SpaceOptions
+from .options import MatrixOptions
 from .printing import tell
-from .space import space_of
 
 if TYPE_CHECKING:
     from kernas.kernels import Architecture, GramStore, NeuralKernel
@@ -54,22 +53,6 @@ def training_images(options: MatrixOptions) -> Dataset:
         standardize=options.standardize,
     )
     return train
-
-
-def architecture_of(options: SpaceOptions, text: str) -> Architecture:
-    """The one network that a cell string or a file names.
-
-    Raises:
-        ConfigurationError: they are several.
-    """
-    from ..spaces import read_candidates
-
-    candidates = read_candidates([text], space_of(options))
-    if len(candidates) != 1:
-        raise ConfigurationError(
-            f"--architecture {text} has {len(candidates)} cells: expected one; give its string"
-        )
-    return candidates[0].architecture
 
 
 def kernel_of(

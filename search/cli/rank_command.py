@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..defaults import SHIPPED_SPACE, SHIPPED_TRUTH, SPACE
 from .agreement import agreed
 from .devices import configure_jax
 from .exit_codes import DONE, FAILED
+from .folders import numbered_folder
 from .images import Images, check_images, image_seeds, read_images, say_resized, scores_on
 from .interruption import way_on
 from .options import RankOptions
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from ..execution import Executor
     from ..ranking import Ranking, RankingEstimate
     from ..spaces import Candidate, Space
+    from ..truth import Truth
 
 SHOWN = 10
 
@@ -66,19 +68,19 @@ def _asked(options: RankOptions) -> _Asked:
     from ..execution import Local, Processes
     from ..pipeline import check_output, estimate_ranking
     from ..scores.registry import check_score_names
-    from ..truth import load_truth
 
     check_score_names(options.score)
     executor = Local() if options.workers == 1 else Processes(options.workers)
-    space, seeds = space_of(options), image_seeds(options)
+    space, seeds = _space(options), image_seeds(options)
     if options.image_size is not None and not options.architectures:
         space.check_shape((options.image_size, options.image_size, 1))
-    output = options.output or _numbered_folder(options.dataset, options.resume)
+    output = options.output or numbered_folder("rank", options.dataset, options.resume)
     check_output(output, _identity(options, space, None), resume=options.resume)
-    candidates = _candidates(options, space)
-    truth = None
-    if options.truth is not None:
-        truth = load_truth(options.truth, options.truth_column)
+    truth = _truth(options, space)
+    candidates = _candidates(options, space, truth)
+    if truth is not None and options.truth is None and not truth.covers(candidates):
+        truth = None  # nobody asked for it
+    if truth is not None:
         truth.require(candidates)
     draws = [read_images(options, seed) for seed in seeds]
     if not options.quiet:
@@ -120,26 +122,39 @@ def _seed(options: RankOptions, own: int | None) -> int:
     return options.seed if own is None else own
 
 
-def _candidates(options: RankOptions, space: Space) -> list[Candidate]:
+def _on_shipped(options: RankOptions) -> bool:
+    """Whether the images are those of the shipped truth's trainings."""
+    from kernas.kernels.data.known import known_name
+
+    return known_name(options.dataset) == SHIPPED_TRUTH
+
+
+def _space(options: RankOptions) -> Space:
+    return space_of(options, SHIPPED_SPACE if _on_shipped(options) else SPACE)
+
+
+def _truth(options: RankOptions, space: Space) -> Truth | None:
+    """The truth that was asked for, or the shipped one where images and space are its own."""
+    from ..spaces import space_from_text
+    from ..truth import load_truth
+
+    if options.truth == "none":
+        return None
+    if options.truth is not None:
+        return load_truth(options.truth, options.truth_column)
+    own = _on_shipped(options) and space == space_from_text(SHIPPED_SPACE)
+    return load_truth(SHIPPED_TRUTH, options.truth_column) if own else None
+
+
+def _candidates(options: RankOptions, space: Space, truth: Truth | None) -> list[Candidate]:
     from ..spaces import read_candidates
 
     if options.architectures:
         return read_candidates(options.architectures, space)
-    return space.sample(options.sample, seed=_seed(options, options.cell_seed))
-
-
-def _numbered_folder(dataset: str, resume: bool) -> Path:
-    """``runs/rank-DATASET-N``: the first unused N, or the last used one to resume."""
-    stem = f"rank-{re.sub(r'[^A-Za-z0-9]+', '-', Path(dataset).stem)}-"
-    runs = Path("runs")
-    found = runs.glob(f"{stem}*") if runs.is_dir() else []
-    numbers = [
-        int(path.name.removeprefix(stem))
-        for path in found
-        if path.name.removeprefix(stem).isdecimal()
-    ]
-    last = max(numbers, default=0)
-    return runs / f"{stem}{max(last, 1) if resume else last + 1}"
+    seed = _seed(options, options.cell_seed)
+    if truth is not None and truth.space is not None:
+        return truth.sample(space, options.sample, seed=seed)
+    return space.sample(options.sample, seed=seed)
 
 
 def _identity(options: RankOptions, space: Space, images: Images | None) -> dict[str, Any]:

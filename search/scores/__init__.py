@@ -12,4 +12,5 @@ from .kernel_source import KernelSource as KernelSource
 from .mean_score import MeanScore as MeanScore
 from .registry import parse_scores as parse_scores
 from .registry import score_names as score_names
+from .shared_weights import SharedWeightScore as SharedWeightScore
 from .trained import TrainScore as TrainScore

@@ -19,10 +19,18 @@ from kernas.kernels.regression import ScoreValue
 
 from ..spaces import Candidate
 from ..training import TrainingSettings, train
-from ..training.loop import what_is_trained
+from ..training.trained import what_is_trained
 from .base import Evaluation, Score, Source
 
 NAME = "trained_accuracy"
+
+
+def training_key(candidate: Candidate) -> str:
+    """What decides a candidate's finite networks: its layers as built, and what fills slots."""
+    if candidate.failure is not None:
+        return candidate.key
+    trained = what_is_trained(candidate)
+    return hashlib.sha256(json.dumps(trained.identity()).encode()).hexdigest()
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,10 +62,7 @@ class TrainSource(Source):
     def work_key(self, candidate: Candidate) -> str:
         """Of the network as it is built, and of the slots that it fills: such as have one kernel
         may start from other weights."""
-        if candidate.failure is not None:
-            return candidate.key
-        trained = what_is_trained(candidate)
-        return hashlib.sha256(json.dumps(trained.identity()).encode()).hexdigest()
+        return training_key(candidate)
 
     def begin(self, candidate: Candidate, scores: Sequence[Score]) -> Callable[[], Evaluation]:
         """Trains and evaluates; nothing is left for the host.

@@ -22,7 +22,7 @@ from kernas.files import write_whole
 NAME = "checkpoint.npz"
 WAY_OUT = "delete it to train from the beginning, or give another folder"
 
-HEADER, LOSSES = "header", "losses"
+HEADER, LOSSES, CURVE = "header", "losses", "curve"
 
 
 @dataclass(frozen=True)
@@ -32,17 +32,24 @@ class Checkpoint:
     Attributes:
         state: variables and the optimiser's state.
         losses: of the steps that were done, ``(steps, seeds)``.
+        curve: accuracies that were measured on the way, ``(k, seeds)``.
         seconds: that they took.
     """
 
     state: Any
     losses: np.ndarray
+    curve: np.ndarray
     seconds: float = 0.0
 
     @property
     def steps(self) -> int:
         """How many were done."""
         return len(self.losses)
+
+    @property
+    def diverged(self) -> np.ndarray:
+        """Of each seed whether a loss was not finite."""
+        return np.logical_not(np.isfinite(self.losses).all(axis=0))
 
 
 def write(folder: Path, identity: Mapping[str, Any], reached: Checkpoint) -> None:
@@ -52,7 +59,8 @@ def write(folder: Path, identity: Mapping[str, Any], reached: Checkpoint) -> Non
         RunFolderError: it cannot be written.
     """
     header = json.dumps({"identity": identity, "seconds": reached.seconds})
-    arrays: dict[str, Any] = {HEADER: np.array(header), LOSSES: reached.losses}
+    arrays: dict[str, Any] = {HEADER: np.array(header)}
+    arrays |= {LOSSES: reached.losses, CURVE: reached.curve}
     arrays |= {_leaf(i): np.asarray(x) for i, x in enumerate(jax.tree.leaves(reached.state))}
     content = io.BytesIO()
     np.savez(content, **arrays)
@@ -82,27 +90,33 @@ def read(folder: Path, identity: Mapping[str, Any], start: Checkpoint, most: int
     if not path.exists():
         return start
     with open_npz(path, error=RunFolderError, way_out=WAY_OUT) as archive:
-        names = [HEADER, LOSSES, *map(_leaf, range(len(jax.tree.leaves(start.state))))]
+        names = [HEADER, LOSSES, CURVE, *map(_leaf, range(len(jax.tree.leaves(start.state))))]
         if HEADER not in archive.names:
             raise RunFolderError(f"{path} is no checkpoint of a training; {WAY_OUT}")
         seconds = _seconds(path, archive, identity)
         if set(archive.names) != set(names):
             raise RunFolderError(f"{path} has other arrays than such a training; {WAY_OUT}")
-        losses = archive.read(LOSSES)
-        expected = start.losses
-        if losses.dtype != expected.dtype or losses.shape[1:] != expected.shape[1:]:
-            raise RunFolderError(f"{path} has losses of {losses.dtype}{losses.shape}; {WAY_OUT}")
+        losses, curve = archive.read(LOSSES), archive.read(CURVE)
+        for name, there, here in (
+            (LOSSES, losses, start.losses),
+            (CURVE, curve, start.curve),
+        ):
+            if there.dtype != here.dtype or there.shape[1:] != here.shape[1:]:
+                raise RunFolderError(
+                    f"{path} has {name} of {there.dtype}{there.shape}: expected "
+                    f"{here.dtype}, {here.shape[1:]} of each; {WAY_OUT}"
+                )
         if len(losses) > most:
             raise RunFolderError(f"{path} has {len(losses)} steps of {most}; {WAY_OUT}")
         leaves, tree = jax.tree.flatten(start.state)
-        found = [archive.read(name) for name in names[2:]]
-        for name, here, there in zip(names[2:], leaves, found, strict=True):
+        found = [archive.read(name) for name in names[3:]]
+        for name, here, there in zip(names[3:], leaves, found, strict=True):
             if here.shape != there.shape or here.dtype != there.dtype:
                 raise RunFolderError(
                     f"array {name!r} of {path} is {there.dtype}{there.shape}: expected "
                     f"{here.dtype}{here.shape}; {WAY_OUT}"
                 )
-    return Checkpoint(jax.tree.unflatten(tree, found), losses, seconds)
+    return Checkpoint(jax.tree.unflatten(tree, found), losses, curve, seconds)
 
 
 def _seconds(path: Path, archive: ArrayArchive, identity: Mapping[str, Any]) -> float:

@@ -1,12 +1,12 @@
-"""`train`: a candidate's finite network, trained from several seeds at once."""
+"""The loop of a training: steps in pieces, checkpoints between them, test images now and then."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +16,9 @@ import numpy as np
 from kernas.errors import ConfigurationError, DataError
 from kernas.files import user_path
 from kernas.kernels import Architecture, Dataset
+from kernas.kernels.architecture.widths import check_count
 from kernas.progress import progress_bar
 
-from ..spaces import Candidate
-from ..spaces.abilities import Slotted, has, require
 from . import checkpoints
 from .batches import Batches, batches
 from .checkpoints import Checkpoint
@@ -36,172 +35,191 @@ EVALUATED = 250
 
 PACKAGES = ("kernas", "jax", "jaxlib", "flax", "optax", "numpy")
 
+Paths = Callable[[int, int], np.ndarray]
+"""``(first, count) -> (count, paths, slots)``: what fills a template's slots in some steps."""
+
 
 @dataclass(frozen=True, eq=False)
-class Trained:
-    """What became of a candidate's networks; the axis of seeds is in the order of ``seeds``.
+class Training:
+    """What is trained, on what, and its programs; the state is the caller's.
 
     Attributes:
-        seeds: of the weights and batches of each network.
-        losses: ``(steps, seeds)``, mean cross-entropy of the batch before each step; not finite
-            from where a network diverged. Fewer steps than asked for if all of them did.
-        train_accuracy: ``(seeds,)``, of the images that it was trained on, as they are; NaN of a
-            network that diverged.
-        test_accuracy: ``(seeds,)``, of the others.
-        diverged: ``(seeds,)``, whether a loss was not finite.
-        seconds: of training and evaluation, compilation included, those before an interruption too.
-        parameters: trained weights and biases of the candidate's own network.
-        variables: of the flax module of the candidate's template (``finite_network``), with the
-            axis of seeds before all others.
+        template: the network.
+        programs: of it.
+        seeds: of each network.
+        steps: of the whole training.
+        train_set: images and labels.
+        recipe: the settings.
+        paths: through the template.
     """
 
+    template: Architecture
+    programs: Programs
     seeds: tuple[int, ...]
-    losses: np.ndarray
-    train_accuracy: np.ndarray
-    test_accuracy: np.ndarray
-    diverged: np.ndarray
-    seconds: float
-    parameters: int
-    variables: Any
+    steps: int
+    train_set: Dataset
+    recipe: TrainingSettings
+    paths: Paths
+
+    def start(self) -> Checkpoint:
+        """The state before the first step."""
+        return Checkpoint(
+            self.programs.start(self.template, self.seeds),
+            np.zeros((0, len(self.seeds)), np.float32),
+            np.zeros((0, len(self.seeds))),
+        )
+
+    def advance(self, state: State, first: int, count: int) -> tuple[State, np.ndarray]:
+        """The state after the steps from ``first`` on, and their losses ``(count, seeds)``."""
+        drawn = batches(
+            *(first, count, self.seeds, len(self.train_set), self.recipe.batch_size),
+            self.train_set.input_shape,
+        )
+        choices = self.paths(first, count).astype(np.int32)
+        state, losses = self.programs.advance(
+            state, _whole(choices), *self._on_device, Batches(*map(_whole, drawn)), np.int32(count)
+        )
+        return state, np.asarray(losses)[:count]
+
+    def accuracy(self, reached: Checkpoint, of: Dataset, slots: Sequence[int]) -> np.ndarray:
+        """Of each seed the share of images that are classified correctly; NaN where it diverged.
+
+        Args:
+            reached: the state of the training, or what a path inherits of it.
+            of: images and labels.
+            slots: the path.
+        """
+        choices = np.array(slots, np.int32)
+        correct = np.zeros(len(self.seeds), int)
+        for first in range(0, len(of), EVALUATED):
+            x, y = of.x[first : first + EVALUATED], of.y[first : first + EVALUATED]
+            missing = EVALUATED - len(y)
+            x = np.pad(x, ((0, missing), *[(0, 0)] * (x.ndim - 1)))
+            y = np.pad(y.astype(np.int32), (0, missing), constant_values=-1)
+            correct += np.asarray(self.programs.correct(reached.state, choices, x, y))
+        return np.where(reached.diverged, np.nan, correct / len(of))
+
+    @cached_property
+    def _on_device(self) -> tuple[Any, Any]:
+        return jax.device_put((self.train_set.x, self.train_set.y.astype(np.int32)))
 
 
-def train(
-    candidate: Candidate | Architecture,
+def along(slots: Sequence[int]) -> Paths:
+    """The same path in every step."""
+    path = np.array(slots, np.int32)
+    return lambda first, count: np.broadcast_to(path, (count, 1, len(path)))
+
+
+def training_of(
+    template: Architecture,
     train_set: Dataset,
-    test_set: Dataset,
-    settings: TrainingSettings | None = None,
+    recipe: TrainingSettings,
+    seeds: int | Sequence[int],
+    paths: Paths,
     *,
-    seeds: int | Sequence[int] = 3,
-    folder: str | os.PathLike[str] | None = None,
-    progress: bool = False,
-) -> Trained:
-    """Train the finite network of a candidate, one for each seed, and count what it classifies.
-
-    The networks of a space that is :class:`Slotted` are computed by two compiled programs, whatever
-    the candidates are; of another space, networks that differ only in gains share them. Equal
-    seeds give equal bytes of weights on one machine, whatever was trained before.
+    sets: int = 1,
+) -> Training:
+    """A training, with all that can be checked of it.
 
     Args:
-        candidate: a space's, or a network; its last layer a ``Dense``.
-        train_set: images and labels to train on.
-        test_set: others, of the same shape and classes.
-        settings: the recipe, by default :class:`TrainingSettings`.
-        seeds: how many networks, with the seeds from 0, or the seeds themselves, each >= 0.
-        folder: where to keep the state of the training every 50 steps, from which the same call
-            goes on if it was interrupted, and gives what it would have given.
-        progress: whether to show a bar on stderr.
-
-    Returns:
-        :class:`Trained`. A network whose loss leaves the finite numbers is no error, but said.
+        template: the network.
+        train_set: images and labels.
+        recipe: the settings.
+        seeds: how many networks, with the seeds from 0, or the seeds themselves.
+        paths: through the template.
+        sets: of weights that are mixed for each path.
 
     Raises:
         ArchitectureError: the network does not fit the images, or does not end in ``Dense``.
-        ConfigurationError, DataError: an argument is not usable.
-        RunFolderError: the checkpoint in ``folder`` is damaged or that of another training.
-
-    >>> from kernas.kernels import Dense, Flatten, Relu, load, serial
-    >>> fit, test = load("digits", n_train=200, n_test=100, seed=0)
-    >>> network = serial(Flatten(), Dense(W_std=2**0.5), Relu(), Dense())
-    >>> trained = train(network, fit, test, TrainingSettings(steps=60), seeds=2)
-    >>> trained.losses.shape, trained.parameters, bool(trained.test_accuracy.min() > 0.5)
-    ((60, 2), 592, True)
+        ConfigurationError: an argument is not usable.
     """
     from .programs import programs_of  # which imports optax
 
-    recipe = settings or TrainingSettings()
     numbers = _seeds(seeds)
-    _check_pair(train_set, test_set)
+    _check_set("train_set", train_set)
     steps = recipe.steps_for(train_set)
-    what = what_is_trained(candidate)
-    place = None if folder is None else user_path(folder, "folder")
-    begun = time.perf_counter()
-    shape, classes = train_set.input_shape, train_set.n_classes
-    programs = programs_of(what.template, shape, classes, recipe, steps)
-    start = Checkpoint(
-        programs.start(what.template, numbers), np.zeros((0, len(numbers)), np.float32)
+    programs = programs_of(
+        template, train_set.input_shape, train_set.n_classes, recipe, steps, sets
     )
-    identity = {
-        **what.identity(),
-        "settings": recipe.settings(),
-        "seeds": list(numbers),
-        "train_set": train_set.fingerprint,
-        "device": jax.local_devices()[0].device_kind,
-        "versions": {name: version(name) for name in PACKAGES},
-    }
-    reached = start
-    if place is not None:
-        reached = checkpoints.read(place, identity, start, steps)
-    choices = np.array(what.slots, np.int32)
-    images, labels = jax.device_put((train_set.x, train_set.y.astype(np.int32)))
-    with progress_bar(shown=progress, total=steps, desc="training", initial=reached.steps) as bar:
-        while reached.steps < steps and not _diverged(reached.losses).all():
-            count = min(CHUNK, steps - reached.steps)
-            some = batches(reached.steps, count, numbers, len(train_set), recipe.batch_size, shape)
-            state, losses = programs.advance(
-                reached.state, choices, images, labels, _whole(some), np.int32(count)
-            )
-            losses = np.concatenate([reached.losses, np.asarray(losses)[:count]])
-            now = time.perf_counter()
-            reached = Checkpoint(state, losses, reached.seconds + now - begun)
-            begun = now
-            if place is not None:
-                checkpoints.write(place, identity, reached)
-            bar.update(count)
-    accuracies = [
-        np.where(_diverged(reached.losses), np.nan, _accuracy(programs, reached.state, choices, of))
-        for of in (train_set, test_set)
-    ]
-    return Trained(
-        numbers,
-        reached.losses,
-        *accuracies,
-        diverged=_diverged(reached.losses),
-        seconds=reached.seconds + time.perf_counter() - begun,
-        parameters=_parameters(what.network, shape, recipe.width, classes),
-        variables=jax.device_get(reached.state["variables"]),
-    )
+    return Training(template, programs, numbers, steps, train_set, recipe, paths)
 
 
-@dataclass(frozen=True)
-class WhatIsTrained:
-    """A network as it is trained.
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """What is classified on the way.
 
     Attributes:
-        network: the candidate's own.
-        template: of which programs are compiled; the network itself where it has no slots.
-        slots: the numbers of the branches that fill it.
+        images: and labels.
+        slots: the path.
+        every: so many steps, and in the end; ``None`` for in the end alone.
     """
 
-    network: Architecture
-    template: Architecture
-    slots: tuple[int, ...] = ()
-
-    def identity(self) -> dict[str, Any]:
-        """What decides the weights that it starts from and the function that is trained, as JSON
-        values."""
-        digest = hashlib.sha256(self.network.to_json().encode()).hexdigest()
-        return {"network": digest, "slots": list(self.slots)}
+    images: Dataset
+    slots: Sequence[int]
+    every: int | None = None
 
 
-def what_is_trained(given: Candidate | Architecture) -> WhatIsTrained:
-    """The network, its template and what fills the slots of it, if there are any.
+def run(
+    training: Training,
+    identity: Mapping[str, Any],
+    *,
+    folder: str | os.PathLike[str] | None = None,
+    judged: Judged | None = None,
+    progress: bool = False,
+) -> Checkpoint:
+    """All steps of a training, from where its folder left it.
+
+    Args:
+        training: what is trained.
+        identity: what decides its weights beside recipe, seeds and images, as JSON values.
+        folder: where its state is kept; ``None`` for nowhere.
+        judged: what the curve is measured on; ``None`` for no curve.
+        progress: whether to show a bar on stderr.
+
+    Returns:
+        The state after the last step, or after the piece in which all networks diverged.
 
     Raises:
-        ArchitectureError: the candidate's network cannot be built.
-        ConfigurationError: it is no candidate and no network.
+        ConfigurationError: ``judged.every`` is no integer >= 1.
+        RunFolderError: the checkpoint is damaged or that of another training, or none can be
+            written.
     """
-    if isinstance(given, Candidate):
-        network = given.architecture
-        if has(given.space, Slotted):
-            able = require(given.space, Slotted)
-            return WhatIsTrained(network, able.template(given), tuple(able.slots(given)))
-        return WhatIsTrained(network, network)
-    if not isinstance(given, Architecture):
-        raise ConfigurationError(
-            f"candidate={given!r:.80}: expected a candidate, for example space.sample(1)[0], or "
-            "an Architecture"
-        )
-    return WhatIsTrained(given, given)
+    steps = every = training.steps
+    if judged is not None and judged.every is not None:
+        check_count(judged.every, "evaluate_every")
+        every = judged.every
+    place = None if folder is None else user_path(folder, "folder")
+    begun = time.perf_counter()
+    reached = training.start()
+    whole: dict[str, Any] = {}
+    if place is not None:
+        whole = {
+            **identity,
+            "settings": training.recipe.settings(),
+            "seeds": list(training.seeds),
+            "train_set": training.train_set.fingerprint,
+            "device": jax.local_devices()[0].device_kind,
+            "versions": {name: version(name) for name in PACKAGES},
+        }
+        if judged is not None:
+            whole |= {"evaluate_every": judged.every, "test_set": judged.images.fingerprint}
+        reached = checkpoints.read(place, whole, reached, steps)
+    with progress_bar(shown=progress, total=steps, desc="training", initial=reached.steps) as bar:
+        while reached.steps < steps and not reached.diverged.all():
+            stop = min(steps, (reached.steps // every + 1) * every)
+            count = min(CHUNK, stop - reached.steps)
+            state, losses = training.advance(reached.state, reached.steps, count)
+            seconds = reached.seconds - begun
+            reached = Checkpoint(state, np.concatenate([reached.losses, losses]), reached.curve)
+            if judged is not None and (reached.steps == stop or reached.diverged.all()):
+                measured = training.accuracy(reached, judged.images, judged.slots)
+                reached = replace(reached, curve=np.concatenate([reached.curve, measured[None]]))
+            begun = time.perf_counter()
+            reached = replace(reached, seconds=seconds + begun)
+            if place is not None:
+                checkpoints.write(place, whole, reached)
+            bar.update(count)
+    return reached
 
 
 def _seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
@@ -218,13 +236,16 @@ def _seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
     return tuple(given)
 
 
-def _check_pair(train_set: Dataset, test_set: Dataset) -> None:
+def _check_set(name: str, given: Dataset) -> None:
+    if not isinstance(given, Dataset):
+        raise ConfigurationError(
+            f"{name} of {type(given).__name__}: expected a Dataset, as load() returns"
+        )
+
+
+def check_pair(train_set: Dataset, test_set: Dataset) -> None:
     """Refuse data that do not belong together."""
-    for name, given in (("train_set", train_set), ("test_set", test_set)):
-        if not isinstance(given, Dataset):
-            raise ConfigurationError(
-                f"{name} of {type(given).__name__}: expected a Dataset, as load() returns"
-            )
+    _check_set("test_set", test_set)
     if train_set.input_shape != test_set.input_shape or train_set.classes != test_set.classes:
         raise DataError(
             f"{train_set!r} and {test_set!r}: expected images of equal shapes and the same "
@@ -232,30 +253,7 @@ def _check_pair(train_set: Dataset, test_set: Dataset) -> None:
         )
 
 
-def _diverged(losses: np.ndarray) -> np.ndarray:
-    """Of each seed whether a loss was not finite."""
-    return np.logical_not(np.isfinite(losses).all(axis=0))
-
-
-def _whole(some: Batches) -> Batches:
-    """The batches with zeros for the steps that are not done, so that one program serves all."""
-    missing = CHUNK - len(some.images)
-    return Batches(*(np.pad(part, ((0, missing), *[(0, 0)] * (part.ndim - 1))) for part in some))
-
-
-def _accuracy(programs: Programs, state: State, choices: np.ndarray, images: Dataset) -> np.ndarray:
-    """Of each seed the share of images that are classified correctly."""
-    correct = np.zeros(1, int)
-    for first in range(0, len(images), EVALUATED):
-        x, y = images.x[first : first + EVALUATED], images.y[first : first + EVALUATED]
-        missing = EVALUATED - len(y)
-        x = np.pad(x, ((0, missing), *[(0, 0)] * (x.ndim - 1)))
-        y = np.pad(y.astype(np.int32), (0, missing), constant_values=-1)
-        correct = correct + np.asarray(programs.correct(state, choices, x, y))
-    return correct / len(images)
-
-
-def _parameters(network: Architecture, shape: Sequence[int], width: int, classes: int) -> int:
-    """Weights and biases that are trained."""
-    summary = network.summary(shape, width, classes)
-    return (summary.weights or 0) - (summary.untrained or 0)
+def _whole(of_steps: np.ndarray) -> np.ndarray:
+    """Draws of some steps with zeros for those that are not done, so that one program serves."""
+    missing = CHUNK - len(of_steps)
+    return np.pad(of_steps, ((0, missing), *[(0, 0)] * (of_steps.ndim - 1)))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import jax
@@ -19,10 +19,12 @@ from jax import Array, lax
 
 from kernas.kernels import Architecture, finite_network
 from kernas.kernels.architecture import Node, Slot, WeightLayer
-from kernas.kernels.finite.convolution import convolution_for
+from kernas.kernels.architecture.slots import branches_of
+from kernas.kernels.finite.convolution import ConvolutionName, convolution_for
 from kernas.kernels.finite.drawing import draw_variables
 
 from .batches import Batches, augmented
+from .mixing import mixed, start_of_sets
 from .settings import TrainingSettings
 
 KEPT = 8
@@ -56,12 +58,17 @@ class Programs:
         start: ``(template, seeds) -> State``, drawn on the host with the template's gains.
         advance: ``(state, choices, images, labels, batches, count) -> (state, losses)``: the first
             ``count`` of the batches' steps, and the mean loss of each, ``(steps, seeds)``.
+            ``choices`` of ``(steps, paths, slots)`` fill the slots of each step: with several paths
+            it goes along the sum of their gradients, of one batch.
+        inherited: ``(state, choices, images) -> State``: the variables of one path, with statistics
+            moved by batches of ``images``, ``(batches, batch, …)``.
         correct: ``(state, choices, images, labels) -> (seeds,)`` images that are classified
             correctly; a label of -1 never is.
     """
 
     start: Callable[[Architecture, Sequence[int]], State]
     advance: Callable[..., tuple[State, Array]]
+    inherited: Callable[..., State]
     correct: Callable[..., Array]
 
 
@@ -71,13 +78,22 @@ def programs_of(
     n_classes: int,
     settings: TrainingSettings,
     steps: int,
+    sets: int = 1,
 ) -> Programs:
     """The programs of a template; equal for templates that differ in gains only.
+
+    Args:
+        template: of the networks.
+        image_shape: ``(height, width, channels)`` or ``(features,)``.
+        n_classes: of the labels.
+        settings: the recipe.
+        steps: of the whole training.
+        sets: of weights that are mixed for each path (see :mod:`.mixing`).
 
     Raises:
         ArchitectureError: the network does not fit the images, or does not end in ``Dense``.
     """
-    return _programs(without_gains(template), image_shape, n_classes, settings, steps)
+    return _programs(without_gains(template), image_shape, n_classes, settings, steps, sets)
 
 
 @lru_cache(maxsize=KEPT)
@@ -87,28 +103,35 @@ def _programs(
     n_classes: int,
     settings: TrainingSettings,
     steps: int,
+    sets: int,
 ) -> Programs:
-    platform = jax.local_devices()[0].platform
+    ways = ways_for(jax.local_devices()[0].platform, image_shape[:-1])
     network: Any = finite_network(
         template,
         settings.width,
         outputs=n_classes,
         parameterization="standard",
-        convolution=convolution_for(platform, image_shape[:-1]),
+        convolution=ways.convolution,
     )
     example = jax.ShapeDtypeStruct((2, *image_shape), np.float32)
     shapes = jax.eval_shape(lambda x: network.init(jax.random.key(0), x), example)
+    branches = branches_of(template)
     optimizer = _optimizer(settings, steps)
+    over_seeds = jax.vmap if ways.side_by_side else _one_after_another
 
     def start(filled: Architecture, seeds: Sequence[int]) -> State:
         drawn = [draw_variables(filled, shapes, np.random.default_rng([s, 0])) for s in seeds]
+        if sets > 1:
+            for own, seed in zip(drawn, seeds, strict=True):
+                rng = np.random.default_rng([seed, 3])
+                own["params"] = start_of_sets(own["params"], sets, branches, rng)
         variables = jax.tree.map(lambda *each: np.stack(each), *drawn)
         moments = jax.eval_shape(jax.vmap(optimizer.init), variables["params"])
         zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), moments)
         return {"variables": variables, "optimizer": zeros}
 
     def step(
-        state: State, choices: Array, images: Array, labels: Array, batch: Batches
+        state: State, paths: Array, images: Array, labels: Array, batch: Batches
     ) -> tuple[State, Array]:
         x, y = images[batch.images], labels[batch.images]
         if settings.augment:
@@ -116,41 +139,105 @@ def _programs(
         rest = dict(state["variables"])
         params = rest.pop("params")
 
-        def loss(params: Any) -> Any:
-            logits, moved = network.apply(
-                {**rest, "params": params}, x, train=True, choices=choices, mutable=["batch_stats"]
-            )
-            return optax.softmax_cross_entropy_with_integer_labels(logits, y).mean(), moved
+        def along(carry: tuple[Any, Any], choices: Array) -> tuple[tuple[Any, Any], Array]:
+            """The gradients of one path more, and the statistics after it."""
+            gradients, rest = carry
 
-        (value, moved), gradients = jax.value_and_grad(loss, has_aux=True)(params)
+            def loss(params: Any) -> Any:
+                logits, moved = network.apply(
+                    {**rest, "params": mixed(params, choices, branches)},
+                    x,
+                    train=True,
+                    choices=choices,
+                    mutable=["batch_stats"],
+                )
+                of_each = optax.softmax_cross_entropy_with_integer_labels(logits, y)
+                return of_each.mean(), {**rest, **moved}
+
+            (value, rest), own = jax.value_and_grad(loss, has_aux=True)(params)
+            return (jax.tree.map(jnp.add, gradients, own), rest), value
+
+        nothing = jax.tree.map(jnp.zeros_like, params)
+        (gradients, rest), values = lax.scan(along, (nothing, rest), paths)
         updates, moments = optimizer.update(gradients, state["optimizer"], params)
-        variables = {**rest, **moved, "params": optax.apply_updates(params, updates)}
-        return {"variables": variables, "optimizer": moments}, value
+        variables = {**rest, "params": optax.apply_updates(params, updates)}
+        return {"variables": variables, "optimizer": moments}, values.mean()
 
-    over_seeds = jax.vmap(step, in_axes=(0, None, None, None, 0))
-
-    @jax.jit
     def advance(
         state: State, choices: Array, images: Array, labels: Array, some: Batches, count: Array
     ) -> tuple[State, Array]:
-        def body(index: Array, carry: tuple[State, Array]) -> tuple[State, Array]:
-            state, losses = carry
-            batch = jax.tree.map(lambda part: part[index], some)
-            state, loss = over_seeds(state, choices, images, labels, batch)
-            return state, losses.at[index].set(loss)
+        def of_seed(given: tuple[State, Batches]) -> tuple[State, Array]:
+            """All steps of one seed."""
+            own, drawn = given
 
-        losses = jnp.zeros(some.images.shape[:2], images.dtype)
-        return lax.fori_loop(0, count, body, (state, losses))
+            def body(index: Array, carry: tuple[State, Array]) -> tuple[State, Array]:
+                state, losses = carry
+                batch = jax.tree.map(lambda part: part[index], drawn)
+                state, loss = step(state, choices[index], images, labels, batch)
+                return state, losses.at[index].set(loss)
 
-    @jax.jit
+            return lax.fori_loop(0, count, body, (own, jnp.zeros(len(drawn.images), images.dtype)))
+
+        by_seed = jax.tree.map(lambda part: jnp.moveaxis(part, 1, 0), some)
+        state, losses = over_seeds(of_seed)((state, by_seed))
+        return state, losses.T
+
+    def inherited(state: State, choices: Array, images: Array) -> State:
+        def one(variables: Any) -> Any:
+            rest = dict(variables)
+            params = mixed(rest.pop("params"), choices, branches)
+
+            def moved_by(rest: Any, x: Array) -> tuple[Any, None]:
+                _, moved = network.apply(
+                    {**rest, "params": params},
+                    x,
+                    train=True,
+                    choices=choices,
+                    mutable=["batch_stats"],
+                )
+                return {**rest, **moved}, None
+
+            rest, _ = lax.scan(moved_by, rest, images)
+            return {**rest, "params": params}
+
+        return {"variables": over_seeds(one)(state["variables"])}
+
     def correct(state: State, choices: Array, images: Array, labels: Array) -> Array:
         def one(variables: Any) -> Array:
             logits = network.apply(variables, images, choices=choices)
             return (jnp.argmax(logits, axis=-1) == labels).sum()
 
-        return jax.vmap(one)(state["variables"])
+        return over_seeds(one)(state["variables"])
 
-    return Programs(start, advance, correct)
+    return Programs(start, jax.jit(advance), jax.jit(inherited), jax.jit(correct))
+
+
+@dataclass(frozen=True)
+class Ways:
+    """How a device computes several seeds; ``experiments/benchmarks/training.py`` measures all.
+
+    Attributes:
+        convolution: one of :data:`kernas.kernels.finite.convolution.CONVOLUTIONS`.
+        side_by_side: whether all seeds take a step together, rather than one seed all of them.
+    """
+
+    convolution: ConvolutionName
+    side_by_side: bool
+
+
+def ways_for(platform: str, pixels: Sequence[int]) -> Ways:
+    """The fastest: a CPU has the arrays of one seed in its cache, other devices want to be filled.
+
+    Args:
+        platform: of the device, ``"cpu"`` or another.
+        pixels: of the images, height and width.
+    """
+    return Ways(convolution_for(platform, pixels), side_by_side=platform != "cpu")
+
+
+def _one_after_another(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """A function of one seed as one of all."""
+    return partial(lax.map, function)
 
 
 def _optimizer(settings: TrainingSettings, steps: int) -> optax.GradientTransformation:

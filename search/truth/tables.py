@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from kernas.files import user_path
 from kernas.kernels.data import data_folders
 
 from ..spaces import Candidate, Space, space_from_text
+from ..spaces.base import check_sample_size, distinct
 from ..spaces.published import NAMES, TABLES, own_name
 from .shipped import protocol, shipped_column, shipped_truths
 
@@ -104,6 +106,30 @@ class Truth(Mapping[str, float]):
                 f"{missing[0]} has no {self.column!r} in {self.source} ({len(missing)} of the "
                 "candidates are missing); leave the truth out, or rank candidates of the table"
             )
+
+    def covers(self, candidates: Iterable[Candidate]) -> bool:
+        """Whether every one of the candidates was measured."""
+        return all(candidate.name in self for candidate in candidates)
+
+    def sample(self, space: Space, n: int, seed: int = 0) -> list[Candidate]:
+        """``n`` of the measured candidates, no two of them the same network.
+
+        Fewer of a seed are the first of more.
+
+        Args:
+            space: theirs.
+            n: how many, >= 1.
+            seed: decides which.
+
+        Raises:
+            ConfigurationError: there are fewer.
+            DataError: the space is another one.
+        """
+        self._check_space(space)
+        check_sample_size(n)
+        names = list(self.measured)
+        random.Random(seed).shuffle(names)
+        return distinct(map(space.candidate, names), n, of=f"candidates of {self.source}")
 
     def _check_space(self, space: Space) -> None:
         if self.space is None:

@@ -80,7 +80,7 @@ PUBLISHED: dict[str, PublishedSet] = {
         unpublished="it comes with scikit-learn, which is installed",
     ),
     "digits_hard": PublishedSet(
-        "the same digits at random places of a noisy 12×12 canvas, 5,000 and 1,594",
+        "the same digits moved by up to a pixel and noisy, 5,000 and 1,594",
         unpublished="it is made of digits that come with scikit-learn, which is installed",
     ),
     "cifar10": PublishedSet(

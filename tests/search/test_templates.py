@@ -12,8 +12,10 @@ import pytest
 
 import kernas.kernels as kk
 import kernas.search as ks
-from kernas.errors import ConfigurationError
+from kernas.errors import ArchitectureError, ConfigurationError
 from kernas.kernels.architecture import Slot
+from kernas.kernels.architecture.slots import filled
+from kernas.kernels.finite.filling import filled_variables
 
 SHAPE = (8, 8, 1)
 
@@ -174,6 +176,32 @@ def test_templates_of_all_skeletons_and_their_gradients(options: dict[str, Any])
     space = ks.NasBench201(**{"cells_per_stage": 1, **options})
     drawn = [candidate.genotype for candidate in space.sample(3, seed=5)]
     check_space(space, [*CELLS, *drawn], gradients=True)
+
+
+def test_the_variables_of_a_filled_template_are_those_of_its_branches() -> None:
+    branches = (
+        kk.serial(kk.Identity()),
+        kk.serial(kk.Relu(), kk.Conv(3), kk.Normalize()),
+        kk.serial(kk.Zero()),
+    )
+    template = kk.serial(
+        *(kk.Conv(3), kk.Normalize(), Slot(branches, 0), kk.Conv(1), Slot(branches, 1)),
+        *(kk.GlobalAvgPool(), kk.Dense(b_std=1.0)),
+    )
+    x = np.random.default_rng(0).normal(size=(6, *SHAPE)).astype(np.float32)
+    options: dict[str, Any] = {"outputs": 3, "parameterization": "standard"}
+    shared: Any = kk.finite_network(template, 4, **options)
+    variables = shared.init(jax.random.key(0), x)
+    for choices in ((0, 1), (1, 1), (2, 0)):
+        network: Any = kk.finite_network(filled(template, choices), 4, **options)
+        own = filled_variables(template, choices, variables)
+        assert jax.tree.structure(own) == jax.tree.structure(
+            jax.eval_shape(network.init, jax.random.key(0), x)
+        )
+        expected = shared.apply(variables, x, choices=np.array(choices))
+        np.testing.assert_allclose(network.apply(own, x), expected, rtol=1e-5, atol=1e-5)
+    with pytest.raises(ArchitectureError, match="choices of shape"):
+        filled_variables(template, (0,), variables)
 
 
 def test_only_candidates_of_the_space_have_a_template_here() -> None:

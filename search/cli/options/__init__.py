@@ -17,3 +17,4 @@ from .parts import SpaceOptions as SpaceOptions
 from .predict import PredictOptions as PredictOptions
 from .rank import DrawnImageOptions as DrawnImageOptions
 from .rank import RankOptions as RankOptions
+from .train import TrainOptions as TrainOptions

@@ -20,13 +20,14 @@ class SpaceOptions:
     """The space that candidates' names belong to."""
 
     space: Annotated[
-        str,
+        str | None,
         tyro.conf.arg(
             metavar="NAME[:FIELD=VALUE,...]",
             help=f"The search space and its fields, such as {SPACE},reduction=pool; `kernas "
             "spaces` lists them. Your own Space is MODULE:NAME.",
+            help_behavior_hint=f"(default: {SPACE})",
         ),
-    ] = SPACE
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import tyro
 
-from ...defaults import DEFAULT_SCORES, SHIPPED_TRUTH, TRUTH
-from .arguments import Flag, ImageSize, Quiet
+from ...defaults import DEFAULT_SCORES, SHIPPED_SPACE, SHIPPED_TRUTH, SPACE, TRUTH
+from .arguments import DatasetName, Flag, ImageSize, Quiet
 from .parts import ComputingOptions, ImageOptions, KernelOptions, PrintingOptions, SpaceOptions
 
 OwnSeed = Annotated[
@@ -20,6 +20,16 @@ OwnSeed = Annotated[
 @dataclass(frozen=True, kw_only=True)
 class CandidateOptions(SpaceOptions):
     """What is ranked."""
+
+    space: Annotated[
+        str | None,
+        tyro.conf.arg(
+            metavar="NAME[:FIELD=VALUE,...]",
+            help=f"The search space and its fields, such as {SHIPPED_SPACE}; `kernas spaces` lists "
+            "them. Your own Space is MODULE:NAME.",
+            help_behavior_hint=f"(default: {SPACE}; of {SHIPPED_TRUTH} {SHIPPED_SPACE})",
+        ),
+    ] = None
 
     sample: int = 100
     """How many candidates to draw, no two of them the same network."""
@@ -63,8 +73,9 @@ class ScoreOptions:
         tyro.conf.arg(
             metavar="NAME|FILE",
             help=f"Measured accuracies to compare with: {SHIPPED_TRUTH}, which comes with kernas, "
-            f"{TRUTH}, or the path of an .npz table.",
-            help_behavior_hint="(default: none)",
+            f"{TRUTH}, the path of an .npz table, or none. Of {SHIPPED_TRUTH} a sample is drawn "
+            "from those that were measured.",
+            help_behavior_hint=f"(default: {SHIPPED_TRUTH} with its images and space, else none)",
         ),
     ] = None
 
@@ -84,6 +95,8 @@ class ScoreOptions:
 @dataclass(frozen=True, kw_only=True)
 class DrawnImageOptions(ImageOptions):
     """Images of the regression and of the validation, in one draw or in several."""
+
+    dataset: DatasetName = SHIPPED_TRUTH
 
     image_size: Annotated[
         ImageSize, tyro.conf.arg(help_behavior_hint="(default: 8; smaller images keep theirs)")
@@ -167,5 +180,6 @@ class RankOptions(
 ):
     """Rank architectures by the kernels of their infinitely wide networks, without training.
 
-    Without options, cells of the default space are ranked on scikit-learn's digits: no download.
+    Without options, cells are ranked on digits that come with kernas, and the ranking is compared
+    with the accuracies of the same cells, trained: no download.
     """
