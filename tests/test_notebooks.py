@@ -27,6 +27,11 @@ FEWER = {
         "image_size=14": "image_size=8",
         '"pool": 2': '"pool": 4',
     },
+    "04_train_and_compare": {
+        "image_size=8": "image_size=4",
+        "truth.sample(space, 12": "truth.sample(space, 4",
+        "steps=200": "steps=20",
+    },
 }
 """What the ordinary run puts in the place of a notebook's numbers of images and of networks."""
 

@@ -22,6 +22,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import lru_cache
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,8 @@ FULL, QUICK = (5, 200, 200), (2, 20, 5)
 """Cells of every way, their steps, and cells of ``many``."""
 FEW_STEPS = 5
 
+Pair = tuple[kk.Dataset, kk.Dataset]
+
 
 def took(call: Callable[[], Any]) -> float:
     """Seconds of a call."""
@@ -58,29 +61,32 @@ def took(call: Callable[[], Any]) -> float:
     return time.perf_counter() - begun
 
 
-def by_ways(cells: list[ks.Candidate], data: Any, recipe: TrainingSettings) -> dict[str, Any]:
+def by_ways(cells: list[ks.Candidate], data: Pair, recipe: TrainingSettings) -> dict[str, Any]:
     """Each way's seconds, the ways in turns for each cell."""
-    seconds: dict[str, list[float]] = {}
-    compiled: dict[str, float] = {}
-    for cell in [cells[0], *cells]:
-        for convolution, side_by_side in product(("patches", "lax"), (False, True)):
-            way = Ways(convolution, side_by_side)
-            name = f"{convolution}, seeds {'side by side' if side_by_side else 'in turn'}"
-            with mock.patch.object(programs, "ways_for", lambda *_, way=way: way):
-                programs._programs.cache_clear()
-                first = took(lambda cell=cell: train(cell, *data, recipe, seeds=SEEDS))
-                if name not in compiled:
-                    compiled[name] = first
-                    continue
-                again = took(lambda cell=cell: train(cell, *data, recipe, seeds=SEEDS))
-                seconds.setdefault(name, []).append(again)
+    ways = [Ways(name, together) for name, together in product(("patches", "lax"), (False, True))]
+    kept = {way: lru_cache(programs._programs.__wrapped__) for way in ways}
+
+    def trained(cell: ks.Candidate, way: Ways) -> float:
+        with (
+            mock.patch.object(programs, "ways_for", return_value=way),
+            mock.patch.object(programs, "_programs", kept[way]),
+        ):
+            return took(lambda: train(cell, *data, settings=recipe, seeds=SEEDS))
+
+    first = {way: trained(cells[0], way) for way in ways}
+    seconds: dict[Ways, list[float]] = {way: [] for way in ways}
+    for cell in cells:
+        for way in ways:
+            seconds[way].append(trained(cell, way))
     return {
-        name: {
-            "seconds_a_cell": statistics.median(of),
-            "milliseconds_a_step": 1e3 * statistics.median(of) / recipe.steps_for(data[0]),
-            "seconds_of_the_first_call": compiled[name],
+        f"{way.convolution}, seeds {'side by side' if way.side_by_side else 'in turn'}": {
+            "seconds_a_cell": statistics.median(seconds[way]),
+            "milliseconds_a_step": 1e3
+            * statistics.median(seconds[way])
+            / recipe.steps_for(data[0]),
+            "seconds_of_the_first_call": first[way],
         }
-        for name, of in seconds.items()
+        for way in ways
     }
 
 
@@ -117,7 +123,7 @@ class PlainCell(nn.Module):
         return nn.Dense(self.classes, use_bias=False)(nn.relu(norm(x)).mean((1, 2)))
 
 
-def plain(cell: ks.Candidate, data: Any, recipe: TrainingSettings) -> dict[str, Any]:
+def plain(cell: ks.Candidate, data: Pair, recipe: TrainingSettings) -> dict[str, Any]:
     """The module of one cell in a loop of jitted steps."""
     fit, _ = data
     steps = recipe.steps_for(fit)
@@ -160,13 +166,13 @@ def plain(cell: ks.Candidate, data: Any, recipe: TrainingSettings) -> dict[str, 
     }
 
 
-def many(cells: list[ks.Candidate], data: Any, recipe: TrainingSettings) -> dict[str, Any]:
+def many(cells: list[ks.Candidate], data: Pair, recipe: TrainingSettings) -> dict[str, Any]:
     """Compilations and memory of many cells."""
     before, memory = compilations().count, []
     programs._programs.cache_clear()
     short = replace(recipe, steps=FEW_STEPS)
     for place, cell in enumerate(cells, start=1):
-        train(cell, *data, short, seeds=SEEDS)
+        train(cell, *data, settings=short, seeds=SEEDS)
         if place in (min(20, len(cells)), len(cells)):
             memory.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
     return {

@@ -71,7 +71,7 @@ def _asked(options: RankOptions) -> _Asked:
 
     check_score_names(options.score)
     executor = Local() if options.workers == 1 else Processes(options.workers)
-    space, seeds = _space(options), image_seeds(options)
+    space, seeds = space_of(options, _space_text(options)), image_seeds(options)
     if options.image_size is not None and not options.architectures:
         space.check_shape((options.image_size, options.image_size, 1))
     output = options.output or numbered_folder("rank", options.dataset, options.resume)
@@ -129,8 +129,8 @@ def _on_shipped(options: RankOptions) -> bool:
     return known_name(options.dataset) == SHIPPED_TRUTH
 
 
-def _space(options: RankOptions) -> Space:
-    return space_of(options, SHIPPED_SPACE if _on_shipped(options) else SPACE)
+def _space_text(options: RankOptions) -> str:
+    return options.space or (SHIPPED_SPACE if _on_shipped(options) else SPACE)
 
 
 def _truth(options: RankOptions, space: Space) -> Truth | None:
@@ -194,14 +194,32 @@ def _text(ranking: Ranking, asked: _Asked, options: RankOptions) -> str:
     parts += ["", *_legend(ranking, asked.images, options)]
     for name, value in ranking.statistics.items():
         parts.append(f"{name} with the truth (95% intervals): {value}")
+    parts += _on_truth(asked.arguments["truth"])
     failed = sum(row.status == "error" for row in ranking.rows)
     degenerate = sum(row.status == "degenerate" for row in ranking.rows)
+    of = "" if options.architectures else f" of {_space_text(options)}"
     parts.append(
-        f"{len(ranking)} candidates ({degenerate} degenerate, {failed} failed) in "
+        f"{len(ranking)} candidates{of} ({degenerate} degenerate, {failed} failed) in "
         f"{ranking.summary['seconds']:.1f} s; written in {asked.output}: "
         + ", ".join(report_names(ranking))
     )
     return "\n".join(parts)
+
+
+def _on_truth(truth: Truth | None) -> list[str]:
+    """What was measured, if it is the truth in the package."""
+    from ..truth.shipped import protocol, shipped_truths
+
+    if truth is None or truth.source not in shipped_truths():
+        return []
+    how = protocol(truth.source)
+    agreement = how["agreement"]
+    return [
+        f"The truth {truth.source}: the mean test accuracy of {how['seeds']} networks of each "
+        f"candidate, trained on {how['images']['train']:,} images. Two of them agree with one "
+        f"another at Spearman {agreement['all']:.2f} ({agreement['better half']:.2f} in the better "
+        "half)."
+    ]
 
 
 def _legend(ranking: Ranking, judged: Images, options: RankOptions) -> list[str]:

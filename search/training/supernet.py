@@ -18,6 +18,7 @@ from kernas.kernels.architecture.widths import check_count
 
 from ..spaces import Candidate, Space
 from ..spaces.abilities import Slotted, require
+from ..spaces.base import genotype_of
 from ..spaces.parts import check_one_of
 from .checkpoints import Checkpoint
 from .loop import Training, run, training_of
@@ -74,6 +75,7 @@ class Supernet:
         Raises:
             ConfigurationError: the candidate belongs to another space.
         """
+        genotype_of(self.space, candidate)
         slots = require(self.space, Slotted).slots(candidate)
         training = _training(
             *(self.space, self.train_set, self.recipe, self.sampling, self.sets, self.seed)

@@ -94,7 +94,7 @@ def test_a_ranking_is_printed_and_its_files_are_there(networks, tmp_path):
         "Ranked by ntk:evidence, higher is better: log marginal likelihood of the labels.",
         "ntk:validation_accuracy, higher is better: share of other images that it predicts right.",
     ]
-    assert "on 20 images of digits, judged on 20 others" in lines[8]
+    assert "on 20 images of digits_hard, judged on 20 others" in lines[8]
     assert "ridge 0.01 of the kernel's mean diagonal" in lines[8]
     assert lines[9] == "± is one standard error; =3 shares the third place."
     assert "4 candidates (1 degenerate, 0 failed)" in lines[-1]
@@ -162,8 +162,8 @@ def test_without_output_the_folders_are_numbered(networks, tmp_path, monkeypatch
     assert run(arguments) == 0
     assert run([*arguments, "--resume"]) == 0
     assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == [
-        "rank-digits-1",
-        "rank-digits-2",
+        "rank-digits-hard-1",
+        "rank-digits-hard-2",
     ]
 
 

@@ -290,7 +290,7 @@ def test_seeds_of_parts_change_their_parts_alone(networks, tmp_path, kernas):
 def test_the_sample_follows_the_seed_of_cells(tmp_path, kernas):
     def names(*seeds):
         options = parsed("--sample", "3", *seeds)
-        candidates = rank_command._candidates(options, rank_command.space_of(options))
+        candidates = rank_command._candidates(options, rank_command.space_of(options), None)
         return [candidate.name for candidate in candidates]
 
     assert names("--cell-seed", "4") == names("--seed", "4") != names()
@@ -368,3 +368,44 @@ def test_plan_answers_for_a_matrix(networks, capsys):
     )
     assert run(["plan", networks[0], "--n", "0"]) == 2
     assert "--n 0: expected a number of images" in capsys.readouterr().err
+
+
+def test_by_default_candidates_are_compared_with_their_training(kernas, tmp_path):
+    counted = ("--score", "params,flops", "--sample", "12")
+    code, out, _ = kernas("rank", *counted, "--output", tmp_path / "run")
+    assert code == 0
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["options"]["dataset"] == config["truth"]["source"] == "digits_hard"
+    assert config["options"]["space"]["reduction"] == "pool"
+    assert "params with the truth (95% intervals): Spearman" in out
+    assert "The truth digits_hard: the mean test accuracy of 3 networks of each candidate" in out
+    assert "12 candidates of nasbench201:cells=1,reduction=pool (" in out
+    assert (tmp_path / "run" / "truth.png").exists()
+    # Others are drawn by another seed, from those that were trained.
+    assert kernas("rank", *counted, "--cell-seed", 5, "--output", tmp_path / "other")[0] == 0
+    drawn = [set(scores_in(tmp_path / name)) for name in ("run", "other")]
+    assert drawn[0] != drawn[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "space"),
+    [
+        (("--truth", "none"), "nasbench201:cells=1,reduction=pool"),
+        (("--dataset", "digits"), "nasbench201:cells=1"),
+        (("--space", "nasbench201:cells=2"), "nasbench201:cells=2"),
+    ],
+)
+def test_other_images_and_spaces_have_no_truth_by_default(arguments, space, kernas, tmp_path):
+    output = ("--score", "params", "--sample", "3", "--output", tmp_path / "run")
+    code, out, _ = kernas("rank", *arguments, *output)
+    assert code == 0
+    assert f"3 candidates of {space} (" in out
+    assert "truth" not in out
+
+
+def test_the_truth_of_the_default_is_not_that_of_another_space(kernas, tmp_path):
+    other = ("--space", "nasbench201:cells=2", "--truth", "digits_hard")
+    code, out, err = kernas("rank", *other, "--score", "params", "--output", tmp_path / "run")
+    assert (code, out) == (2, "")
+    assert "digits_hard measured networks of the space" in err
+    assert "cells_per_stage is 1" in err

@@ -22,7 +22,7 @@ def test_an_index_of_channels_or_resolution_halves_the_operations() -> None:
     assert (found.recipe.width, found.side, found.rounded) == (9, 8, {})
     conv = kk.serial(*(kk.Conv(3, padding="CIRCULAR") for _ in range(20)), kk.GlobalAvgPool())
     network = kk.serial(conv, kk.Dense())
-    (cell,) = ks.ArchitectureList([network]).enumerate()
+    cell = ks.ArchitectureList({"deep": network}).candidate("deep")
     whole = Regime().reduced(full)
     for regime in (Regime(channels=2), Regime(resolution=2), Regime(channels=-2), Regime(epochs=2)):
         part = regime.reduced(full)

@@ -33,7 +33,9 @@ def kernas(
 
     def command(*arguments: str, network: str = "network.json") -> tuple[int, str, str]:
         capsys.readouterr()
-        return run(["train", network, *IMAGES, *RECIPE, *arguments]), *capsys.readouterr()
+        code = run(["train", network, *IMAGES, *RECIPE, *arguments])
+        out, err = capsys.readouterr()
+        return code, out, err
 
     return command
 

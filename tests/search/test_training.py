@@ -378,6 +378,8 @@ def _refused_or_equal(run: Any, whole: bytes, path: Path) -> bool:
     return False
 
 
+LONGER = 10_000
+
 KILLED = """
 import sys
 import kernas.kernels as kk
@@ -385,7 +387,7 @@ from kernas.search.training import TrainingSettings, train
 fit, test = kk.load("digits", n_train=80, n_test=40, image_size=4, seed=0)
 network = kk.serial(kk.Conv(3), kk.Normalize(), kk.Relu(), kk.GlobalAvgPool(), kk.Dense())
 train(network, fit, test, TrainingSettings(
-    width=4, batch_size=16, steps=3000, learning_rate=0.05, augment=True
+    width=4, batch_size=16, steps=int(sys.argv[2]), learning_rate=0.05, augment=True
 ), seeds=2, folder=sys.argv[1])
 """
 
@@ -396,17 +398,17 @@ def test_a_killed_training_goes_on_as_if_it_had_not_been(
 ) -> None:
     rng, killed = np.random.default_rng(0), 0
     path = tmp_path / checkpoints.NAME
-    for _ in range(8):
+    while killed < 10:
         before = path.stat().st_mtime_ns if path.exists() else None
-        process = subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path)])
+        process = subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path), str(LONGER)])
         # Until it has come further by some steps, and then for a while.
         while process.poll() is None and (not path.exists() or path.stat().st_mtime_ns == before):
             time.sleep(0.001)
         time.sleep(rng.uniform(0, 0.2))
         process.send_signal(signal.SIGKILL)
-        killed += process.wait() == -signal.SIGKILL
-    assert killed >= 5
-    settings = replace(LONG, steps=3000)
+        assert process.wait() == -signal.SIGKILL, "it ended before it was killed"
+        killed += 1
+    settings = replace(LONG, steps=LONGER)
     resumed = train(CONV, *digits, settings, seeds=2, folder=tmp_path)
     assert equal(resumed, train(CONV, *digits, settings, seeds=2))
 
