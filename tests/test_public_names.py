@@ -34,6 +34,8 @@ SEARCH = """
     RankingEstimate estimate_ranking
     Agreement Agreements Interval agreement agreements ndcg Truth load_truth
     leaderboard_figure score_score_figure score_truth_figure
+    FullTraining Regime SharedWeightScore Supernet Trained TrainingSettings
+    estimate_training export_network train train_supernet
 """
 MACHINERY = {"TYPE_CHECKING", "lazy_names", "answer"}
 """What a package needs to make its names."""

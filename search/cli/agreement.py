@@ -8,6 +8,9 @@ from kernas.errors import ConfigurationError
 
 from .printing import tell
 
+UNASKED_SECONDS = 600
+"""What takes no longer is begun without a question."""
+
 
 def agreed() -> bool:
     """Whether the user says yes.
@@ -21,3 +24,21 @@ def agreed() -> bool:
         )
     tell("begin? [y/N] ", end="")
     return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def told(estimate: object, seconds: float, *, yes: bool, quiet: bool) -> bool:
+    """Whether to begin, once it was said what it takes.
+
+    Args:
+        estimate: what is said, unless it is ``quiet`` and takes no time.
+        seconds: that it may take; beyond ten minutes it is asked for.
+        yes: whether that was agreed to before.
+        quiet: whether only what is asked is said.
+
+    Raises:
+        ConfigurationError: nobody can be asked.
+    """
+    asks = seconds > UNASKED_SECONDS and not yes
+    if asks or not quiet:
+        tell(str(estimate))
+    return not asks or agreed()

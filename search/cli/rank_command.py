@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..defaults import SHIPPED_SPACE, SHIPPED_TRUTH, SPACE
-from .agreement import agreed
+from .agreement import told
 from .devices import configure_jax
 from .exit_codes import DONE, FAILED
 from .folders import numbered_folder
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from ..truth import Truth
 
 SHOWN = 10
-
-UNASKED_SECONDS = 600
-"""What takes no longer is begun without a question."""
 
 
 def run_rank(options: RankOptions) -> int:
@@ -99,15 +96,8 @@ def _asked(options: RankOptions) -> _Asked:
 
 
 def _begin(options: RankOptions, asked: _Asked) -> bool:
-    """Whether to begin, once it was said what it takes.
-
-    Raises:
-        ConfigurationError: nobody can be asked.
-    """
-    long = asked.estimate.most_seconds > UNASKED_SECONDS and not options.yes
-    if long or not options.quiet:
-        tell(str(asked.estimate))
-    return not long or agreed()
+    estimate = asked.estimate
+    return told(estimate, estimate.most_seconds, yes=options.yes, quiet=options.quiet)
 
 
 def _rank(options: RankOptions, asked: _Asked) -> Ranking:

@@ -12,13 +12,13 @@ import numpy as np
 from kernas.errors import ConfigurationError, RunFolderError
 from kernas.files import write_whole
 
-from .agreement import agreed
+from .agreement import told
 from .devices import configure_jax
 from .exit_codes import DONE, FAILED
 from .folders import numbered_folder
 from .interruption import way_on
 from .options import TrainOptions
-from .printing import messages_aside, say, say_json, tell
+from .printing import messages_aside, say, say_json
 from .space import candidate_of
 
 if TYPE_CHECKING:
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
 
     from ..spaces import Candidate
     from ..training import Trained, TrainingSettings
-
-UNASKED_SECONDS = 600
-"""What takes no longer is begun without a question."""
 
 EVALUATIONS = 20
 """Times at most that the test images are classified, for the curve."""
@@ -108,10 +105,8 @@ def _begin(options: TrainOptions, asked: _Asked) -> bool:
     estimate = estimate_training(
         asked.candidate, asked.train_set, asked.recipe, seeds=options.seeds
     )
-    long = estimate.seconds > UNASKED_SECONDS and not options.yes
-    if long or not options.quiet:
-        tell(f"{options.seeds} × {asked.candidate.name}: {estimate}")
-    return not long or agreed()
+    said = f"{options.seeds} × {asked.candidate.name}: {estimate}"
+    return told(said, estimate.seconds, yes=options.yes, quiet=options.quiet)
 
 
 def _train(options: TrainOptions, asked: _Asked) -> Trained:

@@ -56,15 +56,19 @@ def test_help_shows_the_examples_and_comes_without_jax():
 
 
 DIFFERENT = {
+    "--augment": "copies that a kernel is a mean over, or draws of a training",
     "--dataset": "to predict at, the model's is the default",
     "--get": "one kernel, or several",
     "--image-size": "of images that are read, or that a network is to see",
+    "--n-train": "of a regression, or of a training, all by default",
     "--n": "of a training set, of a matrix that is planned, or to predict at",
     "--output": "a folder, or a file",
+    "--resume": "a run that may have grown, or a training",
     "--ridge": "a number, or how to choose one",
     "--quiet": "a ranking also says what it will take",
     "--store": "where a matrix goes, or what a fit leaves beside its model",
-    "--yes": "only a ranking asks from some length on",
+    "--width": "of networks that are counted, or trained",
+    "--yes": "only a ranking and a training ask from some length on",
 }
 """Options that mean different things in different commands."""
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 import kernas.kernels as kk
 import kernas.kernels.data as data
-from kernas.search.cli import rank_command
+from kernas.search.cli import agreement, rank_command
 from kernas.search.cli.app import parse, run
 from kernas.search.cli.options import RankOptions
 
@@ -110,7 +110,7 @@ def test_it_is_said_on_stderr_before_and_not_with_quiet(networks, tmp_path, kern
 
 
 def test_long_work_is_asked_for(networks, tmp_path, kernas, monkeypatch):
-    monkeypatch.setattr(rank_command, "UNASKED_SECONDS", 0)
+    monkeypatch.setattr(agreement, "UNASKED_SECONDS", 0)
     arguments = small(networks, tmp_path / "run", "--quiet")
     monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
     code, out, err = kernas(*arguments)
@@ -220,7 +220,7 @@ def test_synthetic_points_are_ranked_by_fully_connected_networks(tmp_path, kerna
     few = ("--sample", "2", "--n-train", "60", "--n-validation", "100")
     code, out, _ = kernas("rank", *POINTS, *few, "--output", tmp_path / "run")
     assert code == 0
-    assert "2 candidates (0 degenerate, 0 failed)" in out
+    assert "2 candidates of macro:network=dense (0 degenerate, 0 failed)" in out
     for row in scores_in(tmp_path / "run").values():
         assert float(row["ntk:validation_accuracy"]) > 0.8  # a linear function
     config = json.loads((tmp_path / "run" / "config.json").read_text())

@@ -148,7 +148,7 @@ def test_images_too_small_for_the_skeleton_are_refused(kernas: Any) -> None:
 
 
 def test_what_takes_long_is_asked_for(kernas: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kernas.search.cli.train_command.UNASKED_SECONDS", 0)
+    monkeypatch.setattr("kernas.search.cli.agreement.UNASKED_SECONDS", 0)
     code, _, err = kernas()
     assert code == 2
     assert "give --yes" in err
