@@ -69,12 +69,17 @@ SETTINGS: dict[Size, Setting] = {
 }
 
 
-def run(setting: Setting, folder: Path) -> dict[str, Any]:
-    """The accuracy of every depth and readout."""
+def images(setting: Setting) -> tuple[kk.Dataset, kk.Dataset]:
+    """To regress on, and to test with."""
     train, test = kk.load("cifar10", image_size=setting.side, standardize=False)
     train, test = train.standardized(by=train), test.standardized(by=train)
-    train = train.subset(setting.n_train, setting.seed)
-    test = test.subset(min(setting.n_test, len(test)), setting.seed)
+    n_test = min(setting.n_test, len(test))
+    return train.subset(setting.n_train, setting.seed), test.subset(n_test, setting.seed)
+
+
+def run(setting: Setting, folder: Path) -> dict[str, Any]:
+    """The accuracy of every depth and readout."""
+    train, test = images(setting)
     gram, cross = matrices(TABLE, train, test, folder)
     targets = CONVENTION.targets(train.y, train.n_classes)
     rows = []

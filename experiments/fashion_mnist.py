@@ -1,7 +1,7 @@
 """What a local average pool, a global one and none reach on Fashion-MNIST, with and without flips.
 
-Images of 14×14 pixels, five convolutions, both kernels; the three readouts come from one pass. The
-last column of the table in ``docs/results.md`` is for the finite network of the same architecture.
+Images of 14×14 pixels, five convolutions, both kernels; the three readouts come from one pass.
+``finite_networks.py`` trains the networks beside them.
 
     python experiments/fashion_mnist.py                  # 600 images: about 9 idle minutes
     python experiments/fashion_mnist.py --size medium    # 6,000 of 28×28: for an accelerator
@@ -33,6 +33,7 @@ from comparing import (
 from running import RUNS, Options, Size, command, divided
 
 import kernas.kernels as kk
+from kernas.kernels.architecture import Layer
 
 CONVENTION = kk.CONVENTIONS["kernas"]
 DEPTH = 5
@@ -59,26 +60,36 @@ SETTINGS: dict[Size, Setting] = {
 }
 
 
-def table_of(setting: Setting, flip: bool) -> kk.KernelTable[str]:
-    """The three readouts."""
-    readouts = {
+def readouts_of(setting: Setting) -> dict[str, Layer]:
+    """The three readouts by name."""
+    return {
         "Flatten": kk.Flatten(),
         f"LAP{setting.window}": kk.LocalAvgPool(setting.window),
         "GAP": kk.GlobalAvgPool(),
     }
+
+
+def table_of(setting: Setting, flip: bool) -> kk.KernelTable[str]:
+    """The kernels of all readouts."""
     networks = {
-        name: CONVENTION.network(DEPTH, readout, channels=1) for name, readout in readouts.items()
+        name: CONVENTION.network(DEPTH, readout, channels=1)
+        for name, readout in readouts_of(setting).items()
     }
     return kk.KernelTable(networks, augment=kk.Flip() if flip else ())
 
 
-def run(setting: Setting, folder: Path) -> dict[str, Any]:
-    """Test accuracy of every readout and kernel, without and with flips."""
+def images(setting: Setting) -> tuple[kk.Dataset, kk.Dataset]:
+    """To regress on, those that validate at the end; and to test with."""
     everything, test = kk.load("fashion_mnist", image_size=setting.side, standardize=False)
     fitted = everything.subset(setting.n_fit, setting.seed)
     train = everything.subset(setting.n_fit + setting.n_validation, setting.seed)  # begins with it
-    train = train.standardized(by=fitted)
-    test = test.subset(setting.n_test, setting.seed).standardized(by=fitted)
+    test = test.subset(setting.n_test, setting.seed)
+    return train.standardized(by=fitted), test.standardized(by=fitted)
+
+
+def run(setting: Setting, folder: Path) -> dict[str, Any]:
+    """Test accuracy of every readout and kernel, without and with flips."""
+    train, test = images(setting)
     rows = []
     for flip in (False, True):
         table = table_of(setting, flip)
@@ -86,7 +97,7 @@ def run(setting: Setting, folder: Path) -> dict[str, Any]:
         for name in table.names:
             best = chosen(stores, [name], CONVENTION, train, test, setting.n_fit)
             readout, kernel = name.split("/")
-            row = {"readout": readout, "kernel": kernel, "flip": flip, "finite": None}
+            row = {"readout": readout, "kernel": kernel, "flip": flip}
             kept = {key: best[key] for key in ("ridge", "jitter", "validation", "test")}
             rows.append(row | kept)
     return {

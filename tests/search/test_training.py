@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 import subprocess
 import sys
@@ -20,7 +21,7 @@ import kernas.search as ks
 from kernas.errors import ArchitectureError, ConfigurationError, DataError, RunFolderError
 from kernas.kernels.architecture import Slot
 from kernas.kernels.engine import compilations
-from kernas.search.training import Trained, TrainingSettings, checkpoints, train
+from kernas.search.training import Trained, TrainingSettings, checkpoints, programs, train
 from kernas.search.training.batches import augmented, batches
 from kernas.search.training.programs import programs_of
 
@@ -141,8 +142,8 @@ def test_weights_start_with_the_deviations_of_their_layers() -> None:
     """Of the template's gains, though programs are shared by networks of all gains."""
     network = kk.serial(kk.Conv(3, W_std=3.0, b_std=0.5), kk.GlobalAvgPool(), kk.Dense(W_std=0.1))
     settings = TrainingSettings(width=64)
-    programs = programs_of(network, (4, 4, 2), 50, settings, 10)
-    drawn = programs.start(network, (0, 1))["variables"]["params"]
+    compiled = programs_of(network, (4, 4, 2), 50, settings, 10)
+    drawn = compiled.start(network, (0, 1))["variables"]["params"]
     for layer, part, deviation in (
         ("Conv_1", "kernel", 3 / np.sqrt(18)),
         ("Conv_1", "bias", 0.5),
@@ -154,7 +155,7 @@ def test_weights_start_with_the_deviations_of_their_layers() -> None:
         assert abs((values**2).mean() / deviation**2 - 1) < error
         assert not np.array_equal(values[0], values[1])
     plain = kk.serial(kk.Conv(3, b_std=1.0), kk.GlobalAvgPool(), kk.Dense())
-    assert programs_of(plain, (4, 4, 2), 50, settings, 10) is programs
+    assert programs_of(plain, (4, 4, 2), 50, settings, 10) is compiled
 
 
 def test_crops_and_mirror_images_are_those_that_were_drawn() -> None:
@@ -212,7 +213,6 @@ def test_a_slot_is_trained_as_the_network_that_fills_it(
     digits: tuple[kk.Dataset, kk.Dataset], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """From the same weights: those of branches that are not chosen have no part in it."""
-    from kernas.search.training import programs
 
     def constant(architecture: Any, shapes: Any, rng: Any) -> Any:
         """Weights that depend on their shape alone."""
@@ -233,6 +233,27 @@ def test_a_slot_is_trained_as_the_network_that_fills_it(
         )
         np.testing.assert_allclose(one.losses, other.losses, rtol=1e-3)
         assert one.parameters == other.parameters
+
+
+@pytest.mark.parametrize("convolution", ["lax", "patches"])
+def test_all_ways_to_compute_seeds_train_alike(
+    convolution: Any, digits: tuple[kk.Dataset, kk.Dataset], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seeds side by side, as accelerators compute them, and XLA's own convolution."""
+    candidate = SLOTTED.candidate("operation=conv,gain=1.0")
+    settings = replace(SETTINGS, steps=20)
+    here = train(candidate, *digits, settings, seeds=2)
+    way = programs.Ways(convolution, side_by_side=True)
+    monkeypatch.setattr(programs, "ways_for", lambda *_: way)
+    monkeypatch.setattr(programs, "_programs", programs._programs.__wrapped__)
+    there = train(candidate, *digits, settings, seeds=2)
+    np.testing.assert_allclose(there.losses, here.losses, rtol=1e-3)
+
+
+def test_a_cpu_trains_one_seed_after_another() -> None:
+    assert programs.ways_for("cpu", (8, 8)) == programs.Ways("patches", side_by_side=False)
+    assert programs.ways_for("gpu", (8, 8)) == programs.Ways("lax", side_by_side=True)
+    assert programs.ways_for("cpu", (64, 64)).convolution == "lax"
 
 
 def test_the_score_is_the_mean_over_seeds_with_its_error(
@@ -320,6 +341,27 @@ def test_an_interrupted_training_goes_on_as_if_it_had_not_been(
     again = train(CONV, *digits, LONG, seeds=2, folder=tmp_path)  # nothing is left to do
     assert equal(again, undisturbed)
     assert [path.name for path in tmp_path.iterdir()] == [checkpoints.NAME]
+
+
+def test_a_disk_that_fills_keeps_what_was_finished(
+    digits: tuple[kk.Dataset, kk.Dataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = partial(train, CONV, *digits, LONG, seeds=2, folder=tmp_path)
+    with monkeypatch.context() as patched:
+        whole, written = checkpoints.write_whole, []
+
+        def filling(path: Path, data: bytes) -> Path:
+            if written:
+                raise OSError(errno.ENOSPC, "No space left on device", str(path))
+            written.append(path)
+            return whole(path, data)
+
+        patched.setattr(checkpoints, "write_whole", filling)
+        with pytest.raises(RunFolderError, match="No space left.*expected a folder with free"):
+            run()
+    with np.load(tmp_path / checkpoints.NAME) as kept:
+        assert len(kept[checkpoints.LOSSES]) == 50
+    assert equal(run(), train(CONV, *digits, LONG, seeds=2))
 
 
 def test_checkpoints_of_other_trainings_and_damaged_ones_are_refused(
