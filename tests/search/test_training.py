@@ -357,7 +357,7 @@ def test_a_disk_that_fills_keeps_what_was_finished(
             return whole(path, data)
 
         patched.setattr(checkpoints, "write_whole", filling)
-        with pytest.raises(RunFolderError, match="No space left.*expected a folder with free"):
+        with pytest.raises(RunFolderError, match=r"No space left.*expected a folder with free"):
             run()
     with np.load(tmp_path / checkpoints.NAME) as kept:
         assert len(kept[checkpoints.LOSSES]) == 50
