@@ -11,13 +11,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from interrupting import after_a_piece
 
 import kernas.kernels as kk
 import kernas.search as ks
 from kernas.errors import ConfigurationError, RunFolderError
 from kernas.kernels.architecture import Slot
 from kernas.kernels.engine import compilations
-from kernas.search.training import TrainingSettings, checkpoints, mixing, train, train_supernet
+from kernas.search.training import TrainingSettings, mixing, train, train_supernet
 from kernas.search.training.supernet import _paths
 
 SETTINGS = TrainingSettings(width=4, batch_size=16, steps=60, learning_rate=0.05)
@@ -181,16 +182,8 @@ def test_inherited_accuracies_rank_candidates(digits: tuple[kk.Dataset, kk.Datas
 def test_an_interrupted_supernet_goes_on_as_if_it_had_not_been(
     digits: tuple[kk.Dataset, kk.Dataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with monkeypatch.context() as patched:
-        write = checkpoints.write
-
-        def interrupted(*arguments: Any) -> None:
-            write(*arguments)
-            raise KeyboardInterrupt
-
-        patched.setattr(checkpoints, "write", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            train_supernet(SPACE, digits[0], SETTINGS, sets=2, folder=tmp_path)
+    with after_a_piece(monkeypatch), pytest.raises(KeyboardInterrupt):
+        train_supernet(SPACE, digits[0], SETTINGS, sets=2, folder=tmp_path)
     resumed = train_supernet(SPACE, digits[0], SETTINGS, sets=2, folder=tmp_path)
     assert resumed.fingerprint == train_supernet(SPACE, digits[0], SETTINGS, sets=2).fingerprint
     with pytest.raises(RunFolderError, match="of another training: sampling"):

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from interrupting import after_a_piece
 
 import kernas.kernels as kk
 from kernas.search.cli.app import run
@@ -89,14 +90,7 @@ def test_an_export_is_loaded_by_its_own_lines(kernas: Any, tmp_path: Path) -> No
 def test_the_same_command_with_resume_goes_on(
     kernas: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    with monkeypatch.context() as patched:
-        write = checkpoints.write
-
-        def interrupted(*arguments: Any) -> None:
-            write(*arguments)
-            raise KeyboardInterrupt
-
-        patched.setattr(checkpoints, "write", interrupted)
+    with after_a_piece(monkeypatch):
         code, _, err = kernas("--output", "run")
     assert code == 130
     assert "run keeps what was done; give --output run --resume to go on" in err

@@ -15,6 +15,7 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
+from interrupting import after_a_piece
 
 import kernas.kernels as kk
 import kernas.search as ks
@@ -324,14 +325,7 @@ def test_an_interrupted_training_goes_on_as_if_it_had_not_been(
     digits: tuple[kk.Dataset, kk.Dataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     undisturbed = train(CONV, *digits, LONG, seeds=2)
-    with monkeypatch.context() as patched:
-        write = checkpoints.write
-
-        def interrupted(*arguments: Any) -> None:
-            write(*arguments)
-            raise KeyboardInterrupt
-
-        patched.setattr(checkpoints, "write", interrupted)
+    with after_a_piece(monkeypatch):
         for _ in range(2):
             with pytest.raises(KeyboardInterrupt):
                 train(CONV, *digits, LONG, seeds=2, folder=tmp_path)
