@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 DEFAULT_SIDE = 8
 """Pixels to which larger images are resized unless the options say otherwise."""
 
-DEFAULT_VALIDATION = 200
+DEFAULT_VALIDATION = 150
 """Images of the validation, if there are so many."""
 
 

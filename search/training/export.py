@@ -90,7 +90,8 @@ def export_network(
     path = check_export(folder)
     variables = trained.variables_of(trained.seeds[0] if seed is None else seed)
     content = io.BytesIO()
-    np.savez(content, **{name: np.asarray(a) for name, a in _flat(variables).items()})
+    arrays: dict[str, Any] = {name: np.asarray(leaf) for name, leaf in _flat(variables).items()}
+    np.savez(content, allow_pickle=False, **arrays)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         temporary.mkdir(parents=True)

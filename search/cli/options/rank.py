@@ -107,7 +107,7 @@ class DrawnImageOptions(ImageOptions):
 
     n_validation: Annotated[
         int | None,
-        tyro.conf.arg(metavar="INT", help_behavior_hint="(default: 200, or all that are left)"),
+        tyro.conf.arg(metavar="INT", help_behavior_hint="(default: 150, or all that are left)"),
     ] = None
     """Further images of the training set for the validation scores; 0 if there are none."""
 
