@@ -18,7 +18,7 @@ from .exit_codes import DONE, FAILED
 from .folders import numbered_folder
 from .interruption import way_on
 from .options import TrainOptions
-from .printing import messages_aside, say, say_json
+from .printing import messages_aside, say, say_json, tell
 from .space import candidate_of
 
 if TYPE_CHECKING:
@@ -102,8 +102,14 @@ def _begin(options: TrainOptions, asked: _Asked) -> bool:
 
     if options.yes and options.quiet:
         return True
+    if not options.quiet:
+        tell("compiling the training, to time some of its steps …")
+    steps = asked.recipe.steps_for(asked.train_set)
     estimate = estimate_training(
-        asked.candidate, asked.train_set, asked.recipe, seeds=options.seeds
+        *(asked.candidate, asked.train_set, asked.recipe),
+        seeds=options.seeds,
+        n_test=len(asked.test_set),
+        evaluations=-(-steps // asked.every),
     )
     said = f"{options.seeds} × {asked.candidate.name}: {estimate}"
     return told(said, estimate.seconds, yes=options.yes, quiet=options.quiet)

@@ -8,7 +8,7 @@ import numpy as np
 
 from kernas.csv_text import csv_table
 
-from .panels import DEGENERATE_POINT, POINT, note, panels_of
+from .panels import ACCENT, DEGENERATE_POINT, NOTE_SIZE, POINT, note, panels_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -59,6 +59,9 @@ def curves_figure(trained: Trained, title: str) -> Figure:
         axes.set(xlabel="step", ylabel=label, xlim=(0, len(steps)))
     final = trained.test_accuracy
     last = f"{final.mean():.4f}" + (f" ± {final.std(ddof=1):.4f}" if len(final) > 1 else "")
-    note(losses, [title, f"{len(final)} seeds, {trained.parameters:,} parameters"])
-    note(accuracy, [f"in the end {last}", "mean in red" if len(final) > 1 else ""])
+    seeds = f"{len(final)} seed{'s' if len(final) > 1 else ''}"
+    note(losses, [f"{seeds}, {trained.parameters:,} parameters"])
+    note(accuracy, [f"in the end {last}{', mean in red' if len(final) > 1 else ''}"])
+    style = {"family": "monospace", "fontsize": NOTE_SIZE + 1, "color": ACCENT}
+    figure.suptitle(title, x=0.01, ha="left", parse_math=False, **style)
     return figure

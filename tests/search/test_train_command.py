@@ -151,6 +151,9 @@ def test_what_takes_long_is_asked_for(kernas: Any, monkeypatch: pytest.MonkeyPat
 
 def test_an_estimate_counts_the_steps() -> None:
     fit, _ = kk.load("digits", image_size=4, n_train=100, n_test=60)
-    found = estimate_training(NETWORK, fit, TrainingSettings(width=4, batch_size=20, epochs=3))
-    assert found.steps == 15
-    assert found.seconds == 15 * found.seconds_a_step > 0
+    recipe = TrainingSettings(width=4, batch_size=20, epochs=3)
+    found = estimate_training(NETWORK, fit, recipe, n_test=60, evaluations=3)
+    assert (found.steps, found.evaluated) == (15, 100 + 3 * 60)
+    parts = (15 * found.seconds_a_step, 280 * found.seconds_an_image)
+    assert found.seconds == pytest.approx(sum(parts))
+    assert min(parts) > 0
