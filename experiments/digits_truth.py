@@ -37,13 +37,13 @@ import numpy as np
 from benchmarks.measuring import environment, report
 from running import RUNS, Options, Size, command
 from scipy.stats import rankdata
+from trainings import trained
 
 import kernas.kernels as kk
 import kernas.search as ks
 from kernas.comparison import first_difference
 from kernas.errors import DataError
 from kernas.files import write_whole
-from kernas.search.runs.folder import RunFolder
 from kernas.search.training import TrainingSettings
 from kernas.search.truth import shipped
 
@@ -80,7 +80,6 @@ SETTINGS: dict[Size, float] = {"quick": 0.1, "small": 1, "medium": 2, "full": 5}
 PIECE = 100
 """Cells of one run."""
 
-WORKERS = 2
 COLUMNS = [f"{shipped.MEAN}_{seed}" for seed in range(SEEDS)]
 TABLE = shipped.FOLDER / f"{DATASET}.csv"
 
@@ -101,7 +100,7 @@ def main(options: TruthOptions) -> None:
     rows = table() if is_truth else {}
     for start in range(0, len(cells), PIECE):
         piece = [cell for cell in cells[start : start + PIECE] if cell.name not in rows]
-        rows |= trained(piece, RUNS / f"digits_truth-{options.stage}-{start}")
+        rows |= rows_of(piece, RUNS / f"digits_truth-{options.stage}-{start}")
         if is_truth:
             write_table(rows)
     if options.stage == "sample":
@@ -127,22 +126,17 @@ def cells_of(stage: Stage, n: int) -> list[ks.Candidate]:
     return [cell for cell, _ in zip(drawn, range(n), strict=False)]
 
 
-def trained(cells: list[ks.Candidate], output: Path) -> dict[str, dict[str, float]]:
+def rows_of(cells: list[ks.Candidate], output: Path) -> dict[str, dict[str, float]]:
     """Of each cell by its name the accuracy of each seed, and the seconds."""
     if not cells:
         return {}
-    score = ks.TrainScore(*kk.load(DATASET), RECIPE, SEEDS)
-    executor = ks.Processes(WORKERS)
-    ks.rank(cells, score, output=output, resume=output.exists(), executor=executor)
-    outcomes = {outcome.work: outcome for outcome in RunFolder(output).outcomes().values()}
-    rows: dict[str, dict[str, float]] = {}
-    for cell in cells:
-        outcome = outcomes[score.source.work_key(cell)]
-        if not outcome.values:
-            raise DataError(f"{cell.name} has no accuracy: {outcome.message}")
-        values = [outcome.values[f"{score.name}:{seed}"].value for seed in range(SEEDS)]
-        rows[cell.name] = dict(zip(COLUMNS, values, strict=True)) | {"seconds": outcome.seconds}
-    return rows
+    found = trained(cells, ks.TrainScore(*kk.load(DATASET), recipe=RECIPE, seeds=SEEDS), output)
+    return {
+        cell.name: dict(zip(COLUMNS, accuracies, strict=True)) | {"seconds": seconds}
+        for cell, accuracies, seconds in zip(
+            cells, found.accuracies.T.tolist(), found.seconds.tolist(), strict=True
+        )
+    }
 
 
 def protocol() -> dict[str, Any]:

@@ -22,20 +22,20 @@ test accuracy, on all 15,625 cells (``nasbench201.npz``).
 
 from __future__ import annotations
 
-import statistics
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from benchmarks.measuring import environment, report
 from running import RUNS, Options, Size, command, foretell
+from trainings import Trainings, trained
 
 import kernas.kernels as kk
 import kernas.search as ks
 from kernas.files import write_whole
 from kernas.search.ranking.statistics import agreement, spearman
 from kernas.search.report.panels import DEGENERATE_POINT, POINT, empty_figure, plain, to_png
-from kernas.search.runs.folder import RunFolder
 from kernas.search.training import (
     FullTraining,
     ReducedTraining,
@@ -46,7 +46,6 @@ from kernas.search.training import (
 
 SPACE = "nasbench201:cells=1,reduction=pool"
 DATASET, CHANNELS, CLASSES, N_TEST = "cifar10", 3, 10, 2000
-WORKERS = 2
 CELL_SEED = 11
 
 FULL = FullTraining(
@@ -94,31 +93,29 @@ def main(options: Options) -> None:
     trainings = [r.reduced(setting.full, space=space, channels=CHANNELS) for r in regimes]
     folder = RUNS / f"regimes-{options.size}"
     predict(cells, trainings)
-    found = {
-        str(regime): trained(
-            cells, training, FULL_SEEDS if place == 0 else 1, folder / str(regime).replace(" ", "")
-        )
+    found = [
+        under(training, cells, 1 if place else FULL_SEEDS, folder / str(regime).replace(" ", ""))
         for place, (regime, training) in enumerate(zip(regimes, trainings, strict=True))
-    }
-    whole = found[str(regimes[0])]
-    target = whole["accuracies"].mean(axis=0)
-    one_seed = whole["seconds"] / FULL_SEEDS
+    ]
+    whole = found[0]
+    target = whole.accuracies.mean(axis=0)
+    one_seed = float(np.median(whole.seconds)) / FULL_SEEDS
     operations = operations_of(cells, trainings[0])
     rows = {
         str(regime): {
-            **compared(found[str(regime)]["accuracies"][0], target),
+            **compared(of.accuracies[0], target),
             "channels": training.recipe.width,
             "side": training.side,
             "epochs": training.recipe.epochs,
             "images": training.images,
-            "mean_accuracy": float(found[str(regime)]["accuracies"].mean()),
+            "mean_accuracy": float(of.accuracies.mean()),
             "share_of_operations": {
                 "by the indices": regime.share_of_operations(setting.full),
                 "as rounded": operations_of(cells, training) / operations,
             },
-            "share_of_seconds": found[str(regime)]["seconds"] / one_seed,
+            "share_of_seconds": float(np.median(of.seconds)) / one_seed,
         }
-        for regime, training in zip(regimes[1:], trainings[1:], strict=True)
+        for regime, training, of in zip(regimes[1:], trainings[1:], found[1:], strict=True)
     }
     record = {
         **options.asked(),
@@ -131,7 +128,7 @@ def main(options: Options) -> None:
             "mean_accuracy": float(target.mean()),
             "seconds_a_cell": one_seed,
         },
-        "ceiling": spearman(*map(list, whole["accuracies"])),
+        "ceiling": spearman(*map(list, whole.accuracies)),
         "regimes": rows,
         **environment(),
     }
@@ -141,25 +138,14 @@ def main(options: Options) -> None:
         write_whole(path.with_suffix(".png"), drawing(record))
 
 
-def trained(
-    cells: list[ks.Candidate], training: ReducedTraining, seeds: int, output: Any
-) -> dict[str, Any]:
-    """Accuracies ``(seeds, cells)``, and the median seconds of a cell."""
+def under(
+    training: ReducedTraining, cells: list[ks.Candidate], seeds: int, output: Path
+) -> Trainings:
+    """The cells, trained."""
     fit, test = kk.load(
         DATASET, n_train=training.images, n_test=N_TEST, image_size=training.side, seed=0
     )
-    score = ks.TrainScore(fit, test, training.recipe, seeds)
-    ks.rank(cells, score, output=output, resume=output.exists(), executor=ks.Processes(WORKERS))
-    kept = {outcome.work: outcome for outcome in RunFolder(output).outcomes().values()}
-    outcomes = [kept[score.source.work_key(cell)] for cell in cells]
-    accuracies = [
-        [outcome.values[f"{score.name}:{seed}"].value for outcome in outcomes]
-        for seed in range(seeds)
-    ]
-    return {
-        "accuracies": np.array(accuracies),
-        "seconds": statistics.median(outcome.seconds for outcome in outcomes),
-    }
+    return trained(cells, ks.TrainScore(fit, test, training.recipe, seeds), output)
 
 
 def compared(values: np.ndarray, target: np.ndarray) -> dict[str, Any]:

@@ -35,14 +35,15 @@ from typing import Any
 import numpy as np
 from benchmarks.measuring import environment, report
 from running import RUNS, Options, Size, command, foretell
+from trainings import trained
 
 import kernas.kernels as kk
 import kernas.search as ks
 from kernas.files import write_whole
 from kernas.kernels.architecture import Node, Slot
+from kernas.kernels.architecture.slots import filled
 from kernas.search.ranking.statistics import agreement, spearman
 from kernas.search.report.panels import ACCENT, POINT, empty_figure, plain, to_png
-from kernas.search.runs.folder import RunFolder
 from kernas.search.spaces.cell_strings import EDGES, OPERATIONS
 from kernas.search.training import Supernet, TrainingSettings, train_supernet
 from kernas.search.training.supernet import Sampling
@@ -103,8 +104,6 @@ class Destroyed(ks.ChoiceSpace):
         super().__init__(self._build, {f"e{s}{t}": list(names) for s, t in EDGES})
 
     def _build(self, **operations: str) -> kk.Architecture:
-        from kernas.kernels.architecture.slots import filled
-
         return filled(self.open, self._numbers(operations.values()))
 
     def _numbers(self, operations: Any) -> tuple[int, ...]:
@@ -139,28 +138,28 @@ def main(options: Options) -> None:
     ]
     foretell(predicted(setting, len(kinds)), "by what its parts take on two cores")
 
-    def judged(kind: str, of: ks.Space, sampling: Sampling, sets: int, given: Any) -> np.ndarray:
-        """Accuracies ``(seeds, candidates)``, and ``seconds`` by side effect in ``taken``."""
-        rows = []
-        for seed in range(setting.seeds):
-            place = folder / kind.replace(" ", "").replace(",", "-") / str(seed)
-            found = inherited(of, data, setting, sampling, sets, seed, place, given)
-            rows.append([found["accuracies"][cell.name] for cell in given])
-            taken.setdefault(kind, []).append((found["training"], found["judging"]))
-        return np.array(rows)
+    def judged(kind: str, of: ks.Space, sampling: Sampling, sets: int, given: Any) -> list[Any]:
+        """Of each seed what its supernet says of the candidates."""
+        place = folder / kind.replace(" ", "").replace(",", "-")
+        return [
+            inherited(of, data, setting, sampling, sets, seed, place / str(seed), given)
+            for seed in range(setting.seeds)
+        ]
 
-    taken: dict[str, list[tuple[float, float]]] = {}
-    supernets: dict[str, Any] = {}
-    accuracies: dict[str, np.ndarray] = {}
-    for kind, sampling, sets in kinds:
-        accuracies[kind] = judged(kind, space, sampling, sets, cells)
-        supernets[kind] = summary(measured, accuracies[kind], taken[kind])
+    found = {kind: judged(kind, space, sampling, sets, cells) for kind, sampling, sets in kinds}
+    accuracies = {kind: of_cells(cells, seeds) for kind, seeds in found.items()}
+    supernets = {
+        kind: summary(measured, accuracies[kind]) | {"seconds": seconds_of(seeds)}
+        for kind, seeds in found.items()
+    }
 
     drawn = [c for c in destroyed.sample(20 * setting.with_destroyer) if DESTROYER in c.genotype]
     drawn = drawn[: setting.with_destroyer]
-    alone = trained_alone(drawn, data, folder / "alone")
-    kind = "with the operation that destroys"
-    both = judged(kind, destroyed, "uniform", 1, [*map(destroyed.same, cells), *drawn])
+    score = ks.TrainScore(*data, recipe=RECIPE, seeds=3)
+    alone = trained(drawn, score, folder / "alone").accuracies.mean(axis=0).tolist()
+    all_of_them = [*map(destroyed.same, cells), *drawn]
+    seeds = judged("with the operation that destroys", destroyed, "uniform", 1, all_of_them)
+    both = of_cells(all_of_them, seeds)
     clean, harmed = both[:, : len(cells)], both[:, len(cells) :]
     record = {
         **options.asked(),
@@ -172,9 +171,10 @@ def main(options: Options) -> None:
         "supernets": supernets,
         "destroyed": {
             "cells_with_it": len(drawn),
-            "cells_without_it": summary(measured, clean, taken[kind]),
-            "cells_with_it_by_shared_weights": summary(alone, harmed, taken[kind]),
-            "all_by_shared_weights": summary([*measured, *alone], both, taken[kind]),
+            "seconds": seconds_of(seeds),
+            "cells_without_it": summary(measured, clean),
+            "cells_with_it_by_shared_weights": summary(alone, harmed),
+            "all_by_shared_weights": summary([*measured, *alone], both),
             "mean_accuracy": {
                 "alone": {
                     "without": float(np.mean(measured)),
@@ -228,17 +228,17 @@ def inherited(
     return found
 
 
-def trained_alone(cells: list[ks.Candidate], data: Pair, output: Path) -> list[float]:
-    """Mean accuracies of three seeds, as those of the truth."""
-    score = ks.TrainScore(*data, recipe=RECIPE, seeds=3)
-    ks.rank(cells, score, output=output, resume=output.exists(), executor=ks.Processes(2))
-    outcomes = {outcome.work: outcome for outcome in RunFolder(output).outcomes().values()}
-    return [outcomes[score.source.work_key(cell)].values[score.name].value for cell in cells]
+def of_cells(cells: Sequence[ks.Candidate], seeds: list[Any]) -> np.ndarray:
+    """Accuracies ``(seeds, candidates)``."""
+    return np.array([[found["accuracies"][cell.name] for cell in cells] for found in seeds])
 
 
-def summary(
-    truth: Sequence[float], accuracies: np.ndarray, taken: list[tuple[float, float]]
-) -> dict[str, Any]:
+def seconds_of(seeds: list[Any]) -> dict[str, list[float]]:
+    """What each supernet took, and what it took to judge all candidates by it."""
+    return {part: [round(found[part], 1) for found in seeds] for part in ("training", "judging")}
+
+
+def summary(truth: Sequence[float], accuracies: np.ndarray) -> dict[str, Any]:
     """How well accuracies ``(seeds, candidates)`` order like the truth."""
     mean = agreement(list(truth), list(accuracies.mean(axis=0))).spearman
     between = [spearman(list(a), list(b)) for a, b in combinations(accuracies, 2)]
@@ -247,10 +247,6 @@ def summary(
         "spearman_of_the_mean": {"value": mean.value, "low": mean.low, "high": mean.high},
         "between_seeds": float(np.mean(between)) if between else None,
         "mean_accuracy": float(accuracies.mean()),
-        "seconds": {
-            "training": [round(training, 1) for training, _ in taken],
-            "judging": [round(judging, 1) for _, judging in taken],
-        },
     }
 
 
