@@ -151,7 +151,9 @@ class ChoiceSpace(BuiltSpace):
         return self.build, choices, self._name, self._cover
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, ChoiceSpace) and self._identity == other._identity
+        if not isinstance(other, ChoiceSpace) or type(self) is not type(other):
+            return False  # a subclass may have another template, or mutate otherwise
+        return self._identity == other._identity
 
     def __hash__(self) -> int:
         return hash(self._identity)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Literal
 
 import jax
@@ -31,6 +31,10 @@ RECALIBRATED = 20
 has a weight of 0.9^20, an eighth."""
 
 
+DRAWN = 4
+"""Candidates whose templates are compared before a training; each is when it is judged."""
+
+
 @dataclass(frozen=True, eq=False)
 class Supernet:
     """A trained network of a space's template, whose paths are the candidates.
@@ -54,7 +58,7 @@ class Supernet:
     seed: int
     reached: Checkpoint
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of its variables."""
         digest = hashlib.sha256()
@@ -73,10 +77,16 @@ class Supernet:
             of: images and labels.
 
         Raises:
-            ConfigurationError: the candidate belongs to another space.
+            ConfigurationError: the candidate belongs to another space, or has another template.
         """
         genotype_of(self.space, candidate)
-        slots = require(self.space, Slotted).slots(candidate)
+        able = require(self.space, Slotted)
+        if able.template(candidate) != _template(self.space):
+            raise ConfigurationError(
+                f"{candidate.name} has another template than the supernet: its weights are shared "
+                "by candidates of one template"
+            )
+        slots = able.slots(candidate)
         training = _training(
             *(self.space, self.train_set, self.recipe, self.sampling, self.sets, self.seed)
         )
@@ -168,7 +178,7 @@ def _template(space: Space) -> Architecture:
         ConfigurationError: it has none, or several.
     """
     able = require(space, Slotted)
-    found = {able.template(candidate) for candidate in space.sample(4)}
+    found = {able.template(*space.sample(1, seed=seed)) for seed in range(DRAWN)}
     if len(found) > 1:
         raise ConfigurationError(
             f"candidates of {space.name} have several templates: expected one, whose weights all "

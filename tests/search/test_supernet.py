@@ -19,7 +19,8 @@ from kernas.errors import ConfigurationError, RunFolderError
 from kernas.kernels.architecture import Slot
 from kernas.kernels.engine import compilations
 from kernas.search.training import TrainingSettings, mixing, train, train_supernet
-from kernas.search.training.supernet import _paths
+from kernas.search.training.batches import batches
+from kernas.search.training.supernet import _paths, _training
 
 SETTINGS = TrainingSettings(width=4, batch_size=16, steps=60, learning_rate=0.05)
 BRANCHES = (
@@ -100,9 +101,6 @@ def test_a_fair_step_sums_the_gradients_of_its_paths(
         SETTINGS, steps=1, momentum=0.0, weight_decay=0.0, batch_size=16, learning_rate=0.1
     )
     supernet = train_supernet(SPACE, fit, settings, sampling="fair", seed=2)
-    from kernas.search.training.batches import batches
-    from kernas.search.training.supernet import _training
-
     start = _training(SPACE, fit, settings, "fair", 1, 2).start().state["variables"]
     variables = jax.tree.map(lambda leaf: leaf[0], start)
     template = SPACE.template(SPACE.sample(1)[0])
@@ -191,10 +189,45 @@ def test_an_interrupted_supernet_goes_on_as_if_it_had_not_been(
 
 
 def test_what_cannot_share_weights_is_refused(digits: tuple[kk.Dataset, kk.Dataset]) -> None:
+    odd: Any = "odd"
     with pytest.raises(ConfigurationError, match="sampling='odd': expected one of uniform, fair"):
-        train_supernet(SPACE, digits[0], SETTINGS, sampling="odd")  # type: ignore[arg-type]
+        train_supernet(SPACE, digits[0], SETTINGS, sampling=odd)
     with pytest.raises(ConfigurationError, match="sets=0: expected an integer >= 1"):
         train_supernet(SPACE, digits[0], SETTINGS, sets=0)
     plain = ks.ChoiceSpace(built, {"first": [0, 1], "second": [0, 1]})
     with pytest.raises(ConfigurationError, match="Slotted"):
         train_supernet(plain, digits[0], SETTINGS)
+
+
+class Unlike(TwoSlots):
+    """The window of the stem, which is in the template, differs between candidates."""
+
+    def template(self, candidate: ks.Candidate) -> kk.Architecture:
+        head = (kk.Relu(), kk.GlobalAvgPool(), kk.Dense())
+        stem = kk.Conv(3 if candidate.genotype[0] else 1)
+        return kk.serial(stem, *map(Slot, (BRANCHES,) * 2, (0, 1)), *head)
+
+
+def test_a_space_of_several_templates_is_refused(
+    digits: tuple[kk.Dataset, kk.Dataset], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    several = Unlike(built, {"first": [0, 1, 2], "second": [0, 1, 2]})
+    with pytest.raises(ConfigurationError, match="have several templates: expected one"):
+        train_supernet(several, digits[0], SETTINGS)
+    # Those that the first draws do not meet are refused when they are judged.
+    monkeypatch.setattr("kernas.search.training.supernet.DRAWN", 1)
+    settings = replace(SETTINGS, steps=1)
+    supernet = train_supernet(several, digits[0], settings)
+    alike = several.sample(1)[0]
+    assert 0 <= supernet.accuracy(alike, digits[1]) <= 1
+    other = next(c for c in several.enumerate() if bool(c.genotype[0]) != bool(alike.genotype[0]))
+    with pytest.raises(ConfigurationError, match="has another template than the supernet"):
+        supernet.accuracy(other, digits[1])
+
+
+def test_a_space_of_two_candidates_shares_weights(
+    digits: tuple[kk.Dataset, kk.Dataset],
+) -> None:
+    two = TwoSlots(built, {"first": [1, 2], "second": [0]})
+    supernet = train_supernet(two, digits[0], replace(SETTINGS, steps=1))
+    assert all(0 <= supernet.accuracy(each, digits[1]) <= 1 for each in two.enumerate())
