@@ -58,6 +58,7 @@ class _Asked:
     test_set: Dataset
     recipe: TrainingSettings
     output: Path
+    steps: int
     every: int
 
 
@@ -93,7 +94,7 @@ def _asked(options: TrainOptions) -> _Asked:
     steps = recipe.steps_for(train_set)
     each = len(train_set) // recipe.batch_size
     every = each * max(1, -(-steps // each) // EVALUATIONS)
-    return _Asked(candidate, train_set, test_set, recipe, output, min(every, steps))
+    return _Asked(candidate, train_set, test_set, recipe, output, steps, min(every, steps))
 
 
 def _begin(options: TrainOptions, asked: _Asked) -> bool:
@@ -104,12 +105,11 @@ def _begin(options: TrainOptions, asked: _Asked) -> bool:
         return True
     if not options.quiet:
         tell("compiling the training, to time some of its steps …")
-    steps = asked.recipe.steps_for(asked.train_set)
     estimate = estimate_training(
         *(asked.candidate, asked.train_set, asked.recipe),
         seeds=options.seeds,
         n_test=len(asked.test_set),
-        evaluations=-(-steps // asked.every),
+        evaluations=-(-asked.steps // asked.every),
     )
     said = f"{options.seeds} × {asked.candidate.name}: {estimate}"
     return told(said, estimate.seconds, yes=options.yes, quiet=options.quiet)

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from kernas.errors import ConfigurationError, DivergenceError
+from kernas.errors import DivergenceError
 from kernas.kernels import Dataset
 from kernas.kernels.regression import ScoreValue
 
 from ..spaces import Candidate
 from .base import Evaluation, Score, Source
-from .trained import training_key
+from .trained import check_validation, training_key
 
 if TYPE_CHECKING:
     from ..training import Supernet
@@ -84,11 +84,7 @@ class SharedWeightScore(Score):
     validation: Dataset | None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.validation, Dataset):
-            raise ConfigurationError(
-                f"{NAME} needs validation images, and there are none; give "
-                "SharedWeightScore(supernet, validation)"
-            )
+        check_validation(NAME, self.validation, "SharedWeightScore(supernet, validation)")
 
     @property
     def name(self) -> str:

@@ -25,6 +25,18 @@ from .base import Evaluation, Score, Source
 NAME = "trained_accuracy"
 
 
+def check_validation(name: str, given: Dataset | None, way_out: str) -> None:
+    """Refuse a score that has no images to measure accuracy on.
+
+    Raises:
+        ConfigurationError: the message says what to give.
+    """
+    if not isinstance(given, Dataset):
+        raise ConfigurationError(
+            f"{name} needs validation images, and there are none; give {way_out}"
+        )
+
+
 def training_key(candidate: Candidate) -> str:
     """What decides a candidate's finite networks: its layers as built, and what fills slots."""
     if candidate.failure is not None:
@@ -116,11 +128,7 @@ class TrainScore(Score):
 
     def __post_init__(self) -> None:
         check_count(self.seeds, "seeds")
-        if not isinstance(self.validation, Dataset):
-            raise ConfigurationError(
-                f"{NAME} needs validation images, and there are none; give "
-                "TrainScore(fit, validation), or --n-validation"
-            )
+        check_validation(NAME, self.validation, "TrainScore(fit, validation), or --n-validation")
         self.recipe.steps_for(self.fit)
 
     @property

@@ -130,6 +130,13 @@ def _programs(
         zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), moments)
         return {"variables": variables, "optimizer": zeros}
 
+    def forward(params: Any, rest: Any, x: Array, choices: Array) -> tuple[Array, Any]:
+        """Logits of a batch in training, and the other variables after it."""
+        logits, moved = network.apply(
+            {**rest, "params": params}, x, train=True, choices=choices, mutable=["batch_stats"]
+        )
+        return logits, {**rest, **moved}
+
     def step(
         state: State, paths: Array, images: Array, labels: Array, batch: Batches
     ) -> tuple[State, Array]:
@@ -144,15 +151,9 @@ def _programs(
             gradients, rest = carry
 
             def loss(params: Any) -> Any:
-                logits, moved = network.apply(
-                    {**rest, "params": mixed(params, choices, branches)},
-                    x,
-                    train=True,
-                    choices=choices,
-                    mutable=["batch_stats"],
-                )
+                logits, moved = forward(mixed(params, choices, branches), rest, x, choices)
                 of_each = optax.softmax_cross_entropy_with_integer_labels(logits, y)
-                return of_each.mean(), {**rest, **moved}
+                return of_each.mean(), moved
 
             (value, rest), own = jax.value_and_grad(loss, has_aux=True)(params)
             return (jax.tree.map(jnp.add, gradients, own), rest), value
@@ -187,17 +188,9 @@ def _programs(
             rest = dict(variables)
             params = mixed(rest.pop("params"), choices, branches)
 
-            def moved_by(rest: Any, x: Array) -> tuple[Any, None]:
-                _, moved = network.apply(
-                    {**rest, "params": params},
-                    x,
-                    train=True,
-                    choices=choices,
-                    mutable=["batch_stats"],
-                )
-                return {**rest, **moved}, None
-
-            rest, _ = lax.scan(moved_by, rest, images)
+            rest, _ = lax.scan(
+                lambda rest, x: (forward(params, rest, x, choices)[1], None), rest, images
+            )
             return {**rest, "params": params}
 
         return {"variables": over_seeds(one)(state["variables"])}

@@ -6,6 +6,7 @@ import csv
 import json
 import runpy
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 from interrupting import after_a_piece
 
 import kernas.kernels as kk
-from kernas.search.cli.app import run
+from kernas.search.cli.app import parse, run
 from kernas.search.training import TrainingSettings, checkpoints, estimate_training, train
 
 NETWORK = kk.serial(kk.Conv(3), kk.Normalize(), kk.Relu(), kk.GlobalAvgPool(), kk.Dense(b_std=0.1))
@@ -157,3 +158,9 @@ def test_an_estimate_counts_the_steps() -> None:
     parts = (15 * found.seconds_a_step, 280 * found.seconds_an_image)
     assert found.seconds == pytest.approx(sum(parts))
     assert min(parts) > 0
+
+
+def test_the_options_of_a_recipe_have_its_defaults() -> None:
+    options = parse(["train", "network.json"])
+    for field in fields(TrainingSettings):
+        assert getattr(options, field.name) == field.default

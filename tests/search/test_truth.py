@@ -8,6 +8,7 @@ import pytest
 import kernas.kernels as kk
 import kernas.search as ks
 from kernas.errors import ConfigurationError, DataError
+from kernas.search.defaults import SHIPPED_SPACE, SHIPPED_TRUTH
 from kernas.search.truth import shipped
 
 EMPTY = "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"
@@ -214,6 +215,7 @@ def test_the_hard_digits_are_measured_for_the_first_candidates():
     assert [cell.name for cell in cells] == list(truth)
     assert len(cells) >= 1000
     how = shipped.protocol("digits_hard")
+    assert (how["dataset"], how["space"]) == (SHIPPED_TRUTH, SHIPPED_SPACE)
     for part, images in zip(("train", "test"), kk.load("digits_hard"), strict=True):
         assert how["fingerprints"][part] == images.fingerprint
     assert how["agreement"]["all"] > 0.9
