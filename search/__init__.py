@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from .scores import KernelScore as KernelScore
     from .scores import KernelSource as KernelSource
     from .scores import MeanScore as MeanScore
+    from .scores import ProxyScore as ProxyScore
     from .scores import Score as Score
     from .scores import SharedWeightScore as SharedWeightScore
     from .scores import Source as Source
@@ -89,6 +90,7 @@ _ROOMS = {
         "KernelScore",
         "KernelSource",
         "MeanScore",
+        "ProxyScore",
         "Score",
         "SharedWeightScore",
         "Source",

@@ -44,10 +44,7 @@ from ..architecture.windows import WindowLayer, axis_padding, stride_of, window_
 from ..covariance.activations.functions import function_of
 from ..interface import shape_advice
 from .convolution import CONVOLUTIONS, ConvolutionName
-
-BATCHNORM_EPSILON = 1e-5
-BATCHNORM_MOMENTUM = 0.9
-"""Of the running averages; the complement of what PyTorch calls momentum, 0.1 by default."""
+from .network import BATCHNORM_EPSILON, BATCHNORM_MOMENTUM
 
 
 class FiniteNetwork(nn.Module):
@@ -63,6 +60,7 @@ class FiniteNetwork(nn.Module):
     normalization: str = "batchnorm"
     scales: tuple[tuple[int, tuple[float, ...]], ...] = ()
     convolution: ConvolutionName = "lax"
+    watched: bool = False
 
     def __call__(
         self, x: Any, *, reference: Any = None, train: bool = False, choices: Any = ()
@@ -118,8 +116,19 @@ class FiniteNetwork(nn.Module):
                 value = slot(inputs[0], first, train, chosen)
             else:
                 value = _weight_free(node.layer, inputs)
-            values.append(value)
+            values.append(self._watch(index, node.layer, value) if self.watched else value)
         return values[-1]
+
+    def _watch(self, index: int, layer: Any, value: Array) -> Array:
+        """The output of a layer, kept or gated as :func:`finite_network` says of ``watched``."""
+        name = f"{type(layer).__name__}_{index}"
+        if isinstance(layer, Activation):
+            active = value > function_of(layer)(jnp.zeros((), value.dtype))
+            self.variable("codes", name, jnp.zeros, value.shape, bool).value = active
+        elif isinstance(layer, WeightLayer):
+            shape = (len(value), *[1] * (value.ndim - 2), value.shape[-1])
+            value = value * self.variable("gates", name, jnp.ones, shape, value.dtype).value
+        return value
 
     def _images(self, x: Any, reference: Any, train: bool) -> tuple[Array, int]:
         """Reference images, then ``x``; and how many are the former."""
@@ -201,6 +210,8 @@ class FiniteNetwork(nn.Module):
     def _normalize(
         self, index: int, layer: Normalize, x: Array, blocks: Blocks, first: int, train: bool
     ) -> Array:
+        if self.normalization == "none":
+            return x
         if self.normalization == "limit":
             if layer.center:
                 x = x - x[:first].mean(axis=tuple(range(x.ndim - 1)))

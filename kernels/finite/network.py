@@ -17,7 +17,11 @@ if TYPE_CHECKING:
     from .module import FiniteNetwork
 
 Parameterization = Literal["ntk", "standard"]
-Normalization = Literal["batchnorm", "limit"]
+Normalization = Literal["batchnorm", "limit", "none"]
+
+BATCHNORM_EPSILON = 1e-5
+BATCHNORM_MOMENTUM = 0.9
+"""Of the running averages; the complement of what PyTorch calls momentum, 0.1 by default."""
 
 
 def finite_network(
@@ -29,6 +33,7 @@ def finite_network(
     normalization: Normalization = "batchnorm",
     scales: Mapping[int, Iterable[float]] | None = None,
     convolution: ConvolutionName = "lax",
+    watched: bool = False,
 ) -> FiniteNetwork:
     """The network of a given width, as a :class:`flax.linen.Module`.
 
@@ -51,12 +56,19 @@ def finite_network(
             training, running averages otherwise, 1e-5 added to the variance. ``"limit"``: each
             channel's mean over the reference images is subtracted (if the layer centres), and the
             rest divided by the layer's scale: the network that has the exact kernel as its limit.
+            ``"none"``: nothing, as proxies such as SynFlow read networks.
         scales: for ``"limit"``, node → one number for each block of its channels, one block unless
             the node reads a ``Concat``: ``NeuralKernel.normalization_scales()`` of the bound
             kernel. Where the number is infinite or the node is missing there
             is nothing to divide, and the output is zero.
         convolution: ``"lax"``, XLA's own, or ``"patches"``, the same sums as one matrix product of
             gathered windows, which is faster for small images on a CPU.
+        watched: whether the network says what goes on inside, in two collections more, whose shapes
+            are those of the batch that it was initialised with. ``"codes"``, to be named in
+            ``mutable``: of every activation φ whether its output is above φ(0), as booleans of the
+            output's shape. ``"gates"``: of every weight layer ones, ``(n, …, channels)``, by which
+            its output is multiplied; the derivative by a gate is ``Σ_pixels z ∂/∂z`` of an image
+            and channel.
 
     Returns:
         A module: ``variables = module.init(key, x)``, ``module.apply(variables, x)``. The
@@ -100,7 +112,14 @@ def finite_network(
     from .module import FiniteNetwork
 
     return FiniteNetwork(
-        architecture, width, outputs, parameterization, normalization, checked, convolution
+        architecture,
+        width,
+        outputs,
+        parameterization,
+        normalization,
+        checked,
+        convolution,
+        watched,
     )
 
 
@@ -111,10 +130,10 @@ def _checked_scales(
 ) -> tuple[tuple[int, tuple[float, ...]], ...]:
     """The scales as a hashable value."""
     nodes = {i for i, n in enumerate(architecture.nodes) if isinstance(n.layer, Normalize)}
-    if normalization == "batchnorm":
+    if normalization != "limit":
         if scales is not None:
             raise ConfigurationError(
-                "scales are given, but normalization='batchnorm' takes them from its batch; use "
+                f"scales are given, but normalization={normalization!r} reads none; use "
                 "normalization='limit', or leave them out"
             )
         return ()

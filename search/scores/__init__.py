@@ -10,6 +10,7 @@ from .counts import CountScore as CountScore
 from .kernel_score import KernelScore as KernelScore
 from .kernel_source import KernelSource as KernelSource
 from .mean_score import MeanScore as MeanScore
+from .proxies import ProxyScore as ProxyScore
 from .registry import parse_scores as parse_scores
 from .registry import score_names as score_names
 from .shared_weights import SharedWeightScore as SharedWeightScore

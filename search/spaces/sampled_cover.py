@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import lru_cache
 from typing import Protocol
 
 from kernas.errors import ArchitectureError
 from kernas.kernels import Architecture
-from kernas.kernels.architecture.layers import WeightLayer
+from kernas.kernels.architecture.gains import with_gains
 
 from .base import Candidate
 from .operations import Items, needs
@@ -60,7 +59,7 @@ def sampled_cover(
         missed += 1
         try:
             network = draw(rng).architecture
-            same = with_equal_gains(network).hash
+            same = with_gains(network, 1.0).hash
         except ArchitectureError:  # its row will say why
             continue
         if same in seen:
@@ -77,15 +76,3 @@ def sampled_cover(
         chosen.append(network)
         needed -= items
     return chosen
-
-
-def with_equal_gains(network: Architecture) -> Architecture:
-    """The network with the same gain in all weight layers, which programs take as numbers."""
-    return Architecture(
-        tuple(
-            replace(node, layer=replace(node.layer, W_std=1.0, b_std=0.0))
-            if isinstance(node.layer, WeightLayer)
-            else node
-            for node in network.nodes
-        )
-    )

@@ -7,7 +7,7 @@ that is not chosen is not computed: one program of each kind serves all candidat
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any
 
@@ -18,7 +18,7 @@ import optax
 from jax import Array, lax
 
 from kernas.kernels import Architecture, finite_network
-from kernas.kernels.architecture import Node, Slot, WeightLayer
+from kernas.kernels.architecture.gains import with_gains
 from kernas.kernels.architecture.slots import branches_of
 from kernas.kernels.finite.convolution import ConvolutionName, convolution_for
 from kernas.kernels.finite.drawing import draw_variables
@@ -32,22 +32,6 @@ KEPT = 8
 
 State = dict[str, Any]
 """Variables and the optimiser's state, every array with the seeds as its first axis."""
-
-
-def without_gains(architecture: Architecture) -> Architecture:
-    """The network with unit gains: what its programs depend on, once its weights are drawn.
-
-    A layer that has a bias keeps it.
-    """
-
-    def plain(layer: Any) -> Any:
-        if isinstance(layer, WeightLayer):
-            return replace(layer, W_std=1.0, b_std=float(layer.b_std > 0))
-        if isinstance(layer, Slot):
-            return replace(layer, branches=tuple(map(without_gains, layer.branches)))
-        return layer
-
-    return Architecture(tuple(Node(plain(n.layer), n.inputs) for n in architecture.nodes))
 
 
 @dataclass(frozen=True)
@@ -93,7 +77,7 @@ def programs_of(
     Raises:
         ArchitectureError: the network does not fit the images, or does not end in ``Dense``.
     """
-    return _programs(without_gains(template), image_shape, n_classes, settings, steps, sets)
+    return _programs(with_gains(template, 1.0), image_shape, n_classes, settings, steps, sets)
 
 
 @lru_cache(maxsize=KEPT)

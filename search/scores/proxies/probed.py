@@ -1,0 +1,97 @@
+"""What proxies are computed from: numbers of one candidate's network, taken to the host."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+Need = Literal["weights", "first_order", "second_batch", "curvature", "flow", "perturbed"]
+"""What has to be computed for a proxy: each is one program, run once a network."""
+
+PASSES: Mapping[Need, float] = {
+    "weights": 0.0,
+    "first_order": 2.0,
+    "second_batch": 2.0,
+    "curvature": 4.0,
+    "flow": 0.1,
+    "perturbed": 0.7,
+}
+"""Forward and backward passes of a batch that each takes, about."""
+
+ByLayer = Mapping[str, np.ndarray]
+"""Layer → array, in the order of the layers."""
+
+
+class UnscoredError(Exception):
+    """A network says nothing by a proxy; the message says why."""
+
+
+@dataclass(frozen=True)
+class Probed:
+    """A network with the weights of one seed, and what its programs found.
+
+    Arrays by layer are those of the candidate's own weight layers. What no proxy asked for is
+    empty.
+
+    Attributes:
+        labels: ``(n,)``, of the batch.
+        n_classes: of the labels.
+        weights: the kernels θ of the layers that train.
+        gradients: ∂L/∂θ, with L the mean cross-entropy of the batch.
+        other_gradients: the same of another batch.
+        curvature: the Hessian of L times its gradient.
+        flow: ``(θ, ∂R/∂|θ|)`` in float64: R is the sum of the logits of an image of ones, with all
+            weights' magnitudes and without normalisation.
+        gates: ``(n, …, channels)``: ``Σ_pixels z ∂L/∂z`` of the outputs z.
+        codes: ``(n, …)`` of booleans by activation layer: whether the output is above φ(0).
+        jacobian: ``(n, pixels and channels)``: of the sum of all logits by the images.
+        perturbed: see :class:`Perturbed`.
+    """
+
+    labels: np.ndarray
+    n_classes: int
+    weights: ByLayer
+    gradients: ByLayer = field(default_factory=dict)
+    other_gradients: ByLayer = field(default_factory=dict)
+    curvature: ByLayer = field(default_factory=dict)
+    flow: tuple[ByLayer, ByLayer] = field(default_factory=lambda: ({}, {}))
+    gates: ByLayer = field(default_factory=dict)
+    codes: ByLayer = field(default_factory=dict)
+    jacobian: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
+    perturbed: Perturbed | None = None
+
+
+@dataclass(frozen=True)
+class Perturbed:
+    """Features of noise and of noise that was moved a little; all weights are standard normal.
+
+    Attributes:
+        size: ε of ``x + ε x'``, with x and x' standard normal.
+        features: ``(n, …)``, what the readout reads, of x.
+        moved: the same of ``x + ε x'``.
+        variances: by normalisation, ``(channels,)``: over the batch x, of what it reads.
+        averages: the running averages of the variances after both, which begin at 1 and keep 0.9
+            of what they were.
+    """
+
+    size: float
+    features: np.ndarray
+    moved: np.ndarray
+    variances: ByLayer
+    averages: ByLayer
+
+
+def logarithm(value: float, what: str, zero: str) -> float:
+    """The logarithm of a number that a network may make zero, or too large.
+
+    Raises:
+        UnscoredError: it is zero, for the reason given, or not finite.
+    """
+    if not np.isfinite(value):
+        raise UnscoredError(f"{what} is {value}, not finite")
+    if value <= 0:
+        raise UnscoredError(f"{what} is {value:g}: {zero}")
+    return float(np.log(value))

@@ -1,0 +1,183 @@
+"""Every proxy by its name: what it is, its direction, what it needs and where it comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from . import activations, jacobians, saliency
+from .probed import Need, Probed
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """A number of a network that is not trained.
+
+    Attributes:
+        name: as in ``--score``; ``NAME@VARIANT`` where code or print departs from the definition.
+        text: what it is, in a few words.
+        higher_is_better: its direction, that of its authors.
+        needs: what is computed for it.
+        compute: its formula; raises :class:`UnscoredError`.
+        reference: where it comes from.
+    """
+
+    name: str
+    text: str
+    higher_is_better: bool
+    needs: tuple[Need, ...]
+    compute: Callable[[Probed], float] = field(repr=False)
+    reference: str
+
+
+ABDELFATTAH = "Abdelfattah et al. 2021, section 3"
+
+PROXIES: Mapping[str, Proxy] = {
+    proxy.name: proxy
+    for proxy in (
+        Proxy(
+            "snip",
+            "change of the loss without each weight, magnitudes added",
+            True,
+            ("weights", "first_order"),
+            saliency.snip,
+            "Lee et al. 2019, SNIP, section 4",
+        ),
+        Proxy(
+            "grasp",
+            "change of the gradient's norm without each weight, added",
+            True,
+            ("weights", "curvature"),
+            saliency.grasp,
+            "Wang et al. 2020, GraSP, equation 8",
+        ),
+        Proxy(
+            "synflow",
+            "logarithm of the flow through all weights' magnitudes, no data",
+            True,
+            ("flow",),
+            saliency.synflow,
+            "Tanaka et al. 2020, SynFlow, equation 2",
+        ),
+        Proxy(
+            "fisher",
+            "change of the loss without each channel, squared and added",
+            True,
+            ("weights", "first_order"),
+            saliency.fisher,
+            "Turner et al. 2020, BlockSwap, equation 4",
+        ),
+        Proxy(
+            "fisher@code",
+            "fisher with each channel as often as it has weights, as its code has it",
+            True,
+            ("weights", "first_order"),
+            saliency.fisher_of_code,
+            "Abdelfattah et al. 2021, code",
+        ),
+        Proxy(
+            "grad_norm",
+            "norms of the layers' gradients, added",
+            True,
+            ("first_order",),
+            saliency.grad_norm,
+            ABDELFATTAH,
+        ),
+        Proxy(
+            "l2_norm",
+            "norms of the layers' weights, added; no data",
+            True,
+            ("weights",),
+            saliency.l2_norm,
+            ABDELFATTAH,
+        ),
+        Proxy(
+            "plain",
+            "products of weights and their gradients, added",
+            True,
+            ("weights", "first_order"),
+            saliency.plain,
+            ABDELFATTAH,
+        ),
+        Proxy(
+            "jacob_cov",
+            "how little the outputs' gradients by images correlate",
+            True,
+            ("first_order",),
+            jacobians.jacob_cov,
+            "Mellor et al. 2020, version 1, section 3",
+        ),
+        Proxy(
+            "epe_nas",
+            "how little they correlate within the classes",
+            True,
+            ("first_order",),
+            jacobians.epe_nas,
+            "Lopes et al. 2021, EPE-NAS, section 3",
+        ),
+        Proxy(
+            "naswot",
+            "log-determinant of how alike the images' activation codes are",
+            True,
+            ("first_order",),
+            activations.naswot,
+            "Mellor et al. 2021, NASWOT, equation 2",
+        ),
+        Proxy(
+            "naswot_euclidean",
+            "naswot with the square root of the Hamming distance",
+            True,
+            ("first_order",),
+            activations.naswot_euclidean,
+            "Mellor et al. 2021, varied",
+        ),
+        Proxy(
+            "naswot@printed",
+            "naswot with an inner product in place of the distance",
+            True,
+            ("first_order",),
+            activations.naswot_printed,
+            "Mellor et al. 2021, varied",
+        ),
+        Proxy(
+            "naswot@printed_sign",
+            "the sign of that determinant",
+            True,
+            ("first_order",),
+            activations.naswot_printed_sign,
+            "Mellor et al. 2021, varied",
+        ),
+        Proxy(
+            "swap",
+            "number of different sets of images for which units are active",
+            True,
+            ("first_order",),
+            activations.swap,
+            "Peng et al. 2024, SWAP-NAS, definition 3.2",
+        ),
+        Proxy(
+            "zen",
+            "how far features move with noise, times the normalisations' scales",
+            True,
+            ("perturbed",),
+            activations.zen,
+            "Lin et al. 2021, Zen-NAS, algorithm 1",
+        ),
+        Proxy(
+            "zen@code",
+            "zen with sums of magnitudes and running averages, as its code has it",
+            True,
+            ("perturbed",),
+            activations.zen_of_code,
+            "Lin et al. 2021, code",
+        ),
+        Proxy(
+            "zico",
+            "gradients' means over their deviations between batches",
+            True,
+            ("first_order", "second_batch"),
+            saliency.zico,
+            "Li et al. 2023, ZiCo, equation 13",
+        ),
+    )
+}
