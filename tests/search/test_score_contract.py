@@ -76,6 +76,22 @@ class TestCounts(OnNetworks):
         return [ks.CountScore("params", (8, 8, 1), 10, width=8)]
 
 
+class TestProxies(OnNetworks):
+    means = ("snip", "naswot", "zico", "synflow", "zen", "grasp")
+
+    @pytest.fixture
+    def scores(self):
+        return [self.of(name) for name in self.means]
+
+    @pytest.fixture
+    def others(self):
+        return [self.of("snip", repeats=3), self.of("snip", W_std=1.0), self.of("snip", width=5)]
+
+    def of(self, name, **options):
+        settings = {"width": 16, "batch_size": 6, "repeats": 2, **options}
+        return ks.ProxyScore(draw(0)[0], name, **settings)
+
+
 def readmes_score():
     """The score of README's example, run as it stands there."""
     readme = Path(__file__).parents[2] / "README.md"
