@@ -46,7 +46,7 @@ class RecipeSpace(Space):
 
     A candidate is called ``CELL @ learning_rate=0.05,batch_size=32``, and is the pair of the other
     space's genotype and of these values. Whatever trains takes them in place of those of its recipe
-    (:class:`kernas.search.TrainSource`, :func:`kernas.search.train`); what is not given here is as
+    (:class:`kernas.search.TrainScore`, :func:`kernas.search.train`); what is not given here is as
     there. Candidates of one network have one kernel, which is computed once.
 
     The space can do what the other one can, with recipes that are drawn, mutated, crossed and
@@ -277,10 +277,8 @@ class RecipeSpace(Space):
         """The network's code, and each value between 0, the least, and 1, the largest, on a
         logarithmic scale."""
         network, recipe = self._parts(candidate)
-        choices: Mapping[str, Any] = self.recipes.choices
-        pairs = zip(recipe.genotype, choices.values(), strict=True)
-        ends = [(value, LogRange(min(of), max(of))) for value, of in pairs]
-        own = [place(value, of) if of.low < of.high else 0.0 for value, of in ends]
+        pairs = zip(recipe.genotype, self.recipes.choices.values(), strict=True)
+        own = [_place(value, of) for value, of in pairs]
         code = [] if self._is_one else require(self.space, Encoded).encode(network)
         return np.clip([*code, *own], 0.0, 1.0)
 
@@ -332,6 +330,12 @@ class RecipeSpace(Space):
 def _identity(candidate: Candidate) -> str:
     """The network and the recipe."""
     return f"{candidate.key}{BETWEEN}{candidate.genotype[1]}"
+
+
+def _place(value: float, of: Any) -> float:
+    """Where a value is between the least of a choice and its largest; 0 where that is the same."""
+    ends = LogRange(min(of), max(of))
+    return place(value, ends) if ends.low < ends.high else 0.0
 
 
 def _no_network(**values: Any) -> Architecture:
