@@ -49,8 +49,10 @@ if TYPE_CHECKING:
     from .spaces import Candidate as Candidate
     from .spaces import ChoiceSpace as ChoiceSpace
     from .spaces import GraphSpace as GraphSpace
+    from .spaces import LogRange as LogRange
     from .spaces import MacroSpace as MacroSpace
     from .spaces import NasBench201 as NasBench201
+    from .spaces import RecipeSpace as RecipeSpace
     from .spaces import Space as Space
     from .spaces import read_candidates as read_candidates
     from .spaces import space_from_text as space_from_text
@@ -104,8 +106,10 @@ _ROOMS = {
         "Candidate",
         "ChoiceSpace",
         "GraphSpace",
+        "LogRange",
         "MacroSpace",
         "NasBench201",
+        "RecipeSpace",
         "Space",
         "read_candidates",
         "space_from_text",

@@ -27,7 +27,8 @@ KERNELS = f"""
 """
 SEARCH = """
     rank Ranking Row
-    Candidate ChoiceSpace GraphSpace MacroSpace NasBench201 Space read_candidates space_from_text
+    Candidate ChoiceSpace GraphSpace LogRange MacroSpace NasBench201 RecipeSpace Space
+    read_candidates space_from_text
     ArchitectureList Combined Cost CountScore Evaluation Executor KernelScore KernelSource
     Local MeanScore Processes Score Source TrainScore evaluate_scores parse_scores read_run
     score_names

@@ -68,6 +68,7 @@ def _asked(options: TrainOptions) -> _Asked:
     from ..training import TrainingSettings
     from ..training.checkpoints import NAME
     from ..training.export import check_export
+    from ..training.trained import recipe_for
 
     named = {field.name for field in fields(TrainingSettings)}
     recipe = TrainingSettings(**{name: getattr(options, name) for name in named})
@@ -82,6 +83,7 @@ def _asked(options: TrainOptions) -> _Asked:
             "another output folder"
         )
     candidate = candidate_of(options, options.architecture)
+    recipe = recipe_for(candidate, recipe)
     train_set, test_set = load(
         options.dataset,
         n_train=options.n_train,

@@ -19,7 +19,7 @@ from kernas.kernels.regression import ScoreValue
 
 from ..spaces import Candidate
 from ..training import TrainingSettings, train
-from ..training.trained import what_is_trained
+from ..training.trained import recipe_for, what_is_trained
 from .base import Evaluation, Score, Source
 
 NAME = "trained_accuracy"
@@ -72,9 +72,19 @@ class TrainSource(Source):
         }
 
     def work_key(self, candidate: Candidate) -> str:
-        """Of the network as it is built, and of the slots that it fills: such as have one kernel
-        may start from other weights."""
-        return training_key(candidate)
+        """Of the network as it is built, of the slots that it fills, since such as have one kernel
+        may start from other weights, and of the candidate's own recipe where it has one.
+
+        Raises:
+            ConfigurationError: that recipe cannot be trained on ``fit``.
+        """
+        recipe = recipe_for(candidate, self.recipe)
+        recipe.steps_for(self.fit)
+        key = training_key(candidate)
+        if recipe == self.recipe:
+            return key
+        own = json.dumps([key, recipe.settings()], sort_keys=True)
+        return hashlib.sha256(own.encode()).hexdigest()
 
     def begin(self, candidate: Candidate, scores: Sequence[Score]) -> Callable[[], Evaluation]:
         """Trains and evaluates; nothing is left for the host.
@@ -88,7 +98,7 @@ class TrainSource(Source):
             raise DivergenceError(
                 f"{int(trained.diverged.sum())} of {self.seeds} networks of {candidate.name} "
                 f"diverged: the loss of step {int(np.argmin(finite))} is not finite; give a "
-                f"learning_rate below {self.recipe.learning_rate:g}"
+                f"learning_rate below {recipe_for(candidate, self.recipe).learning_rate:g}"
             )
         accuracies = trained.test_accuracy
         error = None
@@ -113,7 +123,8 @@ class TrainScore(Score):
     Args:
         fit: labelled images to train on.
         validation: others, on which accuracy is measured.
-        recipe: width, optimiser, epochs and so on.
+        recipe: width, optimiser, epochs and so on; what a candidate of a :class:`RecipeSpace`
+            chooses takes the place of it.
         seeds: networks a candidate, >= 1; a single one has no standard error.
 
     Raises:

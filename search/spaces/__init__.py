@@ -1,5 +1,6 @@
 """Search spaces: names of candidates ↔ architectures."""
 
+from .abilities import LogRange as LogRange
 from .abilities import require as require
 from .architecture_list import ArchitectureList as ArchitectureList
 from .base import Candidate as Candidate
@@ -10,5 +11,6 @@ from .choices import ChoiceSpace as ChoiceSpace
 from .graph_space import GraphSpace as GraphSpace
 from .macro import MacroSpace as MacroSpace
 from .nasbench201 import NasBench201 as NasBench201
+from .recipes import RecipeSpace as RecipeSpace
 from .registry import space_from_text as space_from_text
 from .user_list import read_candidates as read_candidates

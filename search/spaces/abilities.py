@@ -6,9 +6,10 @@ the others by name.
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Hashable, Iterator, Mapping
-from typing import Any, Protocol, TypeVar, cast, runtime_checkable
+from typing import Any, NamedTuple, Protocol, TypeVar, cast, runtime_checkable
 
 import numpy as np
 
@@ -17,8 +18,38 @@ from kernas.kernels import Architecture
 
 from .base import Candidate, Space
 
+
+class LogRange(NamedTuple):
+    """A range of numbers > 0 of which the logarithms are drawn uniformly: ``low^(1-u) high^u``
+    with ``u`` uniform in [0, 1].
+
+    Args:
+        low: its least number, > 0.
+        high: its largest, > low.
+    """
+
+    low: float
+    high: float
+
+
 Distribution = list[Hashable] | tuple[float, float]
-"""A list of choices, or a range ``(low, high)`` of which numbers are drawn uniformly."""
+"""A list of choices, or a range ``(low, high)`` of which numbers are drawn uniformly; a
+:class:`LogRange` is a range too, and who suggests numbers asks for it first."""
+
+
+def drawn(of: Distribution, rng: random.Random) -> Any:
+    """A value of a distribution."""
+    if isinstance(of, LogRange):
+        value = math.exp(rng.uniform(*map(math.log, of)))
+        return min(max(value, of.low), of.high)
+    return rng.uniform(*of) if isinstance(of, tuple) else rng.choice(of)
+
+
+def place(value: float, of: tuple[float, float]) -> float:
+    """Where a number of a range is between 0, its low end, and 1, its high one."""
+    if isinstance(of, LogRange):
+        return math.log(value / of.low) / math.log(of.high / of.low)
+    return (value - of[0]) / (of[1] - of[0])
 
 
 @runtime_checkable
@@ -104,7 +135,21 @@ class Slotted(Protocol):
         ...
 
 
-ABILITIES = (Enumerable, Mutable, Neighbouring, Crossing, Encoded, Distributed, Slotted)
+@runtime_checkable
+class Reciped(Protocol):
+    """A space that chooses how its candidates are trained, too.
+
+    One network may belong to several candidates: what trains tells them apart, and all else, such
+    as a kernel, is that of the network.
+    """
+
+    def recipe(self, candidate: Candidate) -> Mapping[str, Any]:
+        """Values by their names in :class:`kernas.search.TrainingSettings`, as JSON values; what it
+        does not name is as in the recipe that a training is given."""
+        ...
+
+
+ABILITIES = (Enumerable, Mutable, Neighbouring, Crossing, Encoded, Distributed, Slotted, Reciped)
 
 Ability = TypeVar("Ability")
 
@@ -130,3 +175,10 @@ def require(space: Space, ability: type[Ability]) -> Ability:
     if reason is not None:
         raise ConfigurationError(f"space {space.name!r} is not {ability.__name__}: {reason}")
     return cast(Ability, space)
+
+
+def chosen_recipe(candidate: Candidate) -> dict[str, Any]:
+    """What a candidate's space chooses of its training: nothing, unless it is :class:`Reciped`."""
+    if not has(candidate.space, Reciped):
+        return {}
+    return dict(require(candidate.space, Reciped).recipe(candidate))

@@ -57,7 +57,8 @@ class Space(ABC):
 
     @abstractmethod
     def sample(self, n: int, seed: int = 0) -> list[Candidate]:
-        """``n`` candidates, no two of them the same network.
+        """``n`` candidates, no two of them the same network; where the space is ``Reciped``, no two
+        the same network with the same recipe.
 
         Args:
             n: how many, >= 1.
@@ -192,7 +193,7 @@ class Candidate:
 
     @cached_property
     def key(self) -> str:
-        """Equal for candidates that are computed once: the hash of the network.
+        """Equal for candidates whose kernels are computed once: the hash of the network.
 
         Of one that cannot be built it is a digest of its name, so that each has a row.
         """

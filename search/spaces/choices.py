@@ -13,7 +13,7 @@ from typing import Any
 from kernas.errors import ArchitectureError, ConfigurationError
 from kernas.kernels import Architecture
 
-from .abilities import Distribution
+from .abilities import Distribution, LogRange
 from .base import PATIENCE, Candidate, check_sample_size, distinct, in_a_line, shape_given
 from .sampled_cover import cover_by_draws
 from .tuples import TupleSpace, label
@@ -89,8 +89,8 @@ class ChoiceSpace(BuiltSpace):
 
     A list holds the values of a choice, which may be anything hashable whose texts differ: numbers,
     texts, layers, functions. A pair of floats, ``(0.5, 2.0)``, is a range of which numbers are
-    drawn uniformly. The space can do all that :mod:`kernas.search.spaces.abilities` names, and be
-    enumerated if it has no range.
+    drawn uniformly, ``LogRange(0.01, 1.0)`` one of which their logarithms are. The space can do all
+    that :mod:`kernas.search.spaces.abilities` names, and be enumerated if it has no range.
 
     Args:
         build: a function from the choices, as keyword arguments, to an ``Architecture``. What it
@@ -147,7 +147,7 @@ class ChoiceSpace(BuiltSpace):
 
     @cached_property
     def _identity(self) -> tuple[Any, ...]:
-        choices = tuple((key, isinstance(of, list), *of) for key, of in self._choices.items())
+        choices = tuple((key, type(of), *of) for key, of in self._choices.items())
         return self.build, choices, self._name, self._cover
 
     def __eq__(self, other: object) -> bool:
@@ -167,10 +167,7 @@ class ChoiceSpace(BuiltSpace):
 
     def settings(self) -> dict[str, Any]:
         """The name, the choices, and where the function comes from."""
-        shown = {
-            key: list(of) if isinstance(of, tuple) else [label(value) for value in of]
-            for key, of in self._choices.items()
-        }
+        shown = {key: _shown(of) for key, of in self._choices.items()}
         where = (getattr(self.build, part, "?") for part in ("__module__", "__qualname__"))
         return {"name": self.name, "choices": shown, "build": ":".join(where)}
 
@@ -183,6 +180,13 @@ class ChoiceSpace(BuiltSpace):
         if self._cover is None:
             return super().cover(image_shape)
         return self._cover(shape_given(image_shape)) if callable(self._cover) else self._cover
+
+
+def _shown(of: Distribution) -> Any:
+    """A choice as JSON values."""
+    if isinstance(of, LogRange):
+        return {"log": list(of)}
+    return list(of) if isinstance(of, tuple) else [label(value) for value in of]
 
 
 def _checked(key: str, of: Any) -> Distribution:
@@ -211,10 +215,12 @@ def _checked(key: str, of: Any) -> Distribution:
         and len(of) == 2
         and all(isinstance(end, float) and math.isfinite(end) for end in of)
         and of[0] < of[1]
+        and (of[0] > 0 or not isinstance(of, LogRange))
     ):
         return of
     raise ConfigurationError(
-        f"{key}={of!r:.80}: expected a list of values, [1, 2], or a range of floats, (0.5, 2.0)"
+        f"{key}={of!r:.80}: expected a list of values, [1, 2], or a range of floats, (0.5, 2.0), "
+        "or LogRange(0.5, 2.0) of floats > 0"
     )
 
 

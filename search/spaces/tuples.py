@@ -1,7 +1,7 @@
 """Spaces whose genotypes are tuples: one value for each of some named choices.
 
 All abilities follow from the choices. A choice is a list of hashable values, or a range
-``(low, high)`` of floats.
+``(low, high)`` of floats, which may be a :class:`LogRange`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 
 from kernas.errors import ArchitectureError, ConfigurationError
 
-from .abilities import Distribution, Enumerable
+from .abilities import Distribution, Enumerable, drawn, place
 from .base import Candidate, Space, genotype_of
 
 Genotype = tuple[Any, ...]
@@ -62,8 +62,8 @@ class TupleSpace(Space):
         return dict(zip(self.choices, genotype, strict=True))
 
     def draw(self, rng: random.Random) -> Candidate:
-        """A candidate, each of its values drawn uniformly."""
-        return self.candidate(tuple(_drawn(of, rng) for of in self.choices.values()))
+        """A candidate, each of its values drawn from its choice."""
+        return self.candidate(tuple(drawn(of, rng) for of in self.choices.values()))
 
     def refuses(self, ability: type) -> str | None:
         """Why it cannot be enumerated, if it cannot."""
@@ -102,27 +102,27 @@ class TupleSpace(Space):
         """
         genotype = genotype_of(self, candidate)
         free = [
-            (place, of)
-            for place, of in enumerate_(self.choices.values())
+            (index, of)
+            for index, of in enumerate_(self.choices.values())
             if isinstance(of, tuple) or len(of) > 1
         ]
         if not free:
             raise ConfigurationError(f"space {self.name!r} has one candidate, which has no other")
-        place, of = rng.choice(free)
-        value = genotype[place]
-        while value == genotype[place]:
-            value = _drawn(of, rng)
-        return self.candidate((*genotype[:place], value, *genotype[place + 1 :]))
+        index, of = rng.choice(free)
+        value = genotype[index]
+        while value == genotype[index]:
+            value = drawn(of, rng)
+        return self.candidate((*genotype[:index], value, *genotype[index + 1 :]))
 
     def neighbours(self, candidate: Candidate) -> list[Candidate]:
         """All tuples that differ in one listed choice; values of ranges stay as they are."""
         genotype = genotype_of(self, candidate)
         return [
-            self.candidate((*genotype[:place], value, *genotype[place + 1 :]))
-            for place, of in enumerate_(self.choices.values())
+            self.candidate((*genotype[:index], value, *genotype[index + 1 :]))
+            for index, of in enumerate_(self.choices.values())
             if isinstance(of, list)
             for value in of
-            if value != genotype[place]
+            if value != genotype[index]
         ]
 
     def crossover(self, first: Candidate, second: Candidate, rng: random.Random) -> Candidate:
@@ -135,7 +135,7 @@ class TupleSpace(Space):
         parts: list[float] = []
         for value, of in zip(genotype_of(self, candidate), self.choices.values(), strict=True):
             if isinstance(of, tuple):
-                parts.append((value - of[0]) / (of[1] - of[0]))
+                parts.append(place(value, of))
             else:
                 parts += [float(value == known) for known in of]
         return np.array(parts)
@@ -222,7 +222,3 @@ def label(value: Hashable) -> str:
     if isinstance(value, PLAIN):
         return str(value)
     return str(getattr(value, "__name__", value))
-
-
-def _drawn(of: Distribution, rng: random.Random) -> Any:
-    return rng.uniform(*of) if isinstance(of, tuple) else rng.choice(of)

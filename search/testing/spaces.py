@@ -18,6 +18,7 @@ from kernas.search.spaces import Candidate, Family, Space, abilities, space_from
 from kernas.search.spaces.base import repeated_name
 from kernas.search.spaces.operations import Items, needs, needs_of
 from kernas.search.spaces.registry import SPACES
+from kernas.search.training import TrainingSettings
 
 DRAWS = 8
 """Candidates that most tests look at."""
@@ -83,7 +84,7 @@ class SpaceTests:
         drawn = space.sample(DRAWS)
         assert len(drawn) == DRAWS
         assert repeated_name(drawn) is None
-        assert len({candidate.key for candidate in drawn}) == DRAWS
+        assert len({(c.key, *abilities.chosen_recipe(c).items()) for c in drawn}) == DRAWS
 
     @pytest.mark.parametrize("n", [0, -1])
     def test_no_draws_are_refused(self, space: Space, n: int) -> None:
@@ -186,6 +187,13 @@ class SpaceTests:
         for candidate in space.sample(DRAWS):
             network = filled(able.template(candidate), able.slots(candidate))
             assert network.hash == candidate.key
+
+    def test_recipes_are_of_trainings_and_recorded(self, space: Space) -> None:
+        able = able_to(space, abilities.Reciped)
+        for candidate in space.sample(DRAWS):
+            chosen = able.recipe(candidate)
+            assert json.loads(json.dumps(chosen)) == chosen
+            TrainingSettings().chosen(chosen)
 
     def most(self, space: Space) -> int:
         """How many candidates are drawn for the cover, of a small space fewer."""

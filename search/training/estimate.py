@@ -12,7 +12,7 @@ from kernas.quantities import duration
 from ..spaces import Candidate
 from .loop import EVALUATED, along, training_of
 from .settings import TrainingSettings
-from .trained import what_is_trained
+from .trained import recipe_for, what_is_trained
 
 MEASURED = 3
 """Steps that are timed, after one that is not."""
@@ -66,7 +66,7 @@ def estimate_training(
     Raises:
         as :func:`train`.
     """
-    what, recipe = what_is_trained(candidate), settings or TrainingSettings()
+    what, recipe = what_is_trained(candidate), recipe_for(candidate, settings)
     training = training_of(what.template, train_set, recipe, seeds, along(what.slots))
     state, _ = training.advance(training.start().state, 0, 1)  # compiles
     begun = time.perf_counter()

@@ -25,7 +25,7 @@ from .checkpoints import Checkpoint
 from .settings import TrainingSettings
 
 if TYPE_CHECKING:
-    from .programs import Programs, State
+    from .programs import Pace, Programs, State
 
 CHUNK = 50
 """Most steps of one call of a program."""
@@ -46,6 +46,7 @@ class Training:
     Attributes:
         template: the network.
         programs: of it.
+        pace: of the recipe.
         seeds: of each network.
         steps: of the whole training.
         train_set: images and labels.
@@ -55,6 +56,7 @@ class Training:
 
     template: Architecture
     programs: Programs
+    pace: Pace
     seeds: tuple[int, ...]
     steps: int
     train_set: Dataset
@@ -77,7 +79,8 @@ class Training:
         )
         choices = self.paths(first, count).astype(np.int32)
         state, losses = self.programs.advance(
-            state, _whole(choices), *self._on_device, Batches(*map(_whole, drawn)), np.int32(count)
+            *(state, self.pace, _whole(choices), *self._on_device),
+            *(Batches(*map(_whole, drawn)), np.int32(count)),
         )
         return state, np.asarray(losses)[:count]
 
@@ -133,15 +136,14 @@ def training_of(
         ArchitectureError: the network does not fit the images, or does not end in ``Dense``.
         ConfigurationError: an argument is not usable.
     """
-    from .programs import programs_of  # which imports optax
+    from .programs import Pace, programs_of  # which imports optax
 
     numbers = _seeds(seeds)
     _check_set("train_set", train_set)
     steps = recipe.steps_for(train_set)
-    programs = programs_of(
-        template, train_set.input_shape, train_set.n_classes, recipe, steps, sets
-    )
-    return Training(template, programs, numbers, steps, train_set, recipe, paths)
+    programs = programs_of(template, train_set.input_shape, train_set.n_classes, recipe, sets)
+    pace = Pace.of(recipe, steps)
+    return Training(template, programs, pace, numbers, steps, train_set, recipe, paths)
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,20 +2,23 @@
 
 The numbers that fill the slots are arguments, and seeds are mapped over inside, so that a branch
 that is not chosen is not computed: one program of each kind serves all candidates of a template.
+The rate, the number of steps and the decay of weights are arguments too (:class:`Pace`): recipes
+that differ in them have the programs in common, and each size of a batch has one of steps.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import Array, lax
+from jax.typing import ArrayLike
 
 from kernas.kernels import Architecture, finite_network
 from kernas.kernels.architecture.gains import with_gains
@@ -27,11 +30,42 @@ from .batches import Batches, augmented
 from .mixing import mixed, start_of_sets
 from .settings import TrainingSettings
 
+ARGUMENTS = ("learning_rate", "weight_decay", "batch_size", "epochs", "steps")
+"""Settings that no program depends on: arguments of it, and the shape of one."""
+
 KEPT = 8
 """Templates whose programs stay in memory."""
 
 State = dict[str, Any]
 """Variables and the optimiser's state, every array with the seeds as its first axis."""
+
+
+class Pace(NamedTuple):
+    """What a training's steps read of its recipe, as numbers of float32.
+
+    Attributes:
+        learning_rate: of the first step.
+        turn: ``π / T``, by which the cosine of the schedule goes on in each of ``T`` steps.
+        weight_decay: of weights and biases.
+    """
+
+    learning_rate: Any
+    turn: Any
+    weight_decay: Any
+
+    @classmethod
+    def of(cls, settings: TrainingSettings, steps: int) -> Pace:
+        """Of a recipe, for so many steps in all."""
+        turn = np.float32(np.pi) * (np.float32(1) / np.float32(steps))
+        return cls(np.float32(settings.learning_rate), turn, np.float32(settings.weight_decay))
+
+    def rate(self, step: ArrayLike) -> Array:
+        """Of a step from 0 on: ``learning_rate · (1 + cos(π t / T)) / 2``."""
+        return self.learning_rate * (0.5 * (1 + jnp.cos(self.turn * step)))
+
+
+STILL = Pace(0.0, 0.0, 0.0)
+"""No pace."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +74,8 @@ class Programs:
 
     Attributes:
         start: ``(template, seeds) -> State``, drawn on the host with the template's gains.
-        advance: ``(state, choices, images, labels, batches, count) -> (state, losses)``: the first
-            ``count`` of the batches' steps, and the mean loss of each, ``(steps, seeds)``.
+        advance: ``(state, pace, choices, images, labels, batches, count) -> (state, losses)``: the
+            first ``count`` of the batches' steps, and the mean loss of each, ``(steps, seeds)``.
             ``choices`` of ``(steps, paths, slots)`` fill the slots of each step: with several paths
             it goes along the sum of their gradients, of one batch.
         inherited: ``(state, choices, images) -> State``: the variables of one path, with statistics
@@ -61,23 +95,26 @@ def programs_of(
     image_shape: tuple[int, ...],
     n_classes: int,
     settings: TrainingSettings,
-    steps: int,
     sets: int = 1,
 ) -> Programs:
-    """The programs of a template; equal for templates that differ in gains only.
+    """The programs of a template; equal for templates that differ in gains only, and for recipes
+    that differ in what a :class:`Pace` has or in the size of batches.
 
     Args:
         template: of the networks.
         image_shape: ``(height, width, channels)`` or ``(features,)``.
         n_classes: of the labels.
         settings: the recipe.
-        steps: of the whole training.
         sets: of weights that are mixed for each path (see :mod:`.mixing`).
 
     Raises:
         ArchitectureError: the network does not fit the images, or does not end in ``Dense``.
     """
-    return _programs(with_gains(template, 1.0), image_shape, n_classes, settings, steps, sets)
+    plain = TrainingSettings()
+    shared = {name: getattr(plain, name) for name in ARGUMENTS}
+    return _programs(
+        with_gains(template, 1.0), image_shape, n_classes, replace(settings, **shared), sets
+    )
 
 
 @lru_cache(maxsize=KEPT)
@@ -86,7 +123,6 @@ def _programs(
     image_shape: tuple[int, ...],
     n_classes: int,
     settings: TrainingSettings,
-    steps: int,
     sets: int,
 ) -> Programs:
     ways = ways_for(jax.local_devices()[0].platform, image_shape[:-1])
@@ -100,7 +136,6 @@ def _programs(
     example = jax.ShapeDtypeStruct((2, *image_shape), np.float32)
     shapes = jax.eval_shape(lambda x: network.init(jax.random.key(0), x), example)
     branches = branches_of(template)
-    optimizer = _optimizer(settings, steps)
     over_seeds = jax.vmap if ways.side_by_side else _one_after_another
 
     def start(filled: Architecture, seeds: Sequence[int]) -> State:
@@ -110,7 +145,7 @@ def _programs(
                 rng = np.random.default_rng([seed, 3])
                 own["params"] = start_of_sets(own["params"], sets, branches, rng)
         variables = jax.tree.map(lambda *each: np.stack(each), *drawn)
-        moments = jax.eval_shape(jax.vmap(optimizer.init), variables["params"])
+        moments = jax.eval_shape(jax.vmap(_optimizer(settings, STILL).init), variables["params"])
         zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), moments)
         return {"variables": variables, "optimizer": zeros}
 
@@ -122,7 +157,7 @@ def _programs(
         return logits, {**rest, **moved}
 
     def step(
-        state: State, paths: Array, images: Array, labels: Array, batch: Batches
+        state: State, pace: Pace, paths: Array, images: Array, labels: Array, batch: Batches
     ) -> tuple[State, Array]:
         x, y = images[batch.images], labels[batch.images]
         if settings.augment:
@@ -144,12 +179,19 @@ def _programs(
 
         nothing = jax.tree.map(jnp.zeros_like, params)
         (gradients, rest), values = lax.scan(along, (nothing, rest), paths)
+        optimizer = _optimizer(settings, pace)
         updates, moments = optimizer.update(gradients, state["optimizer"], params)
         variables = {**rest, "params": optax.apply_updates(params, updates)}
         return {"variables": variables, "optimizer": moments}, values.mean()
 
     def advance(
-        state: State, choices: Array, images: Array, labels: Array, some: Batches, count: Array
+        state: State,
+        pace: Pace,
+        choices: Array,
+        images: Array,
+        labels: Array,
+        some: Batches,
+        count: Array,
     ) -> tuple[State, Array]:
         def of_seed(given: tuple[State, Batches]) -> tuple[State, Array]:
             """All steps of one seed."""
@@ -158,7 +200,7 @@ def _programs(
             def body(index: Array, carry: tuple[State, Array]) -> tuple[State, Array]:
                 state, losses = carry
                 batch = jax.tree.map(lambda part: part[index], drawn)
-                state, loss = step(state, choices[index], images, labels, batch)
+                state, loss = step(state, pace, choices[index], images, labels, batch)
                 return state, losses.at[index].set(loss)
 
             return lax.fori_loop(0, count, body, (own, jnp.zeros(len(drawn.images), images.dtype)))
@@ -217,11 +259,11 @@ def _one_after_another(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return partial(lax.map, function)
 
 
-def _optimizer(settings: TrainingSettings, steps: int) -> optax.GradientTransformation:
-    rate = optax.cosine_decay_schedule(settings.learning_rate, steps)
+def _optimizer(settings: TrainingSettings, pace: Pace) -> optax.GradientTransformation:
+    """The optimiser at a pace, on which the shapes of its state do not depend."""
     if settings.optimizer == "adam":
-        return optax.adamw(rate, weight_decay=settings.weight_decay)
+        return optax.adamw(pace.rate, weight_decay=pace.weight_decay)
     return optax.chain(
-        optax.add_decayed_weights(settings.weight_decay),
-        optax.sgd(rate, momentum=settings.momentum, nesterov=True),
+        optax.add_decayed_weights(pace.weight_decay),
+        optax.sgd(pace.rate, momentum=settings.momentum, nesterov=True),
     )

@@ -15,6 +15,7 @@ from kernas.kernels.architecture.widths import check_count
 
 from ..spaces import Candidate, Space
 from .settings import TrainingSettings
+from .trained import recipe_for
 
 LARGEST_INDEX = 20
 
@@ -65,14 +66,15 @@ class ReducedTraining(FullTraining):
             channels: of the images.
             classes: of their labels.
         """
+        recipe = recipe_for(candidate, self.recipe)
         counted = count(
             candidate.architecture,
             (self.side, self.side, channels),
-            width=self.recipe.width,
+            width=recipe.width,
             outputs=classes,
         )
-        batch = self.recipe.batch_size
-        steps = self.recipe.epochs * (self.images // batch)
+        batch = recipe.batch_size
+        steps = recipe.epochs * (self.images // batch)
         return float((1 + BACKWARD) * counted.flops * steps * batch)
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
 from kernas.errors import ConfigurationError
+from kernas.fields import nearest
 from kernas.kernels.architecture.widths import check_count
 from kernas.kernels.data import Dataset
 
@@ -95,6 +97,28 @@ class TrainingSettings:
                 "features: only images are cropped and mirrored; give augment=False"
             )
         return self.steps or self.epochs * (len(images) // self.batch_size)
+
+    def chosen(self, values: Mapping[str, Any]) -> TrainingSettings:
+        """This recipe with some values in place of its own; epochs also take that of its steps.
+
+        Args:
+            values: by the names of its arguments.
+
+        Raises:
+            ConfigurationError: a name is unknown, or a value out of its range.
+
+        >>> TrainingSettings(steps=100).chosen({"epochs": 3}).steps is None
+        True
+        """
+        names = [field.name for field in fields(self)]
+        for name in values:
+            if name not in names:
+                raise ConfigurationError(
+                    f"recipe with {name!r}{nearest(name, names)}: expected names among "
+                    f"{', '.join(names)}"
+                )
+        steps = None if "epochs" in values else self.steps
+        return replace(self, **{"steps": steps, **values})
 
     def settings(self) -> dict[str, Any]:
         """All of them by name, as JSON values."""

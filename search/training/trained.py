@@ -18,7 +18,7 @@ from kernas.kernels.architecture.slots import filled
 from kernas.kernels.finite.filling import filled_variables
 
 from ..spaces import Candidate
-from ..spaces.abilities import Slotted, has, require
+from ..spaces.abilities import Slotted, chosen_recipe, has, require
 from .loop import Judged, along, check_pair, run, training_of
 from .settings import TrainingSettings
 
@@ -95,7 +95,8 @@ def train(
         candidate: a space's, or a network; its last layer a ``Dense``.
         train_set: images and labels to train on.
         test_set: others, of the same shape and classes.
-        settings: the recipe, by default :class:`TrainingSettings`.
+        settings: the recipe, by default :class:`TrainingSettings`; what the candidate's own says
+            (:class:`~kernas.search.RecipeSpace`) takes the place of it.
         seeds: how many networks, with the seeds from 0, or the seeds themselves, each >= 0.
         evaluate_every: steps after which the test images are classified again, for the curve; by
             default that is done in the end alone.
@@ -118,7 +119,7 @@ def train(
     >>> trained.losses.shape, trained.parameters, bool(trained.test_accuracy.min() > 0.5)
     ((60, 2), 592, True)
     """
-    recipe = settings or TrainingSettings()
+    recipe = recipe_for(candidate, settings)
     what = what_is_trained(candidate)
     training = training_of(what.template, train_set, recipe, seeds, along(what.slots))
     check_pair(train_set, test_set)
@@ -142,6 +143,18 @@ def train(
             what.template, what.slots, jax.device_get(reached.state["variables"])
         ),
     )
+
+
+def recipe_for(
+    given: Candidate | Architecture, settings: TrainingSettings | None
+) -> TrainingSettings:
+    """A recipe with what the candidate's space chooses of it, if it chooses any.
+
+    Raises:
+        ConfigurationError: that is no setting of a training, or out of its range.
+    """
+    recipe = settings or TrainingSettings()
+    return recipe.chosen(chosen_recipe(given)) if isinstance(given, Candidate) else recipe
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,9 @@ FINITE = ks.ChoiceSpace(
     {"depth": [1, 2, 3], "layer": [kk.Relu(), kk.Abs()], "pool": [False, True], "W_std": [1.0]},
     name="finite",
 )
+RECIPES = ks.RecipeSpace(
+    ks.NasBench201(cells_per_stage=1), learning_rate=(0.01, 0.3), batch_size=[16, 32], epochs=[5, 1]
+)
 
 
 class TestNasBench201(SpaceTests):
@@ -85,6 +88,29 @@ class TestGraphs(SpaceTests):
         return ks.GraphSpace(("skip_connect", "conv_1x1", "avg_pool_3x3"), 3, max_edges=2)
 
 
+class TestRecipesOfCells(SpaceTests):
+    draws = 20
+
+    @pytest.fixture
+    def space(self):
+        return RECIPES
+
+
+class TestListedRecipes(SpaceTests):
+    draws = 20
+
+    @pytest.fixture
+    def space(self):
+        return ks.RecipeSpace(ks.NasBench201(1), batch_size=[16, 32], epochs=[1, 5, 10])
+
+
+class TestRecipesAlone(SpaceTests):
+    @pytest.fixture
+    def space(self):
+        network = build(1, kk.Relu(), False, 1.0)
+        return ks.RecipeSpace(ArchitectureList({"net": network}), learning_rate=(0.01, 0.3))
+
+
 class TestList(SpaceTests):
     draws = 8
 
@@ -109,17 +135,20 @@ class TestList(SpaceTests):
         assert other.candidate("net 1") != candidate
 
 
-ALL = {"Enumerable", "Mutable", "Neighbouring", "Crossing", "Encoded", "Distributed", "Slotted"}
+ALL = {one.__name__ for one in abilities.ABILITIES}
 
 
 @pytest.mark.parametrize(
     ("space", "lacking"),
     [
-        (ks.NasBench201(1), set()),
-        (FINITE, {"Slotted"}),
-        (OWN, {"Enumerable", "Slotted"}),
-        (ks.MacroSpace(), {"Enumerable", "Slotted"}),
-        (ks.GraphSpace(("skip_connect", "conv_1x1"), 3), {"Distributed", "Slotted"}),
+        (ks.NasBench201(1), {"Reciped"}),
+        (FINITE, {"Slotted", "Reciped"}),
+        (OWN, {"Enumerable", "Slotted", "Reciped"}),
+        (ks.MacroSpace(), {"Enumerable", "Slotted", "Reciped"}),
+        (ks.GraphSpace(("skip_connect", "conv_1x1"), 3), {"Distributed", "Slotted", "Reciped"}),
+        (RECIPES, {"Enumerable", "Neighbouring"}),
+        (ks.RecipeSpace(FINITE, epochs=[1, 2]), {"Slotted"}),
+        (ks.RecipeSpace(ArchitectureList({"net": kk.serial(kk.Dense())}), epochs=[1]), {"Slotted"}),
         (ArchitectureList({"net": build(1, kk.Relu(), False, 1.0)}), ALL - {"Enumerable"}),
     ],
     ids=lambda of: getattr(of, "name", ""),

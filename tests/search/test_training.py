@@ -109,7 +109,7 @@ def test_softmax_regression_is_trained_as_the_formulas_say(
     optimizer: Any = rule.__name__
     settings = replace(SETTINGS, optimizer=optimizer, weight_decay=0.02)
     trained = train(LINEAR, fit, test, settings, seeds=seeds)
-    start = programs_of(LINEAR, fit.input_shape, 10, settings, steps).start(LINEAR, seeds)
+    start = programs_of(LINEAR, fit.input_shape, 10, settings).start(LINEAR, seeds)
     drawn = batches(0, steps, seeds, len(fit), 16, fit.input_shape)
     x, labels = fit.x.reshape(len(fit), -1).astype(float), np.eye(10)[fit.y]
     for place in range(len(seeds)):
@@ -143,7 +143,7 @@ def test_weights_start_with_the_deviations_of_their_layers() -> None:
     """Of the template's gains, though programs are shared by networks of all gains."""
     network = kk.serial(kk.Conv(3, W_std=3.0, b_std=0.5), kk.GlobalAvgPool(), kk.Dense(W_std=0.1))
     settings = TrainingSettings(width=64)
-    compiled = programs_of(network, (4, 4, 2), 50, settings, 10)
+    compiled = programs_of(network, (4, 4, 2), 50, settings)
     drawn = compiled.start(network, (0, 1))["variables"]["params"]
     for layer, part, deviation in (
         ("Conv_1", "kernel", 3 / np.sqrt(18)),
@@ -156,7 +156,7 @@ def test_weights_start_with_the_deviations_of_their_layers() -> None:
         assert abs((values**2).mean() / deviation**2 - 1) < error
         assert not np.array_equal(values[0], values[1])
     plain = kk.serial(kk.Conv(3, b_std=1.0), kk.GlobalAvgPool(), kk.Dense())
-    assert programs_of(plain, (4, 4, 2), 50, settings, 10) is compiled
+    assert programs_of(plain, (4, 4, 2), 50, settings) is compiled
 
 
 def test_crops_and_mirror_images_are_those_that_were_drawn() -> None:
