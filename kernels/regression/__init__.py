@@ -10,6 +10,8 @@ from .iterative import Gram as Gram
 from .iterative import Solution as Solution
 from .iterative import WholeGram as WholeGram
 from .iterative import conjugate_gradients as conjugate_gradients
+from .normalization import NORMALIZATIONS as NORMALIZATIONS
+from .normalization import Normalization as Normalization
 from .nystrom import LandmarkRegression as LandmarkRegression
 from .nystrom import nystrom as nystrom
 from .posterior import Posterior as Posterior
@@ -20,6 +22,7 @@ from .ridge import Spectrum as Spectrum
 from .ridge import centred_alignment as centred_alignment
 from .ridge import condition_number as condition_number
 from .ridge import decompose as decompose
+from .ridge import gcv_residuals as gcv_residuals
 from .ridge import log_evidence as log_evidence
 from .ridge import loo_predictions as loo_predictions
 from .ridge import loo_residuals as loo_residuals
@@ -33,5 +36,8 @@ from .scores import score_each as score_each
 from .scores import score_gram as score_gram
 from .selection import RIDGES as RIDGES
 from .selection import choose_ridge as choose_ridge
+from .spectral import effective_rank as effective_rank
+from .spectral import log_centred_trace as log_centred_trace
+from .spectral import log_determinant as log_determinant
 from .targets import centred_one_hot as centred_one_hot
 from .weights import Weights as Weights

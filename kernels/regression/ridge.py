@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike
 from scipy.linalg import eigh
 from scipy.special import gammaln
 
-from kernas.errors import DataError
+from kernas.errors import ConfigurationError, DataError
 
 from .checks import (
     check_cross,
@@ -32,6 +32,7 @@ from .checks import (
     rounding_of,
 )
 from .errors import DegenerateKernelError, NotPositiveDefiniteError
+from .normalization import centred
 from .shapes import PerImage, Predictions, Square
 from .weights import Weights, times_roots, weighted_gram
 
@@ -222,6 +223,47 @@ def loo_predictions(
     return check_targets(Y, spectrum.n) - loo_residuals(spectrum, Y, ridge)
 
 
+def gcv_residuals(
+    spectrum: Spectrum, Y: ArrayLike, ridge: float
+) -> Float64[np.ndarray, "{spectrum.n} C"]:
+    """Residuals of generalised cross-validation, whose mean square estimates the risk.
+
+    ``r = A⁻¹Y / ((1/n) tr A⁻¹)``: those of :func:`loo_residuals` with the mean of the diagonal of
+    A⁻¹ in place of each entry, so that they do not depend on the basis of images. With the
+    smoother ``B = K A⁻¹``, ``I − B = ρ A⁻¹``, and ρ cancels: the mean square is
+
+    ``(1/n) ‖(I − B)Y‖² / ((1/n) tr(I − B))² = ((1/n) tr YᵀA⁻²Y) / ((1/n) tr A⁻¹)²``,
+
+    which for one output is the kernel alignment risk estimator (KARE) at Jacot's ridge ρ/n. Columns
+    of Y are summed. It does not change when K is multiplied by a number, because ρ follows.
+
+    Args:
+        spectrum: of the training Gram matrix, without weights.
+        Y: targets, shape ``(n, C)``.
+        ridge: λ >= 0, relative to the mean diagonal of K.
+
+    Returns:
+        Shape ``(n, C)``.
+
+    Raises:
+        DataError: Y has not n rows.
+        ConfigurationError: the ridge is negative or not finite, or the images have weights.
+        NotPositiveDefiniteError: A is not positive definite.
+
+    References:
+        Golub, Heath and Wahba, Generalized cross-validation as a method for choosing a good ridge
+        parameter, 1979, section 1; Jacot et al., Kernel alignment risk estimator: risk prediction
+        from training data, 2020, arXiv 2006.09796.
+    """
+    if spectrum.weights is not None:
+        raise ConfigurationError(
+            "generalised cross-validation of weighted images: expected a spectrum without "
+            "weights; use loo_residuals"
+        )
+    solution = solve(spectrum, Y, ridge)
+    return solution / np.mean(1.0 / spectrum.shifted(ridge))
+
+
 def log_evidence(spectrum: Spectrum, Y: ArrayLike, ridge: float) -> float:
     """Log marginal likelihood of the targets, the kernel's scale integrated out.
 
@@ -311,10 +353,9 @@ def centred_alignment(K: ArrayLike, Y: ArrayLike) -> float:
     target_norm = float(np.linalg.norm(centred_targets.T @ centred_targets))
     if target_norm == 0.0:
         raise DataError("all targets are equal: expected labels of at least two classes")
-    means = gram.mean(axis=0)
-    centred = gram - means[:, None] - means[None, :] + means.mean()
-    norm = float(np.linalg.norm(centred))
+    moved = centred(gram)
+    norm = float(np.linalg.norm(moved))
     if norm <= 1e-12 * float(np.linalg.norm(gram)):
         raise DegenerateKernelError("the kernel is zero after centring: it says nothing of images")
-    inner = float(np.sum(centred_targets * (centred @ centred_targets)))
+    inner = float(np.sum(centred_targets * (moved @ centred_targets)))
     return inner / (norm * target_norm)

@@ -1,9 +1,11 @@
 """Scores of a kernel on a classification problem, by the names that rankings use.
 
-Every score but the two of validation reads training images only. Standard errors are those of a
-mean over images, ``std/√n``: how the score would vary with other images scored by the same
-regression. They leave out that other training images would give another regression. Scores that are
-no mean over images have none.
+Every score but the two of validation reads training images only. All are computed from the kernel
+as it is, from its cosines or from the centred kernel
+(:mod:`kernas.kernels.regression.normalization`). Standard errors are those of a mean over images,
+``std/√n``: how the score would vary with other images scored by the same regression. They leave out
+that other training images would give another regression. Scores that are no mean over images have
+none.
 """
 
 from __future__ import annotations
@@ -20,16 +22,25 @@ from kernas.errors import ConfigurationError, DataError
 
 from .checks import check_cross, check_gram, check_ridge
 from .errors import DegenerateKernelError, NotPositiveDefiniteError
+from .normalization import (
+    NORMALIZATIONS,
+    Normalization,
+    check_normalization,
+    normalized,
+    normalized_cross,
+)
 from .ridge import (
     Spectrum,
     centred_alignment,
     condition_number,
     decompose,
+    gcv_residuals,
     log_evidence,
     loo_predictions,
     predict,
 )
 from .shapes import CrossBlock, PerImage, Predictions, Square, Targets
+from .spectral import effective_rank, log_centred_trace, log_determinant
 from .targets import centred_one_hot, check_class_indices
 
 Meaningless = DegenerateKernelError | NotPositiveDefiniteError
@@ -49,7 +60,7 @@ class Problem:
     """One Gram matrix with its labels at one ridge: what a metric reads.
 
     Attributes:
-        gram: training Gram matrix in float64, shape ``(n, n)``.
+        gram: training Gram matrix in float64, normalised, shape ``(n, n)``.
         labels: of the training images, shape ``(n,)``.
         ridge: relative ridge λ.
         n_classes: number C of classes.
@@ -101,6 +112,7 @@ class Metric:
         needs_validation: whether it reads validation images; the others read none.
         compute: the score of a :class:`Problem`.
         reference: where its formula is from.
+        normalizations: of the kernel that it can be computed from.
     """
 
     name: str
@@ -109,6 +121,21 @@ class Metric:
     needs_validation: bool
     compute: Callable[[Problem], ScoreValue] = field(repr=False)
     reference: str
+    normalizations: tuple[Normalization, ...] = NORMALIZATIONS
+
+    def check(self, normalization: str) -> None:
+        """Refuse a normalisation that it cannot be computed from.
+
+        Raises:
+            ConfigurationError: there is none of this name, or the metric reads lengths of
+                validation images.
+        """
+        if check_normalization(normalization) not in self.normalizations:
+            raise ConfigurationError(
+                f"metric {self.name!r} of the {normalization} kernel needs the kernel of each "
+                "validation image with itself, which is not computed; use 'loo_error' or 'gcv', "
+                "or 'validation_accuracy', which does without"
+            )
 
 
 def mean_accuracy(prediction: Predictions, labels: Integer[np.ndarray, " m"]) -> ScoreValue:
@@ -151,6 +178,11 @@ def _loo_error(problem: Problem) -> ScoreValue:
     return mean_squared_error(problem.loo, problem.labels)
 
 
+def _gcv(problem: Problem) -> ScoreValue:
+    residuals = gcv_residuals(problem.spectrum, problem.targets, problem.ridge)
+    return _mean_over_images(np.sum(residuals**2, axis=1))
+
+
 def _evidence(problem: Problem) -> ScoreValue:
     return ScoreValue(log_evidence(problem.spectrum, problem.targets, problem.ridge))
 
@@ -161,6 +193,18 @@ def _alignment(problem: Problem) -> ScoreValue:
 
 def _condition(problem: Problem) -> ScoreValue:
     return ScoreValue(condition_number(problem.spectrum, problem.ridge))
+
+
+def _trace(problem: Problem) -> ScoreValue:
+    return ScoreValue(log_centred_trace(problem.gram))
+
+
+def _logdet(problem: Problem) -> ScoreValue:
+    return ScoreValue(log_determinant(problem.spectrum, problem.ridge))
+
+
+def _effective_rank(problem: Problem) -> ScoreValue:
+    return ScoreValue(effective_rank(problem.spectrum))
 
 
 METRICS: dict[str, Metric] = {
@@ -181,6 +225,7 @@ METRICS: dict[str, Metric] = {
             True,
             _validation_error,
             "Lee et al. 2018, section 3",
+            ("raw", "centred"),
         ),
         Metric(
             "loo_accuracy",
@@ -197,6 +242,14 @@ METRICS: dict[str, Metric] = {
             False,
             _loo_error,
             "Rasmussen and Williams 2006, section 5.4.2",
+        ),
+        Metric(
+            "gcv",
+            "generalised cross-validation, the kernel alignment risk estimator",
+            False,
+            False,
+            _gcv,
+            "Golub et al. 1979, section 1; Jacot et al. 2020",
         ),
         Metric(
             "evidence",
@@ -222,20 +275,48 @@ METRICS: dict[str, Metric] = {
             _condition,
             "Chen et al. 2021, TE-NAS, section 3.1.1",
         ),
+        Metric(
+            "trace",
+            "logarithm of the images' variance in feature space, without labels",
+            False,
+            False,
+            _trace,
+            "Shawe-Taylor and Cristianini 2004, section 5.1",
+        ),
+        Metric(
+            "logdet",
+            "log determinant of the regularised kernel by images, without labels",
+            True,
+            False,
+            _logdet,
+            "Mellor et al. 2021, section 3",
+        ),
+        Metric(
+            "effective_rank",
+            "exponential of the entropy of the eigenvalues, without labels",
+            True,
+            False,
+            _effective_rank,
+            "Roy and Vetterli 2007, section 2",
+        ),
     )
 }
 """Every score of a kernel by its name."""
 
 
-def resolve_metrics(names: Sequence[str], *, validation: bool = True) -> tuple[Metric, ...]:
+def resolve_metrics(
+    names: Sequence[str], *, validation: bool = True, normalization: Normalization = "raw"
+) -> tuple[Metric, ...]:
     """The metrics of these names, refused before anything is computed if one cannot be.
 
     Args:
         names: one or more keys of ``METRICS``.
         validation: whether validation images will be there.
+        normalization: of the kernel that they will be computed from.
 
     Raises:
-        ConfigurationError: no name, an unknown one, or one that needs validation images.
+        ConfigurationError: no name, an unknown one, one that needs validation images, or one that
+            this normalisation does not allow.
     """
     if isinstance(names, str) or not names:
         raise ConfigurationError(
@@ -251,6 +332,7 @@ def resolve_metrics(names: Sequence[str], *, validation: bool = True) -> tuple[M
                 f"metric {name!r} needs validation images; give K_validation and y_validation, or "
                 "use a metric of training images such as 'loo_accuracy'"
             )
+        METRICS[name].check(normalization)
     return tuple(METRICS[name] for name in names)
 
 
@@ -263,25 +345,31 @@ def score_gram(
     n_classes: int,
     K_validation: ArrayLike | None = None,
     y_validation: ArrayLike | None = None,
+    normalization: Normalization = "raw",
 ) -> dict[str, ScoreValue]:
     """Scores of one kernel, from one eigendecomposition in float64.
 
     Args:
         K_train: Gram matrix of the training images, shape ``(n, n)``.
         y_train: their class indices in ``0 … C−1``, shape ``(n,)``, two classes at least.
-        ridge: λ >= 0; the absolute ridge is ``ρ = λ · mean(diag K_train)``.
+        ridge: λ >= 0; the absolute ridge is ``ρ = λ · mean(diag K_train)``, of the normalised
+            kernel.
         metrics: names, keys of ``METRICS``.
         n_classes: number C of classes.
         K_validation: kernel of the validation with the training images, shape ``(m, n)``.
         y_validation: class indices of the validation images, shape ``(m,)``.
+        normalization: ``"raw"``, ``"cosine"`` or ``"centred"``: what is made of the kernel first,
+            see :func:`kernas.kernels.regression.normalization.normalized`.
 
     Returns:
         A :class:`ScoreValue` for each name, in the order of ``metrics``.
 
     Raises:
-        ConfigurationError: an unknown metric, one that lacks its validation images, a bad ridge.
+        ConfigurationError: an unknown metric, one that lacks its validation images or cannot be
+            computed from such a kernel, a bad ridge.
         DataError: shapes or labels do not fit.
-        DegenerateKernelError: the kernel is zero, constant or not finite.
+        DegenerateKernelError: the kernel is zero, constant or not finite, before or after it is
+            normalised, or an image has no length to divide by.
         NotPositiveDefiniteError: ``K_train + ρI`` is not positive definite.
     """
     scored = score_each(
@@ -292,6 +380,7 @@ def score_gram(
         n_classes=n_classes,
         K_validation=K_validation,
         y_validation=y_validation,
+        normalization=normalization,
     )
     values: dict[str, ScoreValue] = {}
     for name, found in scored.items():
@@ -310,20 +399,24 @@ def score_each(
     n_classes: int,
     K_validation: ArrayLike | None = None,
     y_validation: ArrayLike | None = None,
+    normalization: Normalization = "raw",
 ) -> dict[str, ScoreValue | Meaningless]:
     """The same, with the error itself in the place of a score that the kernel does not have.
 
     Args:
-        K_train, y_train, ridge, metrics, n_classes, K_validation, y_validation: as there.
+        K_train, y_train, ridge, metrics, n_classes, K_validation, y_validation, normalization: as
+            there.
 
     Raises:
         ConfigurationError, DataError: as there.
     """
     if (K_validation is None) != (y_validation is None):
         raise ConfigurationError("give K_validation and y_validation together, or neither")
-    chosen = resolve_metrics(metrics, validation=K_validation is not None)
+    validation = K_validation is not None
+    chosen = resolve_metrics(metrics, validation=validation, normalization=normalization)
     try:
-        gram = check_gram(K_train)
+        given = check_gram(K_train)
+        gram = normalized(given, normalization)
     except DegenerateKernelError as error:
         return {metric.name: error for metric in chosen}
     labels = _labels(y_train, len(gram), n_classes, "training")
@@ -334,7 +427,7 @@ def score_each(
     cross = validation_labels = infinite = None
     if K_validation is not None and y_validation is not None:
         try:
-            cross = check_cross(K_validation, len(gram))
+            cross = normalized_cross(check_cross(K_validation, len(gram)), given, normalization)
         except DegenerateKernelError as error:
             infinite = error
         else:

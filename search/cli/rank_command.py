@@ -214,20 +214,21 @@ def _on_truth(truth: Truth | None) -> list[str]:
 
 def _legend(ranking: Ranking, judged: Images, options: RankOptions) -> list[str]:
     """What the table's columns mean, and how sure its order is."""
-    from ..scores.registry import SCORES
+    from ..scores.registry import check_score_names, known_score
 
+    asked = {name: check_score_names(name)[0] for name in ranking.directions}
+    known = {name: known_score(name) for name, one in asked.items() if isinstance(one, str)}
     legend: list[str] = []
     for name, higher in ranking.directions.items():
-        text = SCORES[name].text if name in SCORES else "ranks of the scores that it combines"
+        text = known[name].text if name in known else "ranks of the scores that it combines"
         head = "" if legend else "Ranked by "
         legend.append(f"{head}{name}, {'higher' if higher else 'lower'} is better: {text}.")
-    known = [SCORES[name] for name in ranking.directions if name in SCORES]
     images = f"{options.n_train} images of {options.dataset}"
     if judged.n_validation:
         images += f", judged on {judged.n_validation} others by the validation scores"
     draws = options.image_seeds
     over = f" over {draws} draws of the images" if draws > 1 else ""
-    if any(score.cost == "kernel" for score in known):
+    if any(score.cost == "kernel" for score in known.values()):
         legend.append(
             f"Kernel regression on {images}, with the exact kernel of each network at infinite "
             f"width; ridge {options.ridge:g} of the kernel's mean diagonal."

@@ -29,6 +29,9 @@ def run_scores(options: ScoresOptions) -> int:
                     f"[{score['reference']}]"
                 )
     lines.append(
+        "nngp:METRIC@cosine and ntk:METRIC@centred read the kernel's cosines and the centred kernel"
+    )
+    lines.append(
         "log_rank(NAME, 2*NAME, ...) and rank(...) combine the ranks of several, with their weights"
     )
     say("\n".join(lines))

@@ -10,20 +10,21 @@ from kernas.kernels.augmentation import Augmentation
 from kernas.kernels.backends import BackendName
 from kernas.kernels.data import Dataset
 from kernas.kernels.engine import Blocking
-from kernas.kernels.regression import METRICS
+from kernas.kernels.regression import METRICS, Normalization
 
 from .base import Score
-from .kernel_source import KERNELS, KernelName, KernelSource
+from .kernel_source import KERNELS, KernelName, KernelSource, name_of
 
 
 @dataclass(frozen=True)
 class KernelScore(Score):
     """Score of the infinitely wide network's kernel in ridge regression on labelled images.
 
-    The network's kernel K is evaluated on ``fit`` (its statistics of ``Normalize`` bound there),
-    A = K + ρI with ρ = ridge · mean(diag K), and ``metric`` is computed from A and the labels: on
-    ``validation`` for ``validation_accuracy`` (the default) and ``validation_error``, on ``fit``
-    alone for the leave-one-out scores, the evidence, the alignment and the condition number.
+    The network's kernel K is evaluated on ``fit`` (its statistics of ``Normalize`` bound there)
+    and normalised, A = K + ρI with ρ = ridge · mean(diag K), and ``metric`` is computed from A and
+    the labels: on ``validation`` for ``validation_accuracy`` (the default) and
+    ``validation_error``, on ``fit`` alone for all others. ``trace``, ``logdet``,
+    ``effective_rank`` and ``condition`` read no label.
 
     Args:
         fit: labelled images of the regression.
@@ -41,13 +42,17 @@ class KernelScore(Score):
             with the reason.
         augment: :class:`Flip`, :class:`Translate` or both: the kernel's mean over transformed
             copies of the images; see :class:`NeuralKernel`.
+        normalization: ``"raw"``, ``"cosine"``, K_ij / √(K_ii K_jj), or ``"centred"``, HKH with
+            H = I − 11ᵀ/n: the kernel that the metric is computed from.
 
     Raises:
-        ConfigurationError: an argument is out of its range, or the metric needs ``validation``.
+        ConfigurationError: an argument is out of its range, the metric needs ``validation``, or it
+            is ``validation_error`` of cosines: those of validation images are not computed.
         MissingDependencyError: the backend is not installed; the message says how it is.
         DataError: the two data sets do not belong together.
 
-    Scores that agree in everything but ``get`` and ``metric`` share one evaluation a candidate.
+    Scores that agree in everything but ``get``, ``metric`` and ``normalization`` share one
+    evaluation a candidate.
     """
 
     fit: Dataset
@@ -62,6 +67,7 @@ class KernelScore(Score):
     grams: Path | None = None
     backend: BackendName = "kernas"
     augment: Augmentation | tuple[Augmentation, ...] = ()
+    normalization: Normalization = "raw"
 
     def __post_init__(self) -> None:
         if self.get not in KERNELS:
@@ -70,6 +76,7 @@ class KernelScore(Score):
             raise ConfigurationError(
                 f"metric={self.metric!r}: expected one of {', '.join(METRICS)}"
             )
+        METRICS[self.metric].check(self.normalization)
         if METRICS[self.metric].needs_validation and self.validation is None:
             raise ConfigurationError(
                 f"metric={self.metric!r} needs validation images: give validation=…, for example "
@@ -79,8 +86,8 @@ class KernelScore(Score):
 
     @property
     def name(self) -> str:
-        """The name on the command line and in records, for example ``nngp:loo_error``."""
-        return f"{self.get}:{self.metric}"
+        """The name on the command line and in records, for example ``nngp:loo_error@cosine``."""
+        return name_of(self.get, self.metric, self.normalization)
 
     @property
     def higher_is_better(self) -> bool:

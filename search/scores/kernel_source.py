@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -23,7 +24,13 @@ from kernas.kernels.backends import BackendName, check_backend
 from kernas.kernels.data import Dataset
 from kernas.kernels.engine import Blocking, recorded_blocking
 from kernas.kernels.kernel import SharedPrograms
-from kernas.kernels.regression import METRICS, DegenerateKernelError, ScoreValue, score_each
+from kernas.kernels.regression import (
+    METRICS,
+    DegenerateKernelError,
+    Normalization,
+    ScoreValue,
+    score_each,
+)
 
 from ..spaces import Candidate, Family
 from .base import Cost, Evaluation, Source, joined
@@ -34,6 +41,11 @@ if TYPE_CHECKING:
 
 KernelName = Literal["nngp", "ntk"]
 KERNELS: tuple[KernelName, ...] = ("nngp", "ntk")
+
+
+def name_of(get: KernelName, metric: str, normalization: Normalization) -> str:
+    """The name of a score: ``ntk:gcv``, or ``ntk:gcv@cosine`` where the kernel is normalised."""
+    return f"{get}:{metric}" + ("" if normalization == "raw" else f"@{normalization}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,11 +200,13 @@ class KernelSource(Source):
             if len(gets) > 1:
                 begun = [self._begin(candidate, (get,), scores) for get in gets]
                 return lambda: joined(finish() for finish in begun)
-            metrics = _metrics(needs_validation)
-            reasons = {f"{get}:{metric}": str(error) for get in gets for metric in metrics}
+            reasons = {
+                name_of(get, metric, normalization): str(error)
+                for get, normalization in product(gets, _normalizations(scores))
+                for metric in _metrics(needs_validation, normalization)
+            }
             return partial(Evaluation, {}, reasons, settings)
-        asked = {score.name for score in scores}
-        return partial(self._evaluated, gram, cross, gets, asked, settings)
+        return partial(self._evaluated, gram, cross, gets, scores, settings)
 
     def _settings(self, kernel: NeuralKernel) -> dict[str, Any]:
         """What the computation chose, and whether it has programs of its own where others share."""
@@ -273,28 +287,31 @@ class KernelSource(Source):
         gram: Kernels,
         cross: Kernels | None,
         gets: tuple[KernelName, ...],
-        asked: Collection[str],
+        scores: Sequence[KernelScore],
         settings: Mapping[str, Any],
     ) -> Evaluation:
-        """Every score that the matrices give: one eigendecomposition serves all metrics.
+        """Every score that the matrices give, of each normalisation that some score asks for: one
+        eigendecomposition of each serves all metrics.
 
         Raises:
             NotPositiveDefiniteError: one that was asked for has no regression at this ridge.
         """
+        asked = {score.name for score in scores}
         values: dict[str, ScoreValue] = {}
         degenerate: dict[str, str] = {}
-        for get in gets:
+        for get, normalization in product(gets, _normalizations(scores)):
             scored = score_each(
                 getattr(gram, get),
                 self.fit.y,
                 ridge=self.ridge,
-                metrics=_metrics(cross is not None),
+                metrics=_metrics(cross is not None, normalization),
                 K_validation=None if cross is None else getattr(cross, get),
                 y_validation=None if cross is None else cast(Dataset, self.validation).y,
                 n_classes=len(self.fit.classes),
+                normalization=normalization,
             )
             for metric, found in scored.items():
-                name = f"{get}:{metric}"
+                name = name_of(get, metric, normalization)
                 if isinstance(found, ScoreValue):
                     values[name] = found
                 elif isinstance(found, DegenerateKernelError):
@@ -329,6 +346,15 @@ def _needs_validation(scores: Sequence[KernelScore]) -> bool:
     return any(METRICS[score.metric].needs_validation for score in scores)
 
 
-def _metrics(validation: bool) -> list[str]:
+def _normalizations(scores: Sequence[KernelScore]) -> list[Normalization]:
+    """Those that scores are computed from."""
+    return list(dict.fromkeys(score.normalization for score in scores))
+
+
+def _metrics(validation: bool, normalization: Normalization) -> list[str]:
     """Those that images of the regression give, with or without further ones."""
-    return [name for name, metric in METRICS.items() if validation or not metric.needs_validation]
+    return [
+        name
+        for name, metric in METRICS.items()
+        if (validation or not metric.needs_validation) and normalization in metric.normalizations
+    ]

@@ -10,14 +10,14 @@ from typing import Any, Literal, cast
 from kernas.errors import ConfigurationError
 from kernas.fields import nearest
 from kernas.kernels.data import Dataset
-from kernas.kernels.regression import METRICS
+from kernas.kernels.regression import METRICS, Normalization
 
 from ..training import TrainingSettings
 from .base import Score, check_scores
 from .combined import HOWS, Combined, How
 from .counts import COUNTS, DEFAULT_WIDTH, CountScore
 from .kernel_score import KernelScore
-from .kernel_source import KERNELS
+from .kernel_source import KERNELS, KernelName, name_of
 from .trained import NAME, TrainScore
 
 CostClass = Literal["counted", "kernel", "trained"]
@@ -29,6 +29,12 @@ COST_CLASSES: Mapping[CostClass, str] = {
     "trained": "finite networks, trained from several seeds: seconds to minutes",
 }
 """What a candidate takes, from the cheapest on."""
+
+OF_NORMALIZED: Mapping[str, str] = {
+    "cosine": ", from the kernel's cosines",
+    "centred": ", from the centred kernel",
+}
+"""What the name of a kernel's score may end in, after an @, and what that makes of its text."""
 
 
 @dataclass(frozen=True)
@@ -52,22 +58,28 @@ class KnownScore:
     make: Callable[[Dataset, Dataset | None, Mapping[str, Any]], Score]
 
 
-def _kernel_scores() -> list[KnownScore]:
-    def known(get: Any, metric: str) -> KnownScore:
-        def make(fit: Dataset, validation: Dataset | None, options: Mapping[str, Any]) -> Score:
-            own = {name: value for name, value in options.items() if name != "width"}
-            return KernelScore(fit, validation, get=get, metric=metric, **own)
+def _kernel_score(get: KernelName, metric: str, normalization: Normalization = "raw") -> KnownScore:
+    known = METRICS[metric]
+    known.check(normalization)
 
-        return KnownScore(
-            f"{get}:{metric}",
-            METRICS[metric].text,
-            METRICS[metric].higher_is_better,
-            "kernel",
-            METRICS[metric].reference,
-            make,
+    def make(fit: Dataset, validation: Dataset | None, options: Mapping[str, Any]) -> Score:
+        own = {name: value for name, value in options.items() if name != "width"}
+        return KernelScore(
+            fit, validation, get=get, metric=metric, normalization=normalization, **own
         )
 
-    return [known(get, metric) for get in KERNELS for metric in METRICS]
+    return KnownScore(
+        name_of(get, metric, normalization),
+        known.text + OF_NORMALIZED.get(normalization, ""),
+        known.higher_is_better,
+        "kernel",
+        known.reference,
+        make,
+    )
+
+
+def _kernel_scores() -> list[KnownScore]:
+    return [_kernel_score(get, metric) for get in KERNELS for metric in METRICS]
 
 
 def _counts() -> list[KnownScore]:
@@ -94,7 +106,7 @@ def _trained() -> list[KnownScore]:
 SCORES: Mapping[str, KnownScore] = {
     known.name: known for known in _counts() + _kernel_scores() + _trained()
 }
-"""Every score by its name."""
+"""Every score by its name; names with an @ are known to :func:`known_score`."""
 
 _COMBINED = re.compile(rf"({'|'.join(HOWS)})\s*\((.*)\)", re.DOTALL)
 
@@ -102,6 +114,44 @@ _COMBINED = re.compile(rf"({'|'.join(HOWS)})\s*\((.*)\)", re.DOTALL)
 def score_names() -> list[str]:
     """Every score's name."""
     return list(SCORES)
+
+
+def known_score(name: str) -> KnownScore:
+    """The score of a name.
+
+    Args:
+        name: one of :func:`score_names`, or one of a kernel with what is made of the kernel first:
+            ``ntk:gcv@cosine``, ``ntk:gcv@centred``.
+
+    Raises:
+        ConfigurationError: it is unknown (the message lists all names), or of a metric that cannot
+            be computed from such a kernel.
+    """
+    plain, at, normalization = name.partition("@")
+    known = SCORES.get(plain)
+    if known is None:
+        of_kernels = [own.name for own in SCORES.values() if own.cost == "kernel"]
+        spellings = [*SCORES, *(spelling for own in of_kernels for spelling in _normalized(own))]
+        raise ConfigurationError(
+            f"unknown score {name!r}{nearest(name, spellings)}, expected one or more of "
+            f"{', '.join(SCORES)}, kernels' also as {' or '.join(_normalized('NAME'))}, or "
+            f"{HOWS[0]}(…) of some, separated by commas"
+        )
+    if not at:
+        return known
+    if known.cost != "kernel" or normalization not in OF_NORMALIZED:
+        spellings = [plain, *(_normalized(plain) if known.cost == "kernel" else ())]
+        raise ConfigurationError(
+            f"unknown normalisation in score {name!r}{nearest(name, spellings)}, expected "
+            f"{', '.join(spellings)}"
+        )
+    get, _, metric = plain.partition(":")
+    return _kernel_score(cast(KernelName, get), metric, cast(Normalization, normalization))
+
+
+def _normalized(name: str) -> list[str]:
+    """The spellings of a kernel's score that normalise the kernel first."""
+    return [f"{name}@{normalization}" for normalization in OF_NORMALIZED]
 
 
 def check_score_names(text: str) -> list[str | Combined]:
@@ -122,7 +172,7 @@ def check_score_names(text: str) -> list[str | Combined]:
     for part in _parts(text):
         combined = _COMBINED.fullmatch(part)
         if combined is None:
-            asked.append(_known(part))
+            asked.append(known_score(part).name)
         else:
             how, inside = combined.groups()
             weights = dict(_weighted(name) for name in _parts(inside))
@@ -137,20 +187,11 @@ def check_score_names(text: str) -> list[str | Combined]:
     return asked + [name for name in dict.fromkeys(needed) if name not in asked]
 
 
-def _known(name: str) -> str:
-    if name not in SCORES:
-        raise ConfigurationError(
-            f"unknown score {name!r}{nearest(name, SCORES)}, expected one or more of "
-            f"{', '.join(SCORES)}, or {HOWS[0]}(…) of some, separated by commas"
-        )
-    return name
-
-
 def _weighted(text: str) -> tuple[str, float]:
     """``2*name`` and ``name``."""
     weight, star, name = text.rpartition("*")
     try:
-        return _known(name.strip()), float(weight) if star else 1.0
+        return known_score(name.strip()).name, float(weight) if star else 1.0
     except ValueError as error:
         if isinstance(error, ConfigurationError):
             raise
@@ -188,7 +229,7 @@ def parse_scores(
         ConfigurationError: a name is unknown (the message lists all names) or given twice.
     """
     scores = tuple(
-        SCORES[one].make(fit, validation, options) if isinstance(one, str) else one
+        known_score(one).make(fit, validation, options) if isinstance(one, str) else one
         for one in check_score_names(text)
     )
     check_scores(scores)

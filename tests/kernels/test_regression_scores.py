@@ -51,12 +51,16 @@ def test_names_and_directions():
         "validation_error",
         "loo_accuracy",
         "loo_error",
+        "gcv",
         "evidence",
         "alignment",
         "condition",
+        "trace",
+        "logdet",
+        "effective_rank",
     }
     lower = {name for name, metric in METRICS.items() if not metric.higher_is_better}
-    assert lower == {"validation_error", "loo_error", "condition"}
+    assert lower == {"validation_error", "loo_error", "gcv", "condition", "trace"}
     assert set(ALL) - set(TRAINING) == {"validation_accuracy", "validation_error"}
     assert all(name == metric.name for name, metric in METRICS.items())
 
@@ -93,10 +97,11 @@ def test_a_kernel_that_knows_the_classes_scores_better_in_every_direction():
     good = score_all(K, y, K_validation, y_validation)
     rng = np.random.default_rng(1)
     blind = score_all(K, rng.permutation(y), K_validation, rng.permutation(y_validation))
-    for name in set(ALL) - {"condition"}:
+    unlabelled = {"condition", "trace", "logdet", "effective_rank"}
+    for name in set(ALL) - unlabelled:
         difference = good[name].value - blind[name].value
         assert difference > 0 if METRICS[name].higher_is_better else difference < 0, name
-    assert good["condition"] == blind["condition"]
+    assert {name: good[name] for name in unlabelled} == {name: blind[name] for name in unlabelled}
 
 
 def test_training_scores_read_no_validation_image():

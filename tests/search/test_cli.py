@@ -246,6 +246,11 @@ def files(tmp_path):
         (["--output", "{files}/file"], ["cannot make the run folder", "choose another"]),
         (["--output", "{files}/file/below"], ["cannot make the run folder", "choose another"]),
         (["--score", "nngp:speed"], ["unknown score 'nngp:speed'", "ntk:loo_error"]),
+        (
+            ["--score", "ntk:gcv@cosin"],
+            ["normalisation in score 'ntk:gcv@cosin', did you mean 'ntk:gcv@cosine'", "@centred"],
+        ),
+        (["--score", "ntk:validation_error@cosine"], ["'validation_error' of the cosine kernel"]),
         (["--sample", "0"], ["n=0 candidates"]),
         (["--space", "nasbench201:cells=0"], ["cells_per_stage=0"]),
         (["--ridge", "0"], ["ridge=0"]),

@@ -12,7 +12,7 @@ import kernas.kernels as kk
 import kernas.search as ks
 from kernas.errors import ConfigurationError
 from kernas.kernels.regression import ScoreValue
-from kernas.search.scores.registry import SCORES, check_score_names
+from kernas.search.scores.registry import SCORES, check_score_names, known_score
 
 TRUTHS = {"a": [1.0, 2.0, 3.0, 3.0], "b": [0.1, 0.4, 0.2, None]}
 DIRECTIONS = {"a": True, "b": False}
@@ -141,6 +141,12 @@ def test_texts_of_combinations_are_read_and_followed_by_what_they_need():
         "ntk:loo_error",
         "flops",
     ]
+    normalised = "log_rank(2*ntk:gcv@cosine, nngp:trace@centred)"
+    assert check_score_names(normalised) == [
+        ks.Combined({"ntk:gcv@cosine": 2, "nngp:trace@centred": 1}),
+        "ntk:gcv@cosine",
+        "nngp:trace@centred",
+    ]
     train, _ = kk.load("digits", n_train=20, n_test=1, image_size=4)
     scores = ks.parse_scores("log_rank(ntk:loo_error, params)", *train.split(0.5), width=8)
     assert [score.name for score in scores] == [
@@ -174,7 +180,8 @@ def test_bad_texts_are_refused(text, words):
 def test_every_known_score_says_what_it_is():
     train, _ = kk.load("digits", n_train=20, n_test=1, image_size=4)
     fit, validation = train.split(0.5)
-    for name, known in SCORES.items():
+    for name in (*SCORES, "ntk:gcv@cosine", "nngp:trace@centred"):
+        known = known_score(name)
         assert known.text
         assert known.reference
         score = known.make(fit, validation, {})

@@ -326,6 +326,25 @@ def test_draws_of_images_are_means_of_rankings_one_by_one(networks, tmp_path, ke
     assert (tmp_path / "mean" / "ranking.csv").read_bytes() == before
 
 
+def test_normalised_kernels_are_ranked_by_and_join_a_run(networks, tmp_path, kernas):
+    scores = "ntk:gcv@cosine,log_rank(ntk:gcv@cosine, params)"
+    asked = small(networks, tmp_path / "run")
+    code, out, err = kernas(*asked, "--score", f"{scores},params")
+    assert code == 0, err
+    assert (
+        "Ranked by ntk:gcv@cosine, lower is better: generalised cross-validation, the kernel "
+        "alignment risk estimator, from the kernel's cosines."
+    ) in out
+    assert "log_rank(ntk:gcv@cosine, params), higher is better: ranks of the scores" in out
+    assert "on 12 images of digits_hard" in out
+    before = scores_in(tmp_path / "run")
+    code, _, err = kernas(*asked, "--score", f"{scores},params,ntk:gcv,ntk:trace", "--resume")
+    assert code == 0, err
+    for name, row in scores_in(tmp_path / "run").items():
+        assert row["ntk:gcv@cosine"] == before[name]["ntk:gcv@cosine"]
+        assert float(row["ntk:gcv"]) > 0
+
+
 def test_matrices_of_the_draws_are_kept_apart(networks, tmp_path, kernas):
     grams = ("--grams", tmp_path / "grams", "--image-seeds", "2", "--quiet")
     assert kernas(*small(networks[:1], tmp_path / "first", *grams))[0] == 0

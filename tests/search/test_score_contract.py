@@ -51,6 +51,19 @@ class TestKernelScores(OnNetworks):
         ]
 
 
+class TestNormalisedKernelScores(OnNetworks):
+    means = ("ntk:gcv@cosine", "nngp:validation_accuracy@cosine")
+
+    @pytest.fixture
+    def scores(self):
+        names = "ntk:gcv@cosine,nngp:validation_accuracy@cosine,ntk:logdet@centred,ntk:trace"
+        return ks.parse_scores(names, *draw(0))
+
+    @pytest.fixture
+    def others(self):
+        return ks.parse_scores("ntk:gcv@cosine", *draw(0), ridge=0.5)
+
+
 class TestMeans(OnNetworks):
     means = ("ntk:loo_error",)
 

@@ -1,6 +1,8 @@
 """Scores of exact kernels: their values, their sharing, their names."""
 
+import re
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from kernas.kernels.data import load
 from kernas.kernels.engine import compilations
 from kernas.kernels.gram.request import GramRequest
 from kernas.kernels.regression import METRICS, score_gram
+from kernas.search.scores.base import as_candidate
 
 NETWORK = kk.serial(kk.Flatten(), kk.Dense(), kk.Relu(), kk.Dense())
 NORMALIZED = kk.serial(kk.Conv(3), kk.Normalize(), kk.Relu(), kk.GlobalAvgPool(), kk.Dense())
@@ -75,11 +78,74 @@ def test_scores_that_agree_share_one_evaluation(parts, monkeypatch):
     assert len(calls) == 2
 
 
+@pytest.mark.parametrize("normalization", ["cosine", "centred"])
+def test_values_of_normalised_kernels_are_those_of_the_regression(parts, normalization):
+    fit, validation = parts
+    names = [name for name, metric in METRICS.items() if normalization in metric.normalizations]
+    scores = [
+        ks.KernelScore(fit, validation, "ntk", name, 0.1, normalization=normalization)
+        for name in names
+    ]
+    evaluation = ks.evaluate_scores(NETWORK, scores)
+    kernel = kk.NeuralKernel(NETWORK)
+    expected = score_gram(
+        kernel(fit.x),
+        fit.y,
+        ridge=0.1,
+        metrics=names,
+        K_validation=kernel(validation.x, fit.x),
+        y_validation=validation.y,
+        n_classes=10,
+        normalization=normalization,
+    )
+    assert evaluation.values == {
+        f"ntk:{name}@{normalization}": value for name, value in expected.items()
+    }
+
+
+def test_all_normalisations_that_are_asked_for_come_from_one_matrix(parts, monkeypatch):
+    matrices, scored = [], []
+    original, score_each = kk.NeuralKernel._matrices, module.score_each
+
+    def counted(self, requests, get):
+        matrices.append((get, len(requests)))
+        return original(self, requests, get)
+
+    def seen(*arguments, **options):
+        scored.append(options["normalization"])
+        return score_each(*arguments, **options)
+
+    monkeypatch.setattr(module.NeuralKernel, "_matrices", counted)
+    monkeypatch.setattr(module, "score_each", seen)
+    names = "nngp:gcv@cosine,nngp:trace,nngp:validation_accuracy@cosine,nngp:logdet@centred"
+    asked = ks.parse_scores(names, *parts)
+    assert [score.name for score in asked] == names.split(",")
+    assert set(ks.evaluate_scores(NETWORK, asked).values) == set(names.split(","))
+    assert matrices == [(("nngp",), 2)]
+    assert scored == ["cosine", "raw", "centred"]
+    scored.clear()
+    first = cast(ks.KernelScore, asked[0])
+    found = first.source.begin(as_candidate(NETWORK), [first])()
+    assert scored == ["cosine"]
+    assert set(found.values) == {
+        f"nngp:{name}@cosine" for name, metric in METRICS.items() if not metric.needs_validation
+    }
+
+
+def test_cosines_are_meaningless_where_an_image_has_no_kernel(parts):
+    fit, _ = parts
+    dark = replace(fit, x=np.where(np.arange(len(fit))[:, None, None, None] == 3, 0, fit.x))
+    evaluation = ks.evaluate_scores(NETWORK, ks.parse_scores("ntk:gcv,ntk:gcv@cosine", dark))
+    assert set(evaluation.values) == {"ntk:gcv"}
+    assert "training image 3 with itself is 0" in evaluation.degenerate["ntk:gcv@cosine"]
+
+
 def test_equal_data_make_equal_sources(parts):
     train, _ = load("digits", n_train=40, n_test=10, image_size=4, seed=0)
     fit, validation = train.split(0.5, seed=0)
     source = ks.KernelScore(*parts).source
     assert source == ks.KernelScore(fit, validation, get="ntk", metric="loo_error").source
+    assert source == ks.KernelScore(fit, validation, normalization="centred").source
     assert source != ks.KernelScore(validation, fit).source
     assert source != ks.KernelScore(fit, validation, n_reference=31).source
 
@@ -111,12 +177,13 @@ def test_scores_of_the_fit_images_need_no_validation(parts):
 
 def test_names_and_directions(parts):
     names = ks.score_names()
-    assert len(names) == 19
+    assert len(names) == 27
     scores = ks.parse_scores(" , ".join(names), *parts)
     assert [score.name for score in scores] == names
     better = {score.name for score in scores if score.higher_is_better}
     assert {name.split(":")[-1] for name in better} == {
         *("validation_accuracy", "loo_accuracy", "evidence", "alignment"),
+        *("logdet", "effective_rank"),
         *("params", "flops", "depth", "n_conv", "trained_accuracy"),
     }
     assert ks.KernelScore(*parts).name == "nngp:validation_accuracy"
@@ -132,10 +199,33 @@ def test_an_unknown_score_is_refused_with_all_names(parts, text):
 
 
 @pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("ntk:gcv@cosin", "score 'ntk:gcv@cosin', did you mean 'ntk:gcv@cosine'?, expected ntk"),
+        ("ntk:gcv@raw", "expected ntk:gcv, ntk:gcv@cosine, ntk:gcv@centred"),
+        ("ntk:gcv@", "unknown normalisation in score 'ntk:gcv@'"),
+        ("params@cosine", "unknown normalisation in score 'params@cosine', did you mean 'params'"),
+        ("ntk:gvc@cosine", "unknown score 'ntk:gvc@cosine', did you mean 'ntk:gcv@cosine'?"),
+        ("log_rank(ntk:gcv@cos, params)", "unknown normalisation in score 'ntk:gcv@cos'"),
+        ("ntk:validation_error@cosine", "needs the kernel of each validation image with itself"),
+    ],
+)
+def test_an_unknown_normalisation_is_refused_with_those_there_are(parts, text, words):
+    with pytest.raises(ConfigurationError, match=re.escape(words)) as caught:
+        ks.parse_scores(text, *parts)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
     ("options", "words"),
     [
         ({"get": "cntk"}, "get='cntk': expected one of nngp, ntk"),
         ({"metric": "accuracy"}, "metric='accuracy'"),
+        ({"normalization": "centered"}, "normalization='centered': expected one of raw, cosine,"),
+        (
+            {"normalization": "cosine", "metric": "validation_error"},
+            "'validation_error' of the cosine kernel needs the kernel of each validation image",
+        ),
         ({"ridge": 0.0}, "ridge=0.0"),
         ({"ridge": float("nan")}, "ridge=nan"),
         ({"n_reference": 0}, "n_reference=0"),
@@ -203,6 +293,8 @@ def test_a_kernel_without_a_number_is_degenerate_and_not_kept(parts, tmp_path):
     evaluation = ks.evaluate_scores(NETWORK, [score])
     (reason,) = evaluation.degenerate.values()
     assert evaluation.values == {}
+    (again,) = ks.parse_scores("ntk:gcv@centred", huge)
+    assert list(ks.evaluate_scores(NETWORK, [again]).degenerate) == ["ntk:gcv@centred"]
     assert "x1[0:20]: image 0: the nngp overflows float32 at node 0 (Input); standard" in reason
 
 

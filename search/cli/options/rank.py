@@ -58,6 +58,7 @@ class ScoreOptions:
         tyro.conf.arg(
             metavar="NAME,...",
             help="Comma-separated scores, the first one ranks: `kernas scores` lists them. "
+            "ntk:gcv@cosine and ntk:gcv@centred read the kernel's cosines and the centred kernel. "
             "log_rank(ntk:loo_error, 2*params) combines the ranks of some, with their weights.",
         ),
     ] = DEFAULT_SCORES
