@@ -123,10 +123,10 @@ def train(
     what = what_is_trained(candidate)
     training = training_of(what.template, train_set, recipe, seeds, along(what.slots))
     check_pair(train_set, test_set)
-    begun = time.perf_counter()
     judged = Judged(test_set, what.slots, evaluate_every)
     reached = run(training, what.identity(), folder=folder, judged=judged, progress=progress)
     every = evaluate_every or training.steps
+    begun = time.perf_counter()
     return Trained(
         training.seeds,
         reached.losses,

@@ -139,6 +139,12 @@ def test_softmax_regression_is_trained_as_the_formulas_say(
     assert trained.losses[-10:].mean() < trained.losses[:10].mean()
 
 
+def test_its_seconds_are_those_that_passed(digits: tuple[kk.Dataset, kk.Dataset]) -> None:
+    begun = time.perf_counter()
+    trained = train(LINEAR, *digits, SETTINGS, seeds=1)
+    assert 0 < trained.seconds <= time.perf_counter() - begun
+
+
 def test_weights_start_with_the_deviations_of_their_layers() -> None:
     """Of the template's gains, though programs are shared by networks of all gains."""
     network = kk.serial(kk.Conv(3, W_std=3.0, b_std=0.5), kk.GlobalAvgPool(), kk.Dense(W_std=0.1))
