@@ -66,8 +66,9 @@ def rank(
             share one kernel evaluation a candidate. A :class:`Combined` ranks by others that are
             given too.
         output: run folder for ``ranking.csv``, ``timings.csv``, ``summary.json``, pictures
-            (``ranking.png``, ``scores.png`` of two scores or more, ``truth.png`` where there is
-            one) and what is needed to go on after an interruption; ``None`` writes nothing.
+            (``ranking.png``, ``scores.png`` of two scores or more, ``agreement.png`` of three;
+            ``truth.png`` and ``fidelity.png`` where there is a truth, with ``comparison.csv``) and
+            what is needed to go on after an interruption; ``None`` writes nothing.
         resume: go on with the run that ``output`` holds.
         truth: candidate's name → measured value, larger is better (see :func:`load_truth`).
         seed: of the bootstrap intervals.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from ..runs.folder import RunFolder
 from ..runs.outcome import DEGENERATE, ERROR, OK, STATUSES, Outcome, Place
 from ..scores import Combined
 from ..truth import Truth
+from .statistics import Agreements
 from .table import Ranking, Row, rank_rows
 
 
@@ -55,11 +57,12 @@ def ranking_of(config: RunConfig, outcomes: Mapping[Place, Outcome]) -> Ranking:
     directions = config.directions
     rows = _combined(config, [_row(config, entry, outcomes) for entry in config.candidates])
     ranked = Ranking(rank_rows(rows, directions), directions)
-    statistics: Mapping[str, Any] = {}
+    agreed = Agreements()
     if config.truth is not None:
         truth = Truth(config.truth["values"], config.truth["source"], config.truth["column"])
-        statistics = ranked.correlation(truth, seed=config.bootstrap_seed)
+        agreed = ranked.correlation(truth, seed=config.bootstrap_seed)
     mine = [outcomes[place] for place in config.places()]
+    seconds = _seconds(config, mine)
     settings: list[Any] = []
     for outcome in mine:
         if outcome.settings and outcome.settings not in settings:
@@ -68,8 +71,9 @@ def ranking_of(config: RunConfig, outcomes: Mapping[Place, Outcome]) -> Ranking:
     summary = {
         "config": config.to_document(),
         "rows": [row.to_dict() for row in ranked.rows],
-        "statistics": {name: value.to_dict() for name, value in statistics.items()},
+        "statistics": {name: value.to_dict() for name, value in agreed.items()},
         "seconds": round(sum(outcome.seconds for outcome in mine), 4),
+        "seconds_a_candidate": seconds,
         "compilations": sum(outcome.compilations for outcome in mine),
         "architectures": len({entry.hash for entry in config.candidates}),
         "outside_cover": sum("outside_cover" in outcome.settings for outcome in mine),
@@ -78,7 +82,22 @@ def ranking_of(config: RunConfig, outcomes: Mapping[Place, Outcome]) -> Ranking:
         "device": environment["device"],
         "versions": environment["versions"],
     }
-    return Ranking(ranked.rows, directions, dict(statistics), summary)
+    return Ranking(ranked.rows, directions, agreed, seconds, summary)
+
+
+def _seconds(config: RunConfig, outcomes: Sequence[Outcome]) -> dict[str, float]:
+    """What a candidate takes by score: its source's median, the sum of those it combines."""
+    by_source: dict[str, list[float]] = {}
+    for outcome in outcomes:
+        by_source.setdefault(outcome.source, []).append(outcome.seconds)
+    of_source = {key: statistics.median(found) for key, found in by_source.items()}
+
+    def of(score: Mapping[str, Any]) -> float:
+        parts = score["combined"]["weights"] if "combined" in score else ()
+        keys = [score["source"]] if not parts else [config.scores[name]["source"] for name in parts]
+        return round(sum(of_source.get(key, 0.0) for key in dict.fromkeys(keys)), 4)
+
+    return {name: of(score) for name, score in config.scores.items()}
 
 
 def _row(config: RunConfig, entry: Entry, outcomes: Mapping[Place, Outcome]) -> Row:

@@ -110,7 +110,7 @@ class Agreements(Mapping[str, Agreement]):
         draws: score name → statistic → its value in every resample.
     """
 
-    by_score: Mapping[str, Agreement]
+    by_score: Mapping[str, Agreement] = field(default_factory=dict)
     draws: Mapping[str, Mapping[str, np.ndarray]] = field(
         default_factory=dict, compare=False, repr=False
     )

@@ -14,8 +14,9 @@ from kernas.kernels.regression import ScoreValue
 
 from ..runs.outcome import ERROR
 from ..truth import Truth
+from .comparison import Comparison, compared
 from .layout import aligned, fitted
-from .statistics import N_RESAMPLES, Agreement, Agreements, agreements
+from .statistics import N_RESAMPLES, Agreements, agreements
 
 
 @dataclass(frozen=True)
@@ -71,12 +72,15 @@ class Ranking:
         rows: the best first, then the degenerate, then the failed.
         directions: score name → whether higher is better, the ranking score first.
         statistics: score name → agreement with the truth, empty without one.
+        seconds: score name → what its source takes for a candidate, all its scores together; the
+            median over the candidates.
         summary: configuration, seconds, compilations, device and versions of the run.
     """
 
     rows: tuple[Row, ...]
     directions: Mapping[str, bool]
-    statistics: Mapping[str, Agreement] = field(default_factory=dict)
+    statistics: Agreements = field(default_factory=Agreements)
+    seconds: Mapping[str, float] = field(default_factory=dict, compare=False, repr=False)
     summary: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def __len__(self) -> int:
@@ -188,6 +192,18 @@ class Ranking:
             seed=seed,
             n_resamples=n_resamples,
         )
+
+    def comparison(self) -> Comparison:
+        """All scores beside each other, by how well they order candidates like the truth.
+
+        Raises:
+            ConfigurationError: there is no truth.
+        """
+        if not self.statistics:
+            raise ConfigurationError(
+                "the ranking has no truth to compare its scores with: give rank(…, truth=…)"
+            )
+        return compared(self.statistics, self.seconds)
 
     def to_csv(self) -> str:
         """The table as CSV: the same text for the same results, whatever time they took."""

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+MOST_PANELS = 12
+
 EDGE = 0.015
 """Where, as a share of a panel, candidates stand that have no value along its other axis."""
 
@@ -37,13 +39,14 @@ def score_truth_figure(ranking: Ranking, statistics: Mapping[str, Agreement]) ->
     Where values crowd, their axis shows ranks, 1 for the best and the mean for ties, and no errors.
     They crowd where the middle half of them, from the first to the third quartile, fills less than
     a tenth of their range (of their logarithms, where they are positive and span more than 1e3).
-    This is decided for every axis by itself.
+    This is decided for every axis by itself. Of more than twelve scores those are drawn that agree
+    best.
 
     Args:
         ranking: rows with ``truth``.
         statistics: score name → agreement, as of ``ranking.correlation``.
     """
-    figure, panels = panels_of(list(ranking.directions))
+    figure, panels = panels_of(_best(ranking, statistics))
     rows = [row for row in ranking.rows if row.status != ERROR and row.truth is not None]
     truth = np.array([row.truth for row in rows], dtype=np.float64)
     y = by_value_or_rank(truth, _truth_name(ranking), True)
@@ -67,7 +70,7 @@ def score_score_figure(ranking: Ranking) -> Figure:
     stand at the worse side of that one; those that are so for both have no place, and are counted
     in the note. Spearman's ρ takes all of them, a score that is missing as a tie below all others.
     Bars are one standard error. Where values crowd, their axis shows ranks, by the rule of
-    :func:`score_truth_figure`.
+    :func:`score_truth_figure`. Of more than twelve others the first are drawn.
 
     Args:
         ranking: of two scores or more.
@@ -80,7 +83,7 @@ def score_score_figure(ranking: Ranking) -> Figure:
         raise ConfigurationError(
             f"the ranking has one score, {first}: give two or more to set one against the other"
         )
-    figure, panels = panels_of(others)
+    figure, panels = panels_of(others[:MOST_PANELS])
     rows = [row for row in ranking.rows if row.status != ERROR]
     across = _having(rows, first)
     x = by_value_or_rank(_values(across, first), first, ranking.directions[first])
@@ -103,6 +106,13 @@ def score_score_figure(ranking: Ranking) -> Figure:
         _draw_at_edge(axes, y.at[~both_y], "y", f"degenerate for {first}")
         note(axes, _comparison_lines(ranking, rows, first, name))
     return figure
+
+
+def _best(ranking: Ranking, statistics: Mapping[str, Agreement]) -> list[str]:
+    """The scores that are drawn, in the order of the ranking."""
+    best = sorted(ranking.directions, key=lambda name: -statistics[name].spearman.value)
+    chosen = best[:MOST_PANELS]
+    return [name for name in ranking.directions if name in chosen]
 
 
 def _having(rows: Sequence[Row], name: str) -> list[Row]:

@@ -146,8 +146,8 @@ def test_truth_gives_statistics(networks, tmp_path, x64_kept, capsys):
     truth = ["--truth", str(tmp_path / "table.npz"), "--truth-column", "accuracy"]
     assert run(small(networks, tmp_path / "run", *truth)) == 0
     out = capsys.readouterr().out
-    assert "ntk:evidence with the truth (95% intervals): Spearman" in out
-    assert out.endswith("summary.json, ranking.png, scores.png, truth.png\n")
+    assert "Agreement with the truth of" in out
+    assert out.endswith("ranking.png, scores.png, truth.png, comparison.csv, fidelity.png\n")
     assert (tmp_path / "run" / "truth.png").read_bytes().startswith(b"\x89PNG")
     statistics = json.loads((tmp_path / "run" / "summary.json").read_text())["statistics"]
     shown = {"spearman", "kendall", "ndcg", "precision", "regret"}
