@@ -30,8 +30,8 @@ SEARCH = """
     Candidate ChoiceSpace GraphSpace LogRange MacroSpace NasBench201 RecipeSpace Space
     read_candidates space_from_text
     ArchitectureList Combined Cost CountScore Evaluation Executor KernelScore KernelSource
-    Local MeanScore Processes Score Source TrainScore evaluate_scores parse_scores read_run
-    score_names
+    Local MeanScore Processes ProxyScore Score Source TrainScore
+    evaluate_scores parse_scores read_run score_names
     RankingEstimate estimate_ranking
     Agreement Agreements Interval agreement agreements ndcg Truth load_truth
     leaderboard_figure score_score_figure score_truth_figure

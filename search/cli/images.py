@@ -174,4 +174,6 @@ def _scores_of_draw(
         backend=options.backend,
         augment=named(options.augment),
         width=options.width,
+        batch_size=options.batch_size,
+        repeats=options.repeats,
     )

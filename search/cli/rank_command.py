@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from ..spaces import Candidate, Space
     from ..truth import Truth
 
-SHOWN = 10
+SHOWN, SHOWN_SCORES = 10, 8
+"""Candidates in the table on stdout, and scores; all are in the file."""
 
 
 def run_rank(options: RankOptions) -> int:
@@ -178,12 +179,17 @@ def _text(ranking: Ranking, asked: _Asked, options: RankOptions) -> str:
     """What a person reads on stdout."""
     from ..report.files import report_names
 
-    parts = [ranking.top(SHOWN).table(table_width())]
+    shown = dict(list(ranking.directions.items())[:SHOWN_SCORES])
+    top = replace(ranking.top(SHOWN), directions=shown)
+    parts = [top.table(table_width())]
+    table = asked.output / "ranking.csv"
     if len(ranking) > SHOWN:
-        parts.append(f"… {len(ranking) - SHOWN} more in {asked.output / 'ranking.csv'}")
+        parts.append(f"… {len(ranking) - SHOWN} more in {table}")
+    if len(shown) < len(ranking.directions):
+        parts.append(f"… {len(ranking.directions) - len(shown)} scores more in {table}")
     parts += ["", *_legend(ranking, asked.images, options)]
-    for name, value in ranking.statistics.items():
-        parts.append(f"{name} with the truth (95% intervals): {value}")
+    if ranking.statistics:
+        parts += ["", *_agreement(ranking)]
     parts += _on_truth(asked.arguments["truth"])
     failed = sum(row.status == "error" for row in ranking.rows)
     degenerate = sum(row.status == "degenerate" for row in ranking.rows)
@@ -194,6 +200,17 @@ def _text(ranking: Ranking, asked: _Asked, options: RankOptions) -> str:
         + ", ".join(report_names(ranking))
     )
     return "\n".join(parts)
+
+
+def _agreement(ranking: Ranking) -> list[str]:
+    """How well the scores order the candidates like the truth, in a table."""
+    n = next(iter(ranking.statistics.values())).n
+    return [
+        f"Agreement with the truth of {n} candidates, with 95% intervals; behind: how far below "
+        "the best; best tenth: the share of it that is found; s: seconds a candidate, of all "
+        "scores from one source together.",
+        ranking.comparison().table(table_width()),
+    ]
 
 
 def _on_truth(truth: Truth | None) -> list[str]:
@@ -219,7 +236,9 @@ def _legend(ranking: Ranking, judged: Images, options: RankOptions) -> list[str]
     asked = {name: check_score_names(name)[0] for name in ranking.directions}
     known = {name: known_score(name) for name, one in asked.items() if isinstance(one, str)}
     legend: list[str] = []
-    for name, higher in ranking.directions.items():
+    shown = list(ranking.directions)[:SHOWN_SCORES]
+    for name in shown:
+        higher = ranking.directions[name]
         text = known[name].text if name in known else "ranks of the scores that it combines"
         head = "" if legend else "Ranked by "
         legend.append(f"{head}{name}, {'higher' if higher else 'lower'} is better: {text}.")
@@ -233,8 +252,13 @@ def _legend(ranking: Ranking, judged: Images, options: RankOptions) -> list[str]
             f"Kernel regression on {images}, with the exact kernel of each network at infinite "
             f"width; ridge {options.ridge:g} of the kernel's mean diagonal."
         )
+    if any(score.cost == "proxy" for score in known.values()):
+        legend.append(
+            f"Proxies are means over {options.repeats} networks of width {options.width}, drawn "
+            "and not trained."
+        )
     legend.append(f"± is one standard error{over}; =3 shares the third place.")
-    for name in ranking.directions:
+    for name in shown:
         near = ranking.by(name).near_best()
         if near is not None and near > 1:
             legend.append(f"By {name}, {near} of {len(ranking)} lie within ± of the best.")

@@ -18,17 +18,24 @@ from .combined import HOWS, Combined, How
 from .counts import COUNTS, DEFAULT_WIDTH, CountScore
 from .kernel_score import KernelScore
 from .kernel_source import KERNELS, KernelName, name_of
+from .proxies import PROXIES, ProxyScore
+from .proxies.score import BATCH, REPEATS
 from .trained import NAME, TrainScore
 
-CostClass = Literal["counted", "kernel", "trained"]
+CostClass = Literal["counted", "proxy", "kernel", "trained"]
 
 COST_CLASSES: Mapping[CostClass, str] = {
     "counted": "from the description alone, a fraction of a second",
+    "proxy": "networks that are drawn and not trained, a few passes of one batch of the images; "
+    "NAME@… is a variant of NAME",
     "kernel": "one kernel matrix of the images, no training; nngp: the infinitely wide network as "
     "a Gaussian process, ntk: trained by gradient descent",
     "trained": "finite networks, trained from several seeds: seconds to minutes",
 }
 """What a candidate takes, from the cheapest on."""
+
+OF_NETWORKS = ("width", "batch_size", "repeats")
+"""Options of scores that are of finite networks."""
 
 OF_NORMALIZED: Mapping[str, str] = {
     "cosine": ", from the kernel's cosines",
@@ -63,7 +70,7 @@ def _kernel_score(get: KernelName, metric: str, normalization: Normalization = "
     known.check(normalization)
 
     def make(fit: Dataset, validation: Dataset | None, options: Mapping[str, Any]) -> Score:
-        own = {name: value for name, value in options.items() if name != "width"}
+        own = {name: value for name, value in options.items() if name not in OF_NETWORKS}
         return KernelScore(
             fit, validation, get=get, metric=metric, normalization=normalization, **own
         )
@@ -93,6 +100,20 @@ def _counts() -> list[KnownScore]:
     return [known(name, text) for name, text in COUNTS.items()]
 
 
+def _proxies() -> list[KnownScore]:
+    def known(name: str) -> KnownScore:
+        proxy = PROXIES[name]
+
+        def make(fit: Dataset, validation: Dataset | None, options: Mapping[str, Any]) -> Score:
+            batch_size = options.get("batch_size") or min(BATCH, len(fit) // 2)
+            width = options.get("width", DEFAULT_WIDTH)
+            return ProxyScore(fit, name, width, batch_size, options.get("repeats", REPEATS))
+
+        return KnownScore(name, proxy.text, proxy.higher_is_better, "proxy", proxy.reference, make)
+
+    return [known(name) for name in PROXIES]
+
+
 def _trained() -> list[KnownScore]:
     def make(fit: Dataset, validation: Dataset | None, options: Mapping[str, Any]) -> Score:
         size = min(TrainingSettings.batch_size, len(fit))
@@ -104,9 +125,12 @@ def _trained() -> list[KnownScore]:
 
 
 SCORES: Mapping[str, KnownScore] = {
-    known.name: known for known in _counts() + _kernel_scores() + _trained()
+    known.name: known for known in _counts() + _proxies() + _kernel_scores() + _trained()
 }
 """Every score by its name; names with an @ are known to :func:`known_score`."""
+
+ALL = "all"
+"""In place of the names of every score that trains nothing."""
 
 _COMBINED = re.compile(rf"({'|'.join(HOWS)})\s*\((.*)\)", re.DOTALL)
 
@@ -127,6 +151,8 @@ def known_score(name: str) -> KnownScore:
         ConfigurationError: it is unknown (the message lists all names), or of a metric that cannot
             be computed from such a kernel.
     """
+    if name in SCORES:
+        return SCORES[name]
     plain, at, normalization = name.partition("@")
     known = SCORES.get(plain)
     if known is None:
@@ -159,7 +185,8 @@ def check_score_names(text: str) -> list[str | Combined]:
 
     Args:
         text: comma-separated names, and ``log_rank(…)`` or ``rank(…)`` of comma-separated names,
-            each perhaps with its weight: ``2*ntk:loo_error``.
+            each perhaps with its weight: ``2*ntk:loo_error``; ``all`` for every other score that
+            trains nothing, without variants.
 
     Returns:
         What is asked for, in order, each followed by what it needs that is not there yet.
@@ -170,6 +197,9 @@ def check_score_names(text: str) -> list[str | Combined]:
     asked: list[str | Combined] = []
     needed: list[str] = []
     for part in _parts(text):
+        if part == ALL:
+            asked += [name for name in _untrained() if name not in asked]
+            continue
         combined = _COMBINED.fullmatch(part)
         if combined is None:
             asked.append(known_score(part).name)
@@ -185,6 +215,11 @@ def check_score_names(text: str) -> list[str | Combined]:
             name = one if isinstance(one, str) else one.name
             raise ConfigurationError(f"score {name!r} is given twice; give every score once")
     return asked + [name for name in dict.fromkeys(needed) if name not in asked]
+
+
+def _untrained() -> list[str]:
+    """What ``all`` stands for."""
+    return [name for name, known in SCORES.items() if known.cost != "trained" and "@" not in name]
 
 
 def _weighted(text: str) -> tuple[str, float]:
@@ -223,7 +258,8 @@ def parse_scores(
         fit: labelled images of the regression.
         validation: other labelled images, needed by the validation scores only.
         options: further arguments of :class:`KernelScore`, such as ``ridge``; ``width``, of the
-            networks that are counted.
+            networks that are counted, drawn or trained; ``batch_size`` and ``repeats`` of
+            :class:`ProxyScore`.
 
     Raises:
         ConfigurationError: a name is unknown (the message lists all names) or given twice.

@@ -178,7 +178,7 @@ def test_bad_texts_are_refused(text, words):
 
 
 def test_every_known_score_says_what_it_is():
-    train, _ = kk.load("digits", n_train=20, n_test=1, image_size=4)
+    train, _ = kk.load("digits", n_train=60, n_test=1, image_size=4)
     fit, validation = train.split(0.5)
     for name in (*SCORES, "ntk:gcv@cosine", "nngp:trace@centred"):
         known = known_score(name)

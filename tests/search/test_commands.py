@@ -56,6 +56,7 @@ def test_help_shows_the_examples_and_comes_without_jax():
 
 
 DIFFERENT = {
+    "--batch-size": "of a proxy, or of a training",
     "--augment": "copies that a kernel is a mean over, or draws of a training",
     "--dataset": "to predict at, the model's is the default",
     "--get": "one kernel, or several",

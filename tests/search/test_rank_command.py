@@ -16,6 +16,7 @@ import kernas.kernels.data as data
 from kernas.search.cli import agreement, rank_command
 from kernas.search.cli.app import parse, run
 from kernas.search.cli.options import RankOptions
+from kernas.search.scores.registry import check_score_names
 
 DENSE = kk.serial(kk.Flatten(), kk.Dense(), kk.Relu(), kk.Dense())
 SHALLOW = kk.serial(kk.Flatten(), kk.Dense())
@@ -252,6 +253,46 @@ def test_what_vectors_cannot_have_is_refused_before_anything_is_written(
     assert not (tmp_path / "run").exists()
 
 
+# --- proxies --------------------------------------------------------------------------------------
+
+
+def test_proxies_are_ranked_by_with_their_options(kernas, tmp_path):
+    counted = ("--score", "l2_norm,params", "--sample", "12", "--output", tmp_path / "run")
+    code, out, _ = kernas("rank", *counted, "--repeats", "2", "--width", "4")
+    assert code == 0
+    assert "Ranked by l2_norm, higher is better: norms of the layers' weights" in out
+    assert "Proxies are means over 2 networks of width 4" in out
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    (settings,) = [s["settings"] for s in config["sources"].values() if s["name"] == "proxies"]
+    assert (settings["repeats"], settings["width"], settings["batch_size"]) == (2, 4, 25)
+    for name in ("comparison.csv", "fidelity.png"):
+        assert (tmp_path / "run" / name).exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--score", "synflo"), "did you mean 'synflow'"),
+        (("--score", "snip", "--repeats", "0"), "repeats=0: expected an integer >= 1"),
+        (("--score", "snip", "--batch-size", "51"), "snip needs a batch"),
+        (("--score", "zico", "--batch-size", "26"), "zico needs two batches"),
+    ],
+)
+def test_proxies_that_cannot_be_are_refused_in_a_line(kernas, tmp_path, arguments, words):
+    code, out, err = kernas("rank", *arguments, "--output", tmp_path / "run")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert words in err
+    assert not (tmp_path / "run").exists()
+
+
+def test_all_is_every_other_score_that_trains_nothing():
+    asked = check_score_names("ntk:evidence,all")
+    assert asked[0] == "ntk:evidence"
+    assert len(asked) == len(set(asked))
+    assert {"naswot", "params", "nngp:gcv"} <= set(asked)
+    assert not {"trained_accuracy", "zen@code"} & set(asked)
+
+
 # --- seeds ----------------------------------------------------------------------------------------
 
 
@@ -396,7 +437,7 @@ def test_by_default_candidates_are_compared_with_their_training(kernas, tmp_path
     config = json.loads((tmp_path / "run" / "config.json").read_text())
     assert config["options"]["dataset"] == config["truth"]["source"] == "digits_hard"
     assert config["options"]["space"]["reduction"] == "pool"
-    assert "params with the truth (95% intervals): Spearman" in out
+    assert "Agreement with the truth of" in out
     assert "The truth digits_hard: the mean test accuracy of 3 networks of each candidate" in out
     assert "12 candidates of nasbench201:cells=1,reduction=pool (" in out
     assert (tmp_path / "run" / "truth.png").exists()

@@ -16,6 +16,7 @@ from kernas.kernels.engine import compilations
 from kernas.kernels.gram.request import GramRequest
 from kernas.kernels.regression import METRICS, score_gram
 from kernas.search.scores.base import as_candidate
+from kernas.search.scores.proxies import PROXIES
 
 NETWORK = kk.serial(kk.Flatten(), kk.Dense(), kk.Relu(), kk.Dense())
 NORMALIZED = kk.serial(kk.Conv(3), kk.Normalize(), kk.Relu(), kk.GlobalAvgPool(), kk.Dense())
@@ -175,9 +176,11 @@ def test_scores_of_the_fit_images_need_no_validation(parts):
         ks.KernelScore(fit)
 
 
-def test_names_and_directions(parts):
+def test_names_and_directions():
+    train, _ = load("digits", n_train=120, n_test=1, image_size=4, seed=0)
+    parts = train.split(0.5, seed=0)
     names = ks.score_names()
-    assert len(names) == 27
+    assert len(names) == 45
     scores = ks.parse_scores(" , ".join(names), *parts)
     assert [score.name for score in scores] == names
     better = {score.name for score in scores if score.higher_is_better}
@@ -185,6 +188,7 @@ def test_names_and_directions(parts):
         *("validation_accuracy", "loo_accuracy", "evidence", "alignment"),
         *("logdet", "effective_rank"),
         *("params", "flops", "depth", "n_conv", "trained_accuracy"),
+        *PROXIES,
     }
     assert ks.KernelScore(*parts).name == "nngp:validation_accuracy"
 

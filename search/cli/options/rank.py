@@ -59,7 +59,8 @@ class ScoreOptions:
             metavar="NAME,...",
             help="Comma-separated scores, the first one ranks: `kernas scores` lists them. "
             "ntk:gcv@cosine and ntk:gcv@centred read the kernel's cosines and the centred kernel. "
-            "log_rank(ntk:loo_error, 2*params) combines the ranks of some, with their weights.",
+            "log_rank(ntk:loo_error, 2*params) combines the ranks of some, with their weights; all "
+            "is every other one that trains nothing.",
         ),
     ] = DEFAULT_SCORES
 
@@ -67,7 +68,19 @@ class ScoreOptions:
     """Ridge relative to the kernel's mean diagonal."""
 
     width: int = 16
-    """Channels of the networks whose parameters and operations are counted."""
+    """Channels of the finite networks: those that are counted, drawn for proxies, or trained."""
+
+    repeats: int = 3
+    """Networks that a proxy is the mean of."""
+
+    batch_size: Annotated[
+        int | None,
+        tyro.conf.arg(
+            metavar="INT",
+            help="Images of the regression that are a proxy's batch.",
+            help_behavior_hint="(default: 32, or half of them)",
+        ),
+    ] = None
 
     truth: Annotated[
         str | None,
@@ -134,7 +147,8 @@ class RunOptions(PrintingOptions):
         tyro.conf.arg(
             metavar="PATH",
             help="Run folder for ranking.csv, timings.csv, summary.json and pictures: ranking.png, "
-            "the best candidates; scores.png, with two scores or more; truth.png, with a truth.",
+            "the best candidates; scores.png and agreement.png, of several scores; truth.png, "
+            "fidelity.png and comparison.csv, with a truth.",
             help_behavior_hint="(default: next runs/rank-DATASET-N)",
         ),
     ] = None

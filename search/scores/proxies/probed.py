@@ -11,16 +11,6 @@ import numpy as np
 Need = Literal["weights", "first_order", "second_batch", "curvature", "flow", "perturbed"]
 """What has to be computed for a proxy: each is one program, run once a network."""
 
-PASSES: Mapping[Need, float] = {
-    "weights": 0.0,
-    "first_order": 2.0,
-    "second_batch": 2.0,
-    "curvature": 4.0,
-    "flow": 0.1,
-    "perturbed": 0.7,
-}
-"""Forward and backward passes of a batch that each takes, about."""
-
 ByLayer = Mapping[str, np.ndarray]
 """Layer → array, in the order of the layers."""
 

@@ -19,8 +19,9 @@ from kernas.kernels.regression import ScoreValue
 
 from ...spaces import Candidate
 from ...training.trained import WhatIsTrained, what_is_trained
-from ..base import Evaluation, Score, Source
+from ..base import Cost, Evaluation, Score, Source
 from ..trained import training_key
+from .cost import cost_of
 from .probed import Need, Perturbed, Probed, UnscoredError
 from .probes import Probes, Variables, probes_of
 from .table import PROXIES
@@ -63,9 +64,23 @@ class ProxySource(Source):
         """Of the network as it is built and of the slots that it fills."""
         return training_key(candidate)
 
+    def cost(self, candidate: Candidate, scores: Sequence[Score]) -> Cost:
+        """The passes of all networks, and the programs of the template."""
+        what = what_is_trained(candidate)
+        return cost_of(
+            what.network,
+            with_gains(what.template, 1.0),
+            needs_of(scores),
+            image_shape=self.fit.input_shape,
+            n_classes=self.fit.n_classes,
+            width=self.width,
+            batch_size=self.batch_size,
+            repeats=self.repeats,
+        )
+
     def begin(self, candidate: Candidate, scores: Sequence[Score]) -> Callable[[], Evaluation]:
         """The passes of all networks; the host's part computes every proxy that they serve."""
-        needs: set[Need] = {need for score in scores for need in PROXIES[score.name].needs}
+        needs = needs_of(scores)
         what = what_is_trained(candidate)
         template = what.template if self.W_std is None else with_gains(what.template, self.W_std)
         probes = probes_of(
@@ -121,6 +136,11 @@ class ProxySource(Source):
         if "perturbed" in needs:
             found["perturbed"] = _perturbed(probes, choices, images.shape, seed, of_layers)
         return Probed(labels, self.fit.n_classes, weights, **found)
+
+
+def needs_of(scores: Sequence[Score]) -> set[Need]:
+    """What has to be computed for some proxies."""
+    return {need for score in scores for need in PROXIES[score.name].needs}
 
 
 def _perturbed(
