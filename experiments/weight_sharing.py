@@ -6,9 +6,10 @@ trained on the same images, by the same recipe but more steps, with one set of s
 several (K-shot, Su et al. 2021), and paths drawn uniformly or fairly; then every cell is judged
 with the weights that it inherits, on the same test images.
 
-And with an operation in the space that destroys what it reads (``sin(1000 x)``, whose value says
-nothing of x beyond its last digits), as Saxena et al. 2022 put useless ones there: how well are
-cells ranked then, those without it and those with it, by shared weights and by training alone?
+And with an operation in the space that destroys what it reads, as Saxena et al. 2022 put useless
+ones there: ``sin(10 x)``, which leaves little of it, and ``sin(1000 x)``, which leaves nothing and
+passes gradients a thousand times as large. How well are cells ranked then, those without it and
+those with it, by shared weights and by training alone?
 
     python experiments/weight_sharing.py                 # half an hour on two cores
     python experiments/weight_sharing.py --size quick    # 6 cells, 60 steps; records nothing
@@ -25,6 +26,7 @@ error of what it finds to 90% on CIFAR-10 (Saxena et al. 2022).
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -43,7 +45,14 @@ from kernas.files import write_whole
 from kernas.kernels.architecture import Node, Slot
 from kernas.kernels.architecture.slots import filled
 from kernas.search.ranking.statistics import agreement, spearman
-from kernas.search.report.panels import ACCENT, POINT, empty_figure, plain, to_png
+from kernas.search.report.panels import (
+    ACCENT,
+    DEGENERATE_POINT,
+    POINT,
+    empty_figure,
+    plain,
+    to_png,
+)
 from kernas.search.spaces.cell_strings import EDGES, OPERATIONS
 from kernas.search.training import Supernet, TrainingSettings, train_supernet
 from kernas.search.training.supernet import Sampling
@@ -56,7 +65,7 @@ RECIPE = TrainingSettings(width=8, learning_rate=0.1, weight_decay=5e-4, batch_s
 Pair = tuple[kk.Dataset, kk.Dataset]
 
 DESTROYER = "destroy"
-FREQUENCY = 1000.0
+FREQUENCIES = (10.0, 1000.0)
 
 
 @dataclass(frozen=True)
@@ -85,9 +94,9 @@ of a kind of supernet, a cell that is trained alone."""
 class Destroyed(ks.ChoiceSpace):
     """The same cells with one operation more: what an edge reads is lost on it."""
 
-    def __init__(self) -> None:
+    def __init__(self, frequency: float) -> None:
         base = ks.NasBench201(cells_per_stage=1, reduction="pool")
-        more = kk.serial(kk.Sinusoid(FREQUENCY))
+        more = kk.serial(kk.Sinusoid(frequency))
         template = base.template(base.sample(1)[0])
         self.open = kk.Architecture(
             tuple(
@@ -129,7 +138,7 @@ def main(options: Options) -> None:
     folder = RUNS / f"weight_sharing-{options.size}"
     data = kk.load(DATASET)
     truth = ks.load_truth(DATASET)
-    space, destroyed = ks.space_from_text(SPACE), Destroyed()
+    space = ks.space_from_text(SPACE)
     cells = [space.candidate(name) for name in list(truth)[: setting.cells]]
     measured = [truth[cell.name] for cell in cells]
     kinds: list[tuple[str, Sampling, int]] = [
@@ -153,14 +162,35 @@ def main(options: Options) -> None:
         for kind, seeds in found.items()
     }
 
-    drawn = [c for c in destroyed.sample(20 * setting.with_destroyer) if DESTROYER in c.genotype]
-    drawn = drawn[: setting.with_destroyer]
-    score = ks.TrainScore(*data, recipe=RECIPE, seeds=3)
-    alone = trained(drawn, score, folder / "alone").accuracies.mean(axis=0).tolist()
-    all_of_them = [*map(destroyed.same, cells), *drawn]
-    seeds = judged("with the operation that destroys", destroyed, "uniform", 1, all_of_them)
-    both = of_cells(all_of_them, seeds)
-    clean, harmed = both[:, : len(cells)], both[:, len(cells) :]
+    harms = {f"sin({frequency:g} x)": Destroyed(frequency) for frequency in FREQUENCIES}
+    harmed: dict[str, dict[str, Any]] = {}
+    panels = {kind: (measured, accuracies[kind], found) for kind, found in supernets.items()}
+    for name, destroyed in harms.items():
+        drawn = [c for c in destroyed.sample(20 * setting.with_destroyer) if has_it(c)]
+        drawn = drawn[: setting.with_destroyer]
+        score = ks.TrainScore(*data, recipe=RECIPE, seeds=3)
+        alone = trained(drawn, score, folder / f"alone with {name}").accuracies
+        alone = np.nan_to_num(alone).mean(axis=0).tolist()
+        all_of_them = [*map(destroyed.same, cells), *drawn]
+        seeds = judged(f"with {name}", destroyed, "uniform", 1, all_of_them)
+        both = of_cells(all_of_them, seeds)
+        without, with_it = both[:, : len(cells)], both[:, len(cells) :]
+        harmed[name] = {
+            "cells_with_it": len(drawn),
+            "seconds": seconds_of(seeds),
+            "cells_without_it": summary(measured, without),
+            "cells_with_it_by_shared_weights": summary(alone, with_it),
+            "all_by_shared_weights": summary([*measured, *alone], both),
+            "mean_accuracy": {
+                "alone": {"without": float(np.mean(measured)), "with": float(np.mean(alone))},
+                "shared": {"without": float(without.mean()), "with": float(with_it.mean())},
+            },
+        }
+        panels[f"with {name}"] = (
+            [*measured, *alone],
+            both,
+            harmed[name]["all_by_shared_weights"],
+        )
     record = {
         **options.asked(),
         "space": SPACE,
@@ -169,27 +199,13 @@ def main(options: Options) -> None:
         "settings": replace(RECIPE, steps=setting.steps).settings(),
         "seeds": setting.seeds,
         "supernets": supernets,
-        "destroyed": {
-            "cells_with_it": len(drawn),
-            "seconds": seconds_of(seeds),
-            "cells_without_it": summary(measured, clean),
-            "cells_with_it_by_shared_weights": summary(alone, harmed),
-            "all_by_shared_weights": summary([*measured, *alone], both),
-            "mean_accuracy": {
-                "alone": {
-                    "without": float(np.mean(measured)),
-                    "with": float(np.mean(alone)),
-                },
-                "shared": {"without": float(clean.mean()), "with": float(harmed.mean())},
-            },
-        },
+        "destroyed": harmed,
         **environment(),
     }
     path = options.record(__file__)
     report(record, path)
     if path is not None:
-        figure = drawing(measured, accuracies, alone, both, len(cells), record)
-        write_whole(path.with_suffix(".png"), figure)
+        write_whole(path.with_suffix(".png"), drawing(panels, len(cells)))
 
 
 def inherited(
@@ -240,55 +256,67 @@ def seconds_of(seeds: list[Any]) -> dict[str, list[float]]:
 
 def summary(truth: Sequence[float], accuracies: np.ndarray) -> dict[str, Any]:
     """How well accuracies ``(seeds, candidates)`` order like the truth."""
-    mean = agreement(list(truth), list(accuracies.mean(axis=0))).spearman
+    mean = agreement(list(truth), list(accuracies.mean(axis=0))).to_dict()["spearman"]
     between = [spearman(list(a), list(b)) for a, b in combinations(accuracies, 2)]
+    each = [spearman(list(row), list(truth)) for row in accuracies]
     return {
-        "spearman_of_each_seed": [spearman(list(row), list(truth)) for row in accuracies],
-        "spearman_of_the_mean": {"value": mean.value, "low": mean.low, "high": mean.high},
-        "between_seeds": float(np.mean(between)) if between else None,
+        "spearman_of_each_seed": [known(value) for value in each],
+        "spearman_of_the_mean": mean,
+        "between_seeds": known(float(np.mean(between))) if between else None,
         "mean_accuracy": float(accuracies.mean()),
     }
 
 
+def known(value: float) -> float | None:
+    """A number as JSON has it; of supernets that call everything the same there is none."""
+    return value if math.isfinite(value) else None
+
+
+def has_it(candidate: ks.Candidate) -> bool:
+    """Whether a cell has the operation that destroys."""
+    return DESTROYER in candidate.genotype
+
+
 def predicted(setting: Setting, kinds: int) -> float:
     """Seconds of everything, nothing found."""
-    supernets = setting.seeds * (kinds + 1)
+    supernets = setting.seeds * (kinds + len(FREQUENCIES))
     fair = setting.seeds * len(OPERATIONS) * setting.steps
     steps = supernets * setting.steps + fair
     return (
         steps * SECONDS["step"]
         + supernets * (setting.cells + setting.with_destroyer) * SECONDS["judged"]
-        + (kinds + 2) * SECONDS["program"]
-        + setting.with_destroyer * SECONDS["alone"]
+        + (kinds + 2 * len(FREQUENCIES)) * SECONDS["program"]
+        + len(FREQUENCIES) * setting.with_destroyer * SECONDS["alone"]
     )
 
 
-def drawing(
-    measured: Sequence[float],
-    accuracies: dict[str, np.ndarray],
-    alone: Sequence[float],
-    both: np.ndarray,
-    cells: int,
-    record: dict[str, Any],
-) -> bytes:
-    """One panel a kind of supernet, and one with the operation that destroys."""
-    panels = [*accuracies, "with the operation that destroys"]
+def drawing(panels: dict[str, tuple[list[float], np.ndarray, dict[str, Any]]], cells: int) -> bytes:
+    """One panel a kind of supernet; cells with the operation that destroys come after the others.
+
+    Args:
+        panels: name → accuracies alone, accuracies in each supernet, and their summary.
+        cells: without the operation.
+    """
     figure = empty_figure(4.0 * len(panels), 4.2)
-    for axes, name in zip(figure.subplots(1, len(panels), sharey=True), panels, strict=True):
+    shown = zip(figure.subplots(1, len(panels), sharey=True), panels.items(), strict=True)
+    for axes, (name, (alone, both, found)) in shown:
         plain(axes)
-        if name in accuracies:
-            axes.scatter(accuracies[name].mean(axis=0), measured, s=14, color=POINT)
-            found = record["supernets"][name]["spearman_of_the_mean"]
-        else:
-            axes.scatter(both[:, :cells].mean(axis=0), measured, s=14, color=POINT, label="without")
+        across, alone = both.mean(axis=0), np.array(alone)
+        axes.scatter(across[:cells], alone[:cells], s=14, color=POINT, label="without it")
+        if len(alone) > cells:
             axes.scatter(
-                both[:, cells:].mean(axis=0), alone, s=14, color="#c8553d", label="with it"
+                across[cells:], alone[cells:], s=14, color=DEGENERATE_POINT, label="with it"
             )
             axes.legend(frameon=False)
-            found = record["destroyed"]["all_by_shared_weights"]["spearman_of_the_mean"]
-        text = f"{name}\nSpearman {found['value']:.2f} [{found['low']:.2f}, {found['high']:.2f}]"
-        axes.set_title(text, loc="left", fontsize=9, color=ACCENT)
+        value = found["spearman_of_the_mean"]
+        text = "no order"
+        if value["value"] is not None:
+            text = f"Spearman {value['value']:.2f}"
+        if value["low"] is not None:
+            text += f" [{value['low']:.2f}, {value['high']:.2f}]"
+        axes.set_title(f"{name}\n{text}", loc="left", fontsize=9, color=ACCENT)
         axes.set_xlabel("accuracy with shared weights")
+        axes.set_xlim(0, 0.9)
     figure.axes[0].set_ylabel("accuracy trained alone")
     return to_png(figure)
 
