@@ -16,14 +16,17 @@ PASSES: Mapping[Need, float] = {
     "first_order": 5.0,
     "second_batch": 5.0,
     "curvature": 9.0,
+    "tangent": 1.0,
     "flow": 0.2,
     "perturbed": 2.0,
 }
-"""Forward passes of a batch that each takes, by operations."""
+"""Forward passes of a batch that each takes, by operations; of the tangent kernel beside two for
+each image of the batch."""
 
 COMPILING: Mapping[Need, float] = {
     "first_order": 0.1,
     "curvature": 0.2,
+    "tangent": 0.08,
     "flow": 0.07,
     "perturbed": 0.06,
 }
@@ -56,6 +59,7 @@ def cost_of(
     """
     operations = 2 * count(network, image_shape, width=width, outputs=n_classes).flops * batch_size
     passes = sum(PASSES.get(need, 0.0) for need in needs)
+    passes += 2 * batch_size * ("tangent" in needs)
     seconds = repeats * (SECONDS_A_NETWORK + passes * operations / OPERATIONS_A_SECOND)
     layers = _layers(template)
     programs: dict[Hashable, float] = {

@@ -8,7 +8,9 @@ from typing import Literal
 
 import numpy as np
 
-Need = Literal["weights", "first_order", "second_batch", "curvature", "flow", "perturbed"]
+Need = Literal[
+    "weights", "first_order", "second_batch", "curvature", "tangent", "flow", "perturbed"
+]
 """What has to be computed for a proxy: each is one program, run once a network."""
 
 ByLayer = Mapping[str, np.ndarray]
@@ -38,6 +40,8 @@ class Probed:
         gates: ``(n, …, channels)``: ``Σ_pixels z ∂L/∂z`` of the outputs z.
         codes: ``(n, …)`` of booleans by activation layer: whether the output is above φ(0).
         jacobian: ``(n, pixels and channels)``: of the sum of all logits by the images.
+        tangent: ``(n, n)``: inner products of the gradients by the weights of each image's sum of
+            logits.
         perturbed: see :class:`Perturbed`.
     """
 
@@ -51,6 +55,7 @@ class Probed:
     gates: ByLayer = field(default_factory=dict)
     codes: ByLayer = field(default_factory=dict)
     jacobian: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
+    tangent: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
     perturbed: Perturbed | None = None
 
 

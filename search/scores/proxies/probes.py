@@ -15,7 +15,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
+from jax import Array, lax
 
 from kernas.kernels import Architecture, finite_network
 from kernas.kernels.architecture import Dense, Flatten, GlobalAvgPool, LocalAvgPool
@@ -44,6 +44,8 @@ class Probes:
             ``jacobian``, ``(n, …)``: of the sum of all logits by the images.
         curvature: ``(variables, choices, images, labels) ->`` the Hessian of that loss times its
             gradient, both by the weights.
+        tangent: ``(variables, choices, images) -> (n, n)``: inner products of the gradients by the
+            weights, biases left out, of the sum of each image's logits.
         flow: ``(params, choices) ->`` the gradient by the weights' magnitudes of the sum of the
             logits of an image of ones, without normalisation, in float64.
         perturbed: ``(variables, choices, images, others) ->`` the features that the readout reads
@@ -55,6 +57,7 @@ class Probes:
     normal: Callable[[int], Variables]
     first_order: Callable[..., dict[str, Any]]
     curvature: Callable[..., Any]
+    tangent: Callable[..., Array]
     flow: Callable[..., Any]
     perturbed: Callable[..., tuple[Array, Array, Any, Any]] | None
 
@@ -152,6 +155,23 @@ def _probes(
         gradient = jax.grad(loss)
         return jax.jvp(gradient, (params,), (gradient(params),))[1]
 
+    def tangent(variables: Variables, choices: Array, images: Array) -> Array:
+        params, rest = split(variables)
+
+        def forward(params: Any) -> Array:
+            return logits_of(params, open_gates(), images, rest, choices)[0]
+
+        logits, pull = jax.vjp(forward, params)
+
+        def of_image(chosen: Array) -> Array:
+            (gradients,) = pull(jnp.broadcast_to(chosen[:, None], logits.shape))
+            leaves = jax.tree_util.tree_leaves_with_path(gradients)
+            kernels = [leaf.ravel() for path, leaf in leaves if path[-1].key == "kernel"]
+            return jnp.concatenate(kernels)
+
+        rows = lax.map(of_image, jnp.eye(len(images), dtype=logits.dtype))
+        return rows @ rows.T
+
     plain: Any = finite_network(template, width, outputs=n_classes, normalization="none", **common)
 
     def flow(variables: Variables, choices: Array) -> Any:
@@ -192,6 +212,7 @@ def _probes(
         normal,
         jax.jit(first_order),
         jax.jit(curvature),
+        jax.jit(tangent),
         flow_in_float64,
         jax.jit(perturbed) if trunk else None,
     )

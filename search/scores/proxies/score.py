@@ -77,11 +77,17 @@ class ProxyScore(Score):
                 f"batch_size={self.batch_size} of {n} images: {self.proxy} needs {of} of two or "
                 f"more; give batch_size={max(2, n // batches)} or more images"
             )
-        labels = self.fit.y[: self.batch_size]
-        if self.proxy == "epe_nas" and len(set(labels.tolist())) == len(labels):
+        classes = len(set(self.fit.y[: self.batch_size].tolist()))
+        of_pairs = ("epe_nas", "label_gradient_alignment")
+        if self.proxy in of_pairs and classes == self.batch_size:
             raise ConfigurationError(
-                f"epe_nas needs a class with two images, and the {self.batch_size} of the batch "
-                "are of different classes; give a larger batch_size"
+                f"{self.proxy} needs a class with two images, and the {self.batch_size} of the "
+                "batch are of different classes; give a larger batch_size"
+            )
+        if self.proxy == "label_gradient_alignment" and classes == 1:
+            raise ConfigurationError(
+                f"{self.proxy} needs two classes, and the {self.batch_size} images of the batch "
+                "are of one; give a larger batch_size"
             )
 
     @property

@@ -36,7 +36,8 @@ class ProxySource(Source):
 
     All proxies that need the same passes share them: one forward and two backward passes serve
     those of first order, one more of each ``zico``, three or so ``grasp``, two forward passes
-    ``zen``, and one of a single image ``synflow``.
+    ``zen``, one of a single image ``synflow``, and a backward pass for each image those of the
+    tangent kernel.
     """
 
     fit: Dataset
@@ -130,6 +131,8 @@ class ProxySource(Source):
             found["other_gradients"] = kernels(second["gradients"])
         if "curvature" in needs:
             found["curvature"] = kernels(probes.curvature(variables, choices, images, labels))
+        if "tangent" in needs:
+            found["tangent"] = np.asarray(probes.tangent(variables, choices, images))
         if "flow" in needs:
             magnitudes = {name: np.abs(kernel) for name, kernel in weights.items()}
             found["flow"] = magnitudes, kernels(probes.flow(variables, choices))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from . import activations, jacobians, saliency
+from . import activations, jacobians, saliency, tangents
 from .probed import Need, Probed
 
 
@@ -170,6 +170,22 @@ PROXIES: Mapping[str, Proxy] = {
             ("perturbed",),
             activations.zen_of_code,
             "Lin et al. 2021, code",
+        ),
+        Proxy(
+            "ntk_condition",
+            "condition number of the drawn network's tangent kernel",
+            False,
+            ("tangent",),
+            tangents.ntk_condition,
+            "Chen et al. 2021, TE-NAS, section 3.1.1",
+        ),
+        Proxy(
+            "label_gradient_alignment",
+            "alignment of that kernel with the labels",
+            True,
+            ("tangent",),
+            tangents.label_gradient_alignment,
+            "Mok et al. 2022, section 5",
         ),
         Proxy(
             "zico",

@@ -226,6 +226,29 @@ def swap(net: Tiny, weights: Weights) -> float:
     return float(len({tuple(unit) for unit in net.codes(weights).T}))
 
 
+def tangent_kernel(net: Tiny, weights: Weights) -> np.ndarray:
+    """Inner products of the images' gradients of the sum of their logits, weight by weight."""
+    n = len(net.images)
+    kernel = np.zeros((n, n))
+    for name, array in weights.items():
+        for place in np.ndindex(array.shape):
+            moved = array.astype(complex)
+            moved[place] += 1j * STEP
+            slopes = net.values({**weights, name: moved})["logits"].sum(axis=1).imag / STEP
+            kernel += np.outer(slopes, slopes)
+    return kernel
+
+
+def ntk_condition(net: Tiny, weights: Weights) -> float:
+    values = np.linalg.svd(tangent_kernel(net, weights), compute_uv=False)
+    return float(values[0] / values[-1])
+
+
+def label_gradient_alignment(net: Tiny, weights: Weights) -> float:
+    same = [[1.0 if a == b else -1.0 for b in net.labels] for a in net.labels]
+    return float(np.corrcoef(tangent_kernel(net, weights).ravel(), np.ravel(same))[0, 1])
+
+
 def jacob_cov(net: Tiny, weights: Weights) -> float:
     values = np.linalg.eigvals(np.corrcoef(net.jacobian(weights))).real
     return -sum(math.log(v + 1e-5) + 1 / (v + 1e-5) for v in values)
