@@ -176,4 +176,5 @@ def _scores_of_draw(
         width=options.width,
         batch_size=options.batch_size,
         repeats=options.repeats,
+        seed=seed,
     )

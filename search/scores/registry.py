@@ -34,7 +34,7 @@ COST_CLASSES: Mapping[CostClass, str] = {
 }
 """What a candidate takes, from the cheapest on."""
 
-OF_NETWORKS = ("width", "batch_size", "repeats")
+OF_NETWORKS = ("width", "batch_size", "repeats", "seed")
 """Options of scores that are of finite networks."""
 
 OF_NORMALIZED: Mapping[str, str] = {
@@ -106,8 +106,9 @@ def _proxies() -> list[KnownScore]:
 
         def make(fit: Dataset, validation: Dataset | None, options: Mapping[str, Any]) -> Score:
             batch_size = options.get("batch_size") or min(BATCH, len(fit) // 2)
-            width = options.get("width", DEFAULT_WIDTH)
-            return ProxyScore(fit, name, width, batch_size, options.get("repeats", REPEATS))
+            width, repeats = options.get("width", DEFAULT_WIDTH), options.get("repeats", REPEATS)
+            first = options.get("seed", 0) * repeats
+            return ProxyScore(fit, name, width, batch_size, repeats, first)
 
         return KnownScore(name, proxy.text, proxy.higher_is_better, "proxy", proxy.reference, make)
 
@@ -259,7 +260,8 @@ def parse_scores(
         validation: other labelled images, needed by the validation scores only.
         options: further arguments of :class:`KernelScore`, such as ``ridge``; ``width``, of the
             networks that are counted, drawn or trained; ``batch_size`` and ``repeats`` of
-            :class:`ProxyScore`.
+            :class:`ProxyScore`, and its ``seed`` in units of ``repeats``, so that no two seeds
+            draw one network.
 
     Raises:
         ConfigurationError: a name is unknown (the message lists all names) or given twice.

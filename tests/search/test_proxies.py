@@ -176,6 +176,8 @@ def test_a_mean_over_initialisations_has_the_error_that_they_show(fit: kk.Datase
     assert alone.standard_error is None
     two = evaluate_scores(candidate, all_of(fit, repeats=2)).values["snip"]
     assert two.standard_error == pytest.approx(abs(two.value - alone.value))
+    other = evaluate_scores(candidate, all_of(fit, seed=1)).values["snip"]
+    assert two.value == pytest.approx((alone.value + other.value) / 2)
 
 
 def test_a_gain_for_all_layers_scales_what_depends_on_it(fit: kk.Dataset) -> None:
@@ -236,6 +238,7 @@ def test_a_proxy_without_branches_that_reach_the_output_still_has_weights(fit: k
         ({"batch_size": 13}, "give batch_size=12"),
         ({"proxy": "zico", "batch_size": 7}, "two batches"),
         ({"W_std": 0.0}, "W_std=0.0"),
+        ({"seed": -1}, "seed=-1"),
     ],
 )
 def test_what_cannot_be_is_refused(options: dict[str, Any], message: str, fit: kk.Dataset) -> None:

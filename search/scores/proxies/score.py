@@ -34,6 +34,7 @@ class ProxyScore(Score):
         width: channels of a weight layer of relative width 1.
         batch_size: images of a batch, >= 2.
         repeats: initialisations, >= 1; a single one has no standard error.
+        seed: of the first of them, >= 0; each of the others has the next one.
         W_std: the gain of all weight layers; ``None`` for those of the candidate. PyTorch draws
             with 1/√3.
 
@@ -49,6 +50,7 @@ class ProxyScore(Score):
     width: int = DEFAULT_WIDTH
     batch_size: int = BATCH
     repeats: int = REPEATS
+    seed: int = 0
     W_std: float | None = None
 
     def __post_init__(self) -> None:
@@ -59,6 +61,8 @@ class ProxyScore(Score):
             )
         for name in ("width", "batch_size", "repeats"):
             check_count(getattr(self, name), name)
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
+            raise ConfigurationError(f"seed={self.seed!r}: expected an integer >= 0")
         if self.W_std is not None and not 0 < self.W_std < float("inf"):
             raise ConfigurationError(f"W_std={self.W_std!r}: expected a number > 0, or None")
         self._check_images()
@@ -103,4 +107,6 @@ class ProxyScore(Score):
     @property
     def source(self) -> ProxySource:
         """What probes the networks."""
-        return ProxySource(self.fit, self.width, self.batch_size, self.repeats, self.W_std)
+        return ProxySource(
+            self.fit, self.width, self.batch_size, self.repeats, self.seed, self.W_std
+        )

@@ -44,6 +44,7 @@ class ProxySource(Source):
     width: int
     batch_size: int
     repeats: int
+    seed: int
     W_std: float | None
 
     @property
@@ -57,6 +58,7 @@ class ProxySource(Source):
             "width": self.width,
             "batch_size": self.batch_size,
             "repeats": self.repeats,
+            "seed": self.seed,
             "W_std": self.W_std,
             "fit": self.fit.fingerprint,
         }
@@ -87,7 +89,8 @@ class ProxySource(Source):
         probes = probes_of(
             template, self.fit.input_shape, self.fit.n_classes, self.width, self.batch_size
         )
-        found = [self._probed(what, template, probes, needs, seed) for seed in range(self.repeats)]
+        seeds = range(self.seed, self.seed + self.repeats)
+        found = [self._probed(what, template, probes, needs, seed) for seed in seeds]
         names = [name for name, proxy in PROXIES.items() if needs.issuperset(proxy.needs)]
         return partial(_means, found, names)
 
