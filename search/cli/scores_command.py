@@ -32,7 +32,8 @@ def run_scores(options: ScoresOptions) -> int:
         "nngp:METRIC@cosine and ntk:METRIC@centred read the kernel's cosines and the centred kernel"
     )
     lines.append(
-        "log_rank(NAME, 2*NAME, ...) and rank(...) combine the ranks of several, with their weights"
+        "log_rank(NAME, 2*NAME, ...), rank(...) and vote(...) combine the ranks of several, with "
+        "their weights"
     )
     say("\n".join(lines))
     return DONE

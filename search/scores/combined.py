@@ -18,7 +18,7 @@ from kernas.kernels.regression import ScoreValue
 from ..spaces import Candidate, Family
 from .base import Cost, Evaluation, Score, Source, by_source, joined, oriented
 
-How = Literal["log_rank", "rank"]
+How = Literal["log_rank", "rank", "vote"]
 HOWS: tuple[How, ...] = get_args(How)
 
 FEWEST = 20
@@ -32,7 +32,10 @@ class Combined:
     With ``r_s`` the rank of a candidate by score ``s`` among ``m`` (1 for the worst, ``m`` for the
     best, ties share their mean) and ``w_s`` its weight, ``"log_rank"`` is ``Σ_s w_s log(r_s / m)``,
     which a candidate pays dearly for that one of them calls bad, and ``"rank"`` is
-    ``Σ_s w_s r_s / m``. A candidate that a score is degenerate for is tied with such at the bottom.
+    ``Σ_s w_s r_s / m``. ``"vote"`` is the share of the other candidates that it beats by majority:
+    of which ``Σ_s w_s sign(r_s − r_s')`` is above 0, one that is 0 counting half. Majorities may go
+    round in a circle (:meth:`cycles`). A candidate that a score is degenerate for is tied with such
+    at the bottom.
 
     In a ranking the scores that it combines are given beside it, and ranks are those among its
     candidates. For candidates that come one at a time, :meth:`within` ranks each within a fixed
@@ -40,13 +43,15 @@ class Combined:
 
     Args:
         weights: score name → weight, > 0; two or more.
-        how: ``"log_rank"`` or ``"rank"``.
+        how: ``"log_rank"``, ``"rank"`` or ``"vote"``.
 
     Raises:
         ConfigurationError: there are fewer than two, a weight is not usable, or ``how`` unknown.
 
     References:
-        Lee and Ham 2024, AZ-NAS, section 3.3: ``"log_rank"`` with equal weights.
+        Lee and Ham 2024, AZ-NAS, section 3.3: ``"log_rank"`` with equal weights. Abdelfattah et al.
+        2021, section 3.3: ``vote(synflow, jacob_cov, snip)``, of two candidates; wins as Copeland
+        1951.
 
     >>> Combined({"ntk:loo_error": 1, "params": 1}).name
     'log_rank(ntk:loo_error, params)'
@@ -113,11 +118,45 @@ class Combined:
         Returns:
             ``(m,)``; higher is better.
         """
-        ranks = {
+        ranks = self._ranks(of_scores, directions)
+        m = len(next(iter(ranks.values())))
+        if self.how == "vote":
+            others = max(1, m - 1)
+            return np.array([(self._votes(ranks, i).sum() - 0.5) / others for i in range(m)])
+        return self._summed({name: rank / max(1, m) for name, rank in ranks.items()})
+
+    def cycles(
+        self, of_scores: Mapping[str, Sequence[float | None]], directions: Mapping[str, bool]
+    ) -> int:
+        """How many three candidates beat each other in a circle by majority.
+
+        ``C(m, 3) − Σ_i C(b_i, 2)`` with b_i the number that candidate i beats, where there are no
+        ties; candidates of a tie are in no circle here.
+
+        Args:
+            of_scores, directions: as of :meth:`values`.
+        """
+        ranks = self._ranks(of_scores, directions)
+        m = len(next(iter(ranks.values())))
+        beats = np.array([self._votes(ranks, i) == 1 for i in range(m)], dtype=np.float64)
+        return round(float(np.einsum("ij,ji->", beats @ beats, beats)) / 3)
+
+    def _ranks(
+        self, of_scores: Mapping[str, Sequence[float | None]], directions: Mapping[str, bool]
+    ) -> dict[str, np.ndarray]:
+        return {
             name: rankdata(oriented(of_scores[name], directions[name])) for name in self.weights
         }
-        m = len(next(iter(ranks.values())))
-        return self._summed({name: rank / max(1, m) for name, rank in ranks.items()})
+
+    def _votes(self, ranks: Mapping[str, np.ndarray], place: int) -> np.ndarray:
+        """By candidate 1 where the one at a place beats it, 0 where it loses, else a half."""
+        signs = {name: np.sign(rank[place] - rank) for name, rank in ranks.items()}
+        return self._majority(signs)
+
+    def _majority(self, signs: Mapping[str, np.ndarray]) -> np.ndarray:
+        """From what each score says of candidate and others, 1, 0 or −1."""
+        balance = sum(weight * signs[name] for name, weight in self.weights.items())
+        return (np.sign(balance) + 1) / 2
 
     def within(
         self, reference: Mapping[str, Sequence[float | None]], scores: Sequence[Score]
@@ -171,10 +210,14 @@ class Combined:
             directions: score name → whether higher is better in ``values``.
         """
         shares: dict[str, np.ndarray] = {}
+        signs: dict[str, np.ndarray] = {}
         for name in self.weights:
             (own,), others = oriented([values[name]], directions[name]), np.array(reference[name])
+            signs[name] = (others < own).astype(float) - (others > own)
             rank = 1 + np.sum(others < own) + np.sum(others == own) / 2
             shares[name] = rank / (len(others) + 1)
+        if self.how == "vote":
+            return float(self._majority(signs).mean())
         return float(self._summed(shares))
 
 

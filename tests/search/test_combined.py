@@ -2,6 +2,7 @@
 
 # pyright: reportIncompatibleMethodOverride=false, reportAssignmentType=false
 
+import itertools
 import math
 from typing import Any, cast
 
@@ -12,6 +13,7 @@ import kernas.kernels as kk
 import kernas.search as ks
 from kernas.errors import ConfigurationError
 from kernas.kernels.regression import ScoreValue
+from kernas.search.scores.base import oriented
 from kernas.search.scores.registry import SCORES, check_score_names, known_score
 
 TRUTHS = {"a": [1.0, 2.0, 3.0, 3.0], "b": [0.1, 0.4, 0.2, None]}
@@ -28,6 +30,49 @@ def test_ranks_are_added_as_the_formula_says():
     np.testing.assert_allclose(combined.values(TRUTHS, DIRECTIONS), expected)
     plain = ks.Combined({"a": 1, "b": 2}, "rank").values(TRUTHS, DIRECTIONS)
     np.testing.assert_allclose(plain, (np.array([1, 2, 3.5, 3.5]) + 2 * np.array([4, 2, 3, 1])) / 4)
+
+
+def test_a_vote_counts_who_is_beaten_by_majority():
+    rng = np.random.default_rng(0)
+    given = {name: rng.integers(0, 6, 12).astype(float).tolist() for name in "abc"}
+    given["c"][3] = None
+    directions = {"a": True, "b": False, "c": True}
+    weights = {"a": 1.0, "b": 2.0, "c": 1.0}
+    vote = ks.Combined(weights, "vote")
+
+    def better(name, i, j):
+        one, other = (-math.inf if given[name][k] is None else given[name][k] for k in (i, j))
+        if not directions[name]:
+            one, other = -one, -other
+        return (one > other) - (one < other)
+
+    def beats(i, j):
+        balance = sum(weights[name] * better(name, i, j) for name in weights)
+        return 0.5 + 0.5 * np.sign(balance)
+
+    m = 12
+    expected = [sum(beats(i, j) for j in range(m) if j != i) / (m - 1) for i in range(m)]
+    np.testing.assert_allclose(vote.values(given, directions), expected)
+    circles = sum(
+        beats(i, j) == beats(j, k) == beats(k, i) == 1
+        for i, j, k in itertools.permutations(range(m), 3)
+    )
+    assert vote.cycles(given, directions) * 3 == circles
+    own = {name: given[name][0] for name in weights}
+    others = {name: oriented(given[name][1:], directions[name]).tolist() for name in weights}
+    assert vote.place(own, others, directions) == pytest.approx(expected[0])
+
+
+def test_majorities_that_go_round_in_a_circle_are_counted():
+    circle = {"a": [1.0, 2.0, 3.0], "b": [2.0, 3.0, 1.0], "c": [3.0, 1.0, 2.0]}
+    directions = dict.fromkeys(circle, True)
+    vote = ks.Combined(dict.fromkeys(circle, 1), "vote")
+    assert vote.values(circle, directions).tolist() == [0.5, 0.5, 0.5]
+    assert vote.cycles(circle, directions) == 1
+    assert vote.name == "vote(a, b, c)"
+    assert check_score_names("vote(synflow, jacob_cov, snip)")[1:] == [
+        *("synflow", "jacob_cov", "snip")
+    ]
 
 
 class Of(ks.Source, ks.Score):

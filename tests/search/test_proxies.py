@@ -228,6 +228,19 @@ def test_a_proxy_without_branches_that_reach_the_output_still_has_weights(fit: k
     assert found["l2_norm"].value > 0
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("text", ["macro", "macro:network=dense", "nasbench201:cells=1"])
+def test_every_proxy_of_any_network_is_finite_or_says_why(text: str) -> None:
+    name = "hypersphere:d=4,degree=2,n=200" if "dense" in text else "digits"
+    images, _ = kk.load(name, n_train=40, n_test=1, seed=0)
+    scores = all_of(replace(images, y=images.y % 4), batch_size=20, width=4, repeats=2)
+    for candidate in ks.space_from_text(text).sample(3, seed=1):
+        found = evaluate_scores(candidate, scores)
+        assert found.values.keys() | found.degenerate.keys() == PROXIES.keys()
+        assert all(np.isfinite(value.value) for value in found.values.values())
+        assert {"snip", "l2_norm", "synflow", "grad_norm"} <= found.values.keys()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -90,7 +90,7 @@ class TestCounts(OnNetworks):
 
 
 class TestProxies(OnNetworks):
-    means = ("snip", "naswot", "zico", "synflow", "zen", "grasp")
+    means = ("snip", "naswot", "zico", "synflow")
 
     @pytest.fixture
     def scores(self):
