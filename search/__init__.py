@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from .ranking import agreements as agreements
     from .ranking import ndcg as ndcg
     from .ranking import read_run as read_run
+    from .report import fidelity_figure as fidelity_figure
     from .report import leaderboard_figure as leaderboard_figure
+    from .report import score_matrix_figure as score_matrix_figure
     from .report import score_score_figure as score_score_figure
     from .report import score_truth_figure as score_truth_figure
     from .scores import Combined as Combined
@@ -83,7 +85,13 @@ _ROOMS = {
         "ndcg",
         "read_run",
     ),
-    "report": ("leaderboard_figure", "score_score_figure", "score_truth_figure"),
+    "report": (
+        "fidelity_figure",
+        "leaderboard_figure",
+        "score_matrix_figure",
+        "score_score_figure",
+        "score_truth_figure",
+    ),
     "scores": (
         "Combined",
         "Cost",

@@ -32,6 +32,12 @@ FEWER = {
         "truth.sample(space, 12": "truth.sample(space, 4",
         "steps=200": "steps=20",
     },
+    "05_scores_compared": {
+        "image_size=8": "image_size=4",
+        "truth.sample(space, 40": "truth.sample(space, 6",
+        "train_set.subset(200": "train_set.subset(80",
+        ",snip,grad_norm,zico,synflow,naswot,jacob_cov,zen,": ",l2_norm,",
+    },
 }
 """What the ordinary run puts in the place of a notebook's numbers of images and of networks."""
 

@@ -34,7 +34,7 @@ SEARCH = """
     evaluate_scores parse_scores read_run score_names
     RankingEstimate estimate_ranking
     Agreement Agreements Interval agreement agreements ndcg Truth load_truth
-    leaderboard_figure score_score_figure score_truth_figure
+    fidelity_figure leaderboard_figure score_matrix_figure score_score_figure score_truth_figure
     FullTraining Regime SharedWeightScore Supernet Trained TrainingSettings
     estimate_training export_network train train_supernet
 """
