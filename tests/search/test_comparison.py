@@ -88,7 +88,7 @@ def test_fidelity_has_a_line_a_score() -> None:
     assert [label.get_text() for label in left.get_yticklabels()] == [
         *("good", "reversed", "none", "constant")
     ]
-    np.testing.assert_allclose(right.lines[0].get_xdata(), [3.0, 3.0, 0.2, 1e-4])
+    assert list(np.asarray(right.lines[0].get_xdata())) == [3.0, 3.0, 0.2, 1e-4]
 
 
 def test_scores_that_agree_stand_beside_each_other() -> None:
