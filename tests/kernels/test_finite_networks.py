@@ -448,7 +448,7 @@ NORMALIZED = kk.serial(kk.Conv(3), kk.Normalize(), kk.Flatten(), kk.Dense())
         (CHAIN, {"width": 0}, ConfigurationError, "width=0: expected an integer >= 1"),
         (CHAIN, {"outputs": 0}, ConfigurationError, "outputs=0"),
         (CHAIN, {"parameterization": "mup"}, ConfigurationError, "'ntk' or 'standard'"),
-        (CHAIN, {"normalization": "none"}, ConfigurationError, "'batchnorm' or 'limit'"),
+        (CHAIN, {"normalization": "layer"}, ConfigurationError, "'batchnorm' or 'limit' or 'none'"),
         ("CHAIN", {}, ConfigurationError, "expected an Architecture"),
         (kk.serial(kk.Conv(3), kk.Flatten()), {}, ArchitectureError, "outputs=None"),
         (NORMALIZED, {"scales": {2: (1.0,)}}, ConfigurationError, "use normalization='limit'"),
