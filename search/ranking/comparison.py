@@ -4,7 +4,7 @@ and what it costs."""
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from kernas.csv_text import csv_table
@@ -57,21 +57,12 @@ class Comparison:
 
     rows: tuple[ComparedScore, ...]
 
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __iter__(self) -> Iterator[ComparedScore]:
-        return iter(self.rows)
-
     def __str__(self) -> str:
         return aligned(self._cells())
 
     def table(self, width: int | None = None) -> str:
         """The table in so many columns of a terminal, without what has no room there."""
-        lines = self._cells()
-        if width is None or max(map(len, aligned(lines).splitlines())) <= width:
-            return aligned(lines)
-        return fitted(lines, width, spare=SPARE)
+        return fitted(self._cells(), width, spare=SPARE)
 
     def to_csv(self) -> str:
         """All statistics with their limits, one line a score."""
@@ -116,12 +107,7 @@ def compared(agreed: Agreements, seconds: Mapping[str, float]) -> Comparison:
         agreed: score name → agreement with the truth.
         seconds: score name → what its source takes for a candidate.
     """
-
-    def order(name: str) -> tuple[float, str]:
-        value = agreed[name].spearman.value
-        return (math.inf if math.isnan(value) else -value), name
-
-    names = sorted(agreed, key=order)
+    names = agreed.best_first()
     return Comparison(
         tuple(
             ComparedScore(

@@ -20,18 +20,20 @@ def aligned(lines: Sequence[Sequence[str]]) -> str:
     )
 
 
-def fitted(lines: Sequence[Sequence[str]], width: int, spare: Collection[int]) -> str:
+def fitted(lines: Sequence[Sequence[str]], width: int | None, spare: Collection[int]) -> str:
     """The same in a number of columns: the middle of names gives way first, then whole columns.
 
     Args:
         lines: of the table, its head first; names stand in the last column.
-        width: of the terminal.
+        width: of the terminal; ``None`` for as many as the table takes.
         spare: columns that may be left out, the last of them first.
 
     Returns:
         The table, and if anything is left out a line that says what. What is left of it may still
         be wider, in a terminal of a few columns.
     """
+    if width is None:
+        return aligned(lines)
     kept, left_out = list(range(len(lines[0]))), []
     for column in sorted(spare, reverse=True):
         if _room(lines, kept, width) >= min(LEAST_NAME, _widths(lines)[-1]):

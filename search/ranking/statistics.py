@@ -127,6 +127,15 @@ class Agreements(Mapping[str, Agreement]):
     def __str__(self) -> str:
         return "\n".join(f"{name}: {value}" for name, value in self.by_score.items())
 
+    def best_first(self) -> list[str]:
+        """The scores by Spearman's ρ, those of which it is not defined last; ties by name."""
+
+        def order(name: str) -> tuple[float, str]:
+            value = self[name].spearman.value
+            return (math.inf if math.isnan(value) else -value), name
+
+        return sorted(self, key=order)
+
     def difference(self, first: str, second: str, statistic: str = "spearman") -> Interval:
         """A statistic of one score less that of another, with its paired-bootstrap interval.
 

@@ -232,10 +232,7 @@ class Ranking:
         Where there are fewer, names lose their middle, then the columns of all scores but the first
         are left out from the last one on; a line below says so.
         """
-        lines = self._cells()
-        if width is None or max(map(len, aligned(lines).splitlines())) <= width:
-            return aligned(lines)
-        return fitted(lines, width, spare=range(2, 1 + len(self.directions)))
+        return fitted(self._cells(), width, spare=range(2, 1 + len(self.directions)))
 
     def _cells(self) -> list[list[str]]:
         """The head of the table and its rows, as texts."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from kernas.errors import ConfigurationError
 
-from ..ranking.statistics import Agreement, spearman
+from ..ranking.statistics import Agreement, Agreements, spearman
 from ..ranking.table import ERROR, Ranking, Row
 from .panels import (
     DEGENERATE_POINT,
@@ -110,8 +110,7 @@ def score_score_figure(ranking: Ranking) -> Figure:
 
 def _best(ranking: Ranking, statistics: Mapping[str, Agreement]) -> list[str]:
     """The scores that are drawn, in the order of the ranking."""
-    best = sorted(ranking.directions, key=lambda name: -statistics[name].spearman.value)
-    chosen = best[:MOST_PANELS]
+    chosen = Agreements(statistics).best_first()[:MOST_PANELS]
     return [name for name in ranking.directions if name in chosen]
 
 
