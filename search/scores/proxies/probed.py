@@ -64,15 +64,13 @@ class Perturbed:
     """Features of noise and of noise that was moved a little; all weights are standard normal.
 
     Attributes:
-        size: ε of ``x + ε x'``, with x and x' standard normal.
-        features: ``(n, …)``, what the readout reads, of x.
-        moved: the same of ``x + ε x'``.
+        features: ``(n, …)``, what the readout reads, of x, which is standard normal.
+        moved: the same of ``x + ε x'``, with x' another draw.
         variances: by normalisation, ``(channels,)``: over the batch x, of what it reads.
         averages: the running averages of the variances after both, which begin at 1 and keep 0.9
             of what they were.
     """
 
-    size: float
     features: np.ndarray
     moved: np.ndarray
     variances: ByLayer

@@ -63,7 +63,8 @@ class ProxyScore(Score):
             check_count(getattr(self, name), name)
         if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
             raise ConfigurationError(f"seed={self.seed!r}: expected an integer >= 0")
-        if self.W_std is not None and not 0 < self.W_std < float("inf"):
+        is_number = isinstance(self.W_std, int | float)
+        if self.W_std is not None and not (is_number and 0 < self.W_std < float("inf")):
             raise ConfigurationError(f"W_std={self.W_std!r}: expected a number > 0, or None")
         self._check_images()
 

@@ -173,7 +173,6 @@ def _perturbed(
 
     kept = BATCHNORM_MOMENTUM
     return Perturbed(
-        STEP,
         np.asarray(one),
         np.asarray(moved),
         {name: values / (1 - kept) for name, values in squares(after).items()},
