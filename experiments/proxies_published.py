@@ -19,7 +19,7 @@ their cells are left out of that proxy.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +111,7 @@ def main(options: Options) -> None:
         "W_std": W_STD,
         "protocols": {
             kind: {
-                **vars(protocol),
+                **asdict(protocol),
                 "seconds_a_network": seconds[kind],
                 "proxies": {
                     name: compared([one[name] for one in found[kind]], of_cells[name], accuracy)
@@ -209,14 +209,9 @@ def compared(
         "cells": len(kept),
         "with_published": agreed["published"].spearman.value,
         "between_initialisations": agreed["again"].spearman.value,
-        "difference": {name: known(getattr(shortfall, name)) for name in ("value", "low", "high")},
+        "difference": asdict(shortfall),
         "with_accuracy": [correlation(one, accuracy) for one in ours],
     }
-
-
-def known(value: float) -> float | None:
-    """A number as JSON has it; few cells have no interval."""
-    return value if np.isfinite(value) else None
 
 
 def correlation(first: Any, second: Any) -> float:

@@ -26,7 +26,6 @@ error of what it finds to 90% on CIFAR-10 (Saxena et al. 2022).
 from __future__ import annotations
 
 import json
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -258,18 +257,12 @@ def summary(truth: Sequence[float], accuracies: np.ndarray) -> dict[str, Any]:
     """How well accuracies ``(seeds, candidates)`` order like the truth."""
     mean = agreement(list(truth), list(accuracies.mean(axis=0))).to_dict()["spearman"]
     between = [spearman(list(a), list(b)) for a, b in combinations(accuracies, 2)]
-    each = [spearman(list(row), list(truth)) for row in accuracies]
     return {
-        "spearman_of_each_seed": [known(value) for value in each],
+        "spearman_of_each_seed": [spearman(list(row), list(truth)) for row in accuracies],
         "spearman_of_the_mean": mean,
-        "between_seeds": known(float(np.mean(between))) if between else None,
+        "between_seeds": float(np.mean(between)) if between else None,
         "mean_accuracy": float(accuracies.mean()),
     }
-
-
-def known(value: float) -> float | None:
-    """A number as JSON has it; of supernets that call everything the same there is none."""
-    return value if math.isfinite(value) else None
 
 
 def has_it(candidate: ks.Candidate) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import math
 import os
 import statistics
 import sys
@@ -160,10 +161,23 @@ def processor() -> dict[str, Any]:
 
 
 def report(result: dict[str, Any], path: Path | None) -> None:
-    """Print a result as one JSON line, and keep it in a file if there is one to keep it in."""
-    print(json.dumps(result))
+    """Print a result as one JSON line, and keep it in a file if there is one to keep it in.
+
+    Numbers that are not finite are ``null``, as JSON has them.
+    """
+    plain = _finite(result)
+    print(json.dumps(plain))
     if path is not None:
-        write_whole(path, (json.dumps(result, indent=1) + "\n").encode())
+        write_whole(path, (json.dumps(plain, indent=1) + "\n").encode())
+
+
+def _finite(value: Any) -> Any:
+    """JSON values with ``None`` in place of what is not finite."""
+    if isinstance(value, Mapping):
+        return {key: _finite(inside) for key, inside in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inside) for inside in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def record_of(script: str) -> Path:
