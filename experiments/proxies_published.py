@@ -8,8 +8,9 @@ pixels of CIFAR-10 in a batch of 64, as there; ``cheap``, one cell a stage, 16×
     python experiments/proxies_published.py                # hours on two cores, in pieces
     python experiments/proxies_published.py --size quick   # 4 cells, few pixels; records nothing
 
-``--n``: cells. What is finished is kept in ``runs/proxies_published-SIZE``; the same command goes
-on. ``proxies_published.csv`` has every value. The record has of each proxy and protocol Spearman's
+``--n``: cells. The same command goes on: ``proxies_published.csv`` has every value of the pieces
+(protocol and initialisation) that are finished, ``runs/proxies_published-SIZE`` what is not. The
+record has of each proxy and protocol Spearman's
 correlations: with the published values; of the two initialisations with each other, which says how
 far any two runs can agree; the difference of both with its 95% interval from the same resamples;
 and with the test accuracy after 200 epochs. Published values near -1e8 stand for failures, and
@@ -25,11 +26,11 @@ from typing import Any
 
 import numpy as np
 from benchmarks.measuring import environment, report
+from pieces import Columns, Pieces
 from running import RUNS, Options, Size, command, foretell
 
 import kernas.kernels as kk
 import kernas.search as ks
-from kernas.csv_text import csv_table
 from kernas.errors import DataError
 from kernas.files import write_whole
 from kernas.kernels.data import data_folders
@@ -95,14 +96,21 @@ def main(options: Options) -> None:
     names = [str(name.decode() if isinstance(name, bytes) else name) for name in table["arch_str"]]
     accuracy = table["test_cifar10"][chosen]
     folder = RUNS / f"proxies_published-{options.size}"
-    found: dict[str, list[dict[str, list[float | None]]]] = {}
+    path = options.record(__file__)
+    cells_of_table = [names[place] for place in chosen]
+    pieces = Pieces(path and path.with_suffix(".csv"), cells_of_table)
+    found: dict[str, list[Columns]] = {}
     seconds: dict[str, float] = {}
     for kind, protocol in setting.protocols.items():
         space = ks.NasBench201(protocol.cells_a_stage)
-        cells = [space.candidate(names[place]) for place in chosen]
-        found[kind], seconds[kind] = computed(
-            cells, protocol, setting.initialisations, folder / kind
-        )
+        cells = list(map(space.candidate, cells_of_table))
+        each = [
+            computed(cells, protocol, seed, pieces, folder, kind)
+            for seed in range(setting.initialisations)
+        ]
+        taken = [value for one in each for value in one.pop("seconds") if value is not None]
+        seconds[kind] = float(np.median(taken))
+        found[kind] = each
     of_cells = {name: published[column][chosen] for name, column in PUBLISHED.items()}
     record = {
         **options.asked(),
@@ -130,11 +138,8 @@ def main(options: Options) -> None:
             name: correlation(found["cheap"][0][name], found["published"][0][name])
             for name in PUBLISHED
         }
-    path = options.record(__file__)
     report(record, path)
     if path is not None:
-        cells_of_table = [names[place] for place in chosen]
-        write_whole(path.with_suffix(".csv"), written(cells_of_table, accuracy, found, of_cells))
         write_whole(path.with_suffix(".png"), drawing(record))
 
 
@@ -151,40 +156,42 @@ def published_table() -> Any:
 
 
 def computed(
-    cells: list[ks.Candidate], protocol: Protocol, initialisations: int, folder: Path
-) -> tuple[list[dict[str, list[float | None]]], float]:
-    """Of each initialisation all proxies of the cells, and the median seconds of a network."""
+    cells: list[ks.Candidate],
+    protocol: Protocol,
+    seed: int,
+    pieces: Pieces,
+    folder: Path,
+    kind: str,
+) -> Columns:
+    """All proxies of the cells with the weights of a seed, and the seconds of each network."""
     fit, _ = kk.load(
         "cifar10", n_train=2 * protocol.batch, n_test=1, image_size=protocol.side, seed=0
     )
-    found: list[dict[str, list[float | None]]] = []
-    taken: list[float] = []
-    for seed in range(initialisations):
-        scores = [
-            ks.ProxyScore(fit, name, WIDTH, protocol.batch, repeats=1, seed=seed, W_std=W_STD)
-            for name in PUBLISHED
-        ]
-        if not (folder / str(seed)).exists():
+    scores = [
+        ks.ProxyScore(fit, name, WIDTH, protocol.batch, repeats=1, seed=seed, W_std=W_STD)
+        for name in PUBLISHED
+    ]
+
+    def ranked() -> Columns:
+        output = folder / kind / str(seed)
+        if not output.exists():
             begun = time.perf_counter()
             ks.evaluate_scores(cells[0], scores)  # compiles
             middle = time.perf_counter()
             ks.evaluate_scores(cells[1], scores)
             one = time.perf_counter() - middle
-            left = (initialisations - seed) * len(cells) * one
-            foretell(left, f"by one network of {one:.1f} s, compiled in {middle - begun:.0f} s")
-        ranking = ks.rank(cells, scores, output=folder / str(seed), resume=True)
-        rows = {row.name: row for row in ranking}
-        found.append(
-            {
-                name: [
-                    rows[cell.name].values[name].value if name in rows[cell.name].values else None
-                    for cell in cells
-                ]
-                for name in PUBLISHED
-            }
-        )
-        taken += list(ranking.seconds.values())[:1]
-    return found, float(np.median(taken))
+            basis = f"{kind}, initialisation {seed}: {one:.1f} s a network"
+            foretell(len(cells) * one, f"{basis}, compiled in {middle - begun:.0f} s")
+        rows = {row.name: row for row in ks.rank(cells, scores, output=output, resume=True)}
+        of_cells = [rows[cell.name] for cell in cells]
+        columns: Columns = {
+            name: [row.values[name].value if name in row.values else None for row in of_cells]
+            for name in PUBLISHED
+        }
+        columns["seconds"] = [row.seconds for row in of_cells]
+        return columns
+
+    return pieces.get(f"{kind}:{seed}", scores[0].source.key, ranked)
 
 
 def compared(
@@ -223,25 +230,6 @@ def correlation(first: Any, second: Any) -> float:
     ]
     one, other = zip(*pairs, strict=True)
     return agreements(list(other), {"": list(one)}, n_resamples=1)[""].spearman.value
-
-
-def written(
-    cells: list[str],
-    accuracy: np.ndarray,
-    found: dict[str, list[dict[str, list[float | None]]]],
-    published: dict[str, np.ndarray],
-) -> bytes:
-    """Every value of every cell."""
-    columns: dict[str, Any] = {"cell": cells, "test_cifar10": accuracy.round(4).tolist()}
-    columns |= {f"table:{name}": values.tolist() for name, values in published.items()}
-    for kind, of_seeds in found.items():
-        for seed, values in enumerate(of_seeds):
-            for name, of_cells in values.items():
-                columns[f"{kind}:{seed}:{name}"] = [
-                    None if value is None else float(f"{value:.7g}") for value in of_cells
-                ]
-    lines = zip(*columns.values(), strict=True)
-    return csv_table([list(columns), *map(list, lines)]).encode()
 
 
 def drawing(record: dict[str, Any]) -> bytes:

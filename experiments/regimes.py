@@ -8,7 +8,8 @@ on the same 2,000 test images, resized as the training images are.
     python experiments/regimes.py                 # at most 3 hours on two cores, in pieces
     python experiments/regimes.py --size quick    # 4 cells, 3 regimes, 200 images; records nothing
 
-``--n``: cells. What is finished is kept in ``runs/regimes-SIZE/REGIME``; the same command goes on.
+``--n``: cells. The same command goes on: ``regimes.csv`` has the accuracies of the regimes that are
+finished, ``runs/regimes-SIZE`` what is not.
 The record has of each regime: Spearman's correlation with the mean of the full training's seeds by
 the printed formula (equation 8 of the survey, ranks as they come where values tie) and with ties as
 the standard has them, with a 95% interval; the share of operations by the indices and by what was
@@ -28,6 +29,7 @@ from typing import Any
 
 import numpy as np
 from benchmarks.measuring import environment, report
+from pieces import Columns, Pieces
 from running import RUNS, Options, Size, command, foretell
 from trainings import Trainings, trained
 
@@ -92,9 +94,11 @@ def main(options: Options) -> None:
     regimes = [Regime(), *setting.grid]
     trainings = [r.reduced(setting.full, space=space, channels=CHANNELS) for r in regimes]
     folder = RUNS / f"regimes-{options.size}"
+    path = options.record(__file__)
+    pieces = Pieces(path and path.with_suffix(".csv"), [cell.name for cell in cells])
     predict(cells, trainings)
     found = [
-        under(training, cells, 1 if place else FULL_SEEDS, folder / str(regime).replace(" ", ""))
+        under(training, cells, 1 if place else FULL_SEEDS, str(regime), pieces, folder)
         for place, (regime, training) in enumerate(zip(regimes, trainings, strict=True))
     ]
     whole = found[0]
@@ -132,20 +136,34 @@ def main(options: Options) -> None:
         "regimes": rows,
         **environment(),
     }
-    path = options.record(__file__)
     report(record, path)
     if path is not None:
         write_whole(path.with_suffix(".png"), drawing(record))
 
 
 def under(
-    training: ReducedTraining, cells: list[ks.Candidate], seeds: int, output: Path
+    training: ReducedTraining,
+    cells: list[ks.Candidate],
+    seeds: int,
+    regime: str,
+    pieces: Pieces,
+    folder: Path,
 ) -> Trainings:
     """The cells, trained."""
     fit, test = kk.load(
         DATASET, n_train=training.images, n_test=N_TEST, image_size=training.side, seed=0
     )
-    return trained(cells, ks.TrainScore(fit, test, training.recipe, seeds), output)
+    score = ks.TrainScore(fit, test, training.recipe, seeds)
+    names = [f"accuracy:{seed}" for seed in range(seeds)]
+
+    def train() -> Columns:
+        found = trained(cells, score, folder / regime.replace(" ", ""))
+        columns = dict(zip(names, found.accuracies.tolist(), strict=True))
+        return columns | {"seconds": found.seconds.tolist()}
+
+    columns = pieces.get(regime, score.source.key, train)
+    accuracies = np.array([columns[name] for name in names], np.float64)
+    return Trainings(accuracies, np.array(columns["seconds"], np.float64))
 
 
 def compared(values: np.ndarray, target: np.ndarray) -> dict[str, Any]:
