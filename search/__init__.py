@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from .scores import KernelSource as KernelSource
     from .scores import MeanScore as MeanScore
     from .scores import ProxyScore as ProxyScore
+    from .scores import RegularizedScore as RegularizedScore
+    from .scores import SampledKernelScore as SampledKernelScore
     from .scores import Score as Score
     from .scores import SharedWeightScore as SharedWeightScore
     from .scores import Source as Source
@@ -101,6 +103,8 @@ _ROOMS = {
         "KernelSource",
         "MeanScore",
         "ProxyScore",
+        "RegularizedScore",
+        "SampledKernelScore",
         "Score",
         "SharedWeightScore",
         "Source",

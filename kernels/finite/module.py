@@ -61,6 +61,7 @@ class FiniteNetwork(nn.Module):
     scales: tuple[tuple[int, tuple[float, ...]], ...] = ()
     convolution: ConvolutionName = "lax"
     watched: bool = False
+    cuts: tuple[int, ...] = ()
 
     def __call__(
         self, x: Any, *, reference: Any = None, train: bool = False, choices: Any = ()
@@ -116,19 +117,36 @@ class FiniteNetwork(nn.Module):
                 value = slot(inputs[0], first, train, chosen)
             else:
                 value = _weight_free(node.layer, inputs)
-            values.append(self._watch(index, node.layer, value) if self.watched else value)
+            if self.watched:
+                value = self._watch(index, node.layer, value)
+            values.append(self._cut(index, value) if index in self.cuts else value)
         return values[-1]
 
     def _watch(self, index: int, layer: Any, value: Array) -> Array:
         """The output of a layer, kept or gated as :func:`finite_network` says of ``watched``."""
-        name = f"{type(layer).__name__}_{index}"
+        if not isinstance(layer, Activation | WeightLayer):
+            return value
+        name, channels = f"{type(layer).__name__}_{index}", value.shape[-1]
         if isinstance(layer, Activation):
-            active = value > function_of(layer)(jnp.zeros((), value.dtype))
-            self.variable("codes", name, jnp.zeros, value.shape, bool).value = active
-        elif isinstance(layer, WeightLayer):
-            shape = (len(value), *[1] * (value.ndim - 2), value.shape[-1])
+            self._keep("codes", name, value > function_of(layer)(jnp.zeros((), value.dtype)))
+        else:
+            shape = (len(value), *[1] * (value.ndim - 2), channels)
             value = value * self.variable("gates", name, jnp.ones, shape, value.dtype).value
+        pixels = math.prod(value.shape[1:-1])
+        self._keep("values", name, value[: max(1, math.ceil(channels / pixels))])
         return value
+
+    def _cut(self, index: int, value: Array) -> Array:
+        """The output of a node of ``cuts``, through which no derivative goes."""
+        name = f"end_{index}"
+        self._keep("ends", name, value)
+        nudge = self.variable("nudges", name, jnp.zeros, value.shape, value.dtype).value
+        return lax.stop_gradient(value) + nudge
+
+    def _keep(self, collection: str, name: str, value: Array) -> None:
+        """Leave a value in a collection, where the caller named that as mutable."""
+        if self.is_mutable_collection(collection):
+            self.variable(collection, name, jnp.zeros, value.shape, value.dtype).value = value
 
     def _images(self, x: Any, reference: Any, train: bool) -> tuple[Array, int]:
         """Reference images, then ``x``; and how many are the former."""
@@ -163,7 +181,9 @@ class FiniteNetwork(nn.Module):
     def _branches(self, slot: Slot) -> tuple[FiniteNetwork, ...]:
         """Networks of what may stand in a slot, with the settings of this one."""
         return tuple(
-            self.clone(architecture=branch, outputs=None, scales=(), parent=None, name=None)
+            self.clone(
+                architecture=branch, outputs=None, scales=(), cuts=(), parent=None, name=None
+            )
             for branch in slot.branches
         )
 

@@ -34,6 +34,7 @@ def finite_network(
     scales: Mapping[int, Iterable[float]] | None = None,
     convolution: ConvolutionName = "lax",
     watched: bool = False,
+    cuts: tuple[int, ...] = (),
 ) -> FiniteNetwork:
     """The network of a given width, as a :class:`flax.linen.Module`.
 
@@ -63,12 +64,17 @@ def finite_network(
             is nothing to divide, and the output is zero.
         convolution: ``"lax"``, XLA's own, or ``"patches"``, the same sums as one matrix product of
             gathered windows, which is faster for small images on a CPU.
-        watched: whether the network says what goes on inside, in two collections more, whose shapes
-            are those of the batch that it was initialised with. ``"codes"``, to be named in
-            ``mutable``: of every activation φ whether its output is above φ(0), as booleans of the
-            output's shape. ``"gates"``: of every weight layer ones, ``(n, …, channels)``, by which
-            its output is multiplied; the derivative by a gate is ``Σ_pixels z ∂/∂z`` of an image
-            and channel.
+        watched: whether the network says what goes on inside, in collections more, whose shapes are
+            those of the batch that it was initialised with. ``"codes"``, kept where ``mutable``
+            names it: of every activation φ whether its output is above φ(0), as booleans of the
+            output's shape. ``"values"``, likewise: the outputs of every activation and weight layer
+            for the first images, as many as have at least one pixel for each channel. ``"gates"``:
+            of every weight layer ones, ``(n, …, channels)``, by which its output is multiplied; the
+            derivative by a gate is ``Σ_pixels z ∂/∂z`` of an image and channel.
+        cuts: nodes at which the network falls into blocks: no derivative goes through them. In the
+            collection ``"nudges"`` node 3 has, as ``end_3``, zeros of its output's shape, which are
+            added to what the next block reads; ``"ends"``, kept where ``mutable`` names it, has the
+            outputs.
 
     Returns:
         A module: ``variables = module.init(key, x)``, ``module.apply(variables, x)``. The
@@ -120,6 +126,7 @@ def finite_network(
         checked,
         convolution,
         watched,
+        cuts,
     )
 
 

@@ -13,5 +13,7 @@ from .mean_score import MeanScore as MeanScore
 from .proxies import ProxyScore as ProxyScore
 from .registry import parse_scores as parse_scores
 from .registry import score_names as score_names
+from .regularized import RegularizedScore as RegularizedScore
+from .sampled_kernels import SampledKernelScore as SampledKernelScore
 from .shared_weights import SharedWeightScore as SharedWeightScore
 from .trained import TrainScore as TrainScore

@@ -20,9 +20,10 @@ from .kernel_score import KernelScore
 from .kernel_source import KERNELS, KernelName, name_of
 from .proxies import PROXIES, ProxyScore
 from .proxies.score import BATCH, REPEATS
+from .sampled_kernels import OF, SampledKernelScore, SampledName
 from .trained import NAME, TrainScore
 
-CostClass = Literal["counted", "proxy", "kernel", "trained"]
+CostClass = Literal["counted", "proxy", "kernel", "sampled", "trained"]
 
 COST_CLASSES: Mapping[CostClass, str] = {
     "counted": "from the description alone, a fraction of a second",
@@ -30,6 +31,8 @@ COST_CLASSES: Mapping[CostClass, str] = {
     "NAME@… is a variant of NAME",
     "kernel": "one kernel matrix of the images, no training; nngp: the infinitely wide network as "
     "a Gaussian process, ntk: trained by gradient descent",
+    "sampled": "the kernels of networks that are drawn and not trained, averaged over some: "
+    "seconds; not in all",
     "trained": "finite networks, trained from several seeds: seconds to minutes",
 }
 """What a candidate takes, from the cheapest on."""
@@ -115,6 +118,24 @@ def _proxies() -> list[KnownScore]:
     return [known(name) for name in PROXIES]
 
 
+def _sampled() -> list[KnownScore]:
+    def known(get: SampledName, metric: str) -> KnownScore:
+        of = METRICS[metric]
+
+        def make(fit: Dataset, validation: Dataset | None, options: Mapping[str, Any]) -> Score:
+            names = ("width", "repeats", "ridge", "n_reference")
+            own = {name: options[name] for name in names if options.get(name) is not None}
+            first = options.get("seed", 0) * own.get("repeats", REPEATS)
+            return SampledKernelScore(fit, validation, get, metric, seed=first, **own)
+
+        text = f"{of.text}, with the mean {OF[get].upper()} of networks of finite width"
+        return KnownScore(
+            f"{get}:{metric}", text, of.higher_is_better, "sampled", "Park et al. 2020", make
+        )
+
+    return [known(get, metric) for get in OF for metric in ("validation_accuracy", "loo_error")]
+
+
 def _trained() -> list[KnownScore]:
     def make(fit: Dataset, validation: Dataset | None, options: Mapping[str, Any]) -> Score:
         size = min(TrainingSettings.batch_size, len(fit))
@@ -126,12 +147,21 @@ def _trained() -> list[KnownScore]:
 
 
 SCORES: Mapping[str, KnownScore] = {
-    known.name: known for known in _counts() + _proxies() + _kernel_scores() + _trained()
+    known.name: known
+    for known in _counts() + _proxies() + _kernel_scores() + _sampled() + _trained()
 }
 """Every score by its name; names with an @ are known to :func:`known_score`."""
 
 ALL = "all"
-"""In place of the names of every score that trains nothing."""
+"""In place of the names of every score that neither trains nor samples kernels."""
+
+AGGREGATES: Mapping[str, str] = {
+    "az_nas": "log_rank(expressivity, progressivity, trainability, flops)",
+    "vkdnw_agg": "log_rank(vkdnw, jacob_cov, expressivity, trainability, flops)",
+    "abdelfattah_vote": "vote(synflow, jacob_cov, snip)",
+}
+"""Names of published combinations: Lee and Ham 2024, section 3.2; Tybl and Neumann 2025, section
+3.4; Abdelfattah et al. 2021, section 3.3."""
 
 _COMBINED = re.compile(rf"({'|'.join(HOWS)})\s*\((.*)\)", re.DOTALL)
 
@@ -187,7 +217,8 @@ def check_score_names(text: str) -> list[str | Combined]:
     Args:
         text: comma-separated names, and ``log_rank(…)`` or ``rank(…)`` of comma-separated names,
             each perhaps with its weight: ``2*ntk:loo_error``; ``all`` for every other score that
-            trains nothing, without variants.
+            trains and samples nothing, without variants; a name of ``AGGREGATES`` for what it
+            stands for.
 
     Returns:
         What is asked for, in order, each followed by what it needs that is not there yet.
@@ -201,6 +232,7 @@ def check_score_names(text: str) -> list[str | Combined]:
         if part == ALL:
             asked += [name for name in _untrained() if name not in asked]
             continue
+        part = AGGREGATES.get(part, part)
         combined = _COMBINED.fullmatch(part)
         if combined is None:
             asked.append(known_score(part).name)
@@ -220,7 +252,8 @@ def check_score_names(text: str) -> list[str | Combined]:
 
 def _untrained() -> list[str]:
     """What ``all`` stands for."""
-    return [name for name, known in SCORES.items() if known.cost != "trained" and "@" not in name]
+    slow = ("sampled", "trained")
+    return [name for name, known in SCORES.items() if known.cost not in slow and "@" not in name]
 
 
 def _weighted(text: str) -> tuple[str, float]:

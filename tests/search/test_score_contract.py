@@ -64,6 +64,40 @@ class TestNormalisedKernelScores(OnNetworks):
         return ks.parse_scores("ntk:gcv@cosine", *draw(0), ridge=0.5)
 
 
+class TestSampledKernels(OnNetworks):
+    means = ("nngp_mc:validation_accuracy",)
+
+    @pytest.fixture
+    def scores(self):
+        names = "nngp_mc:validation_accuracy,ntk_mc:loo_error,ntk_mc:validation_accuracy"
+        return ks.parse_scores(names, *draw(0), width=8, repeats=2)
+
+    @pytest.fixture
+    def others(self):
+        return [
+            *ks.parse_scores("nngp_mc:loo_error", *draw(0), width=8, repeats=3),
+            *ks.parse_scores("nngp_mc:loo_error", *draw(0), width=8, repeats=2, seed=1),
+        ]
+
+
+class TestRegularizedScores(OnNetworks):
+    means = ("regularized(swap, params)",)
+
+    @pytest.fixture
+    def scores(self):
+        return [self.of(scale=1e6), self.of("naswot", scale=1e6)]
+
+    @pytest.fixture
+    def others(self):
+        return [self.of(scale=1e7), self.of(scale=1e6, repeats=3)]
+
+    def of(self, name="swap", repeats=2, **options):
+        fit, _ = draw(0)
+        proxy = ks.ProxyScore(fit, name, width=8, batch_size=6, repeats=repeats)
+        count = ks.CountScore("params", fit.input_shape, fit.n_classes, 8)
+        return ks.RegularizedScore(proxy, count, center=500.0, **options)
+
+
 class TestMeans(OnNetworks):
     means = ("ntk:loo_error",)
 

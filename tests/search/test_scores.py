@@ -17,6 +17,7 @@ from kernas.kernels.gram.request import GramRequest
 from kernas.kernels.regression import METRICS, score_gram
 from kernas.search.scores.base import as_candidate
 from kernas.search.scores.proxies import PROXIES
+from kernas.search.scores.registry import AGGREGATES, check_score_names
 
 NETWORK = kk.serial(kk.Flatten(), kk.Dense(), kk.Relu(), kk.Dense())
 NORMALIZED = kk.serial(kk.Conv(3), kk.Normalize(), kk.Relu(), kk.GlobalAvgPool(), kk.Dense())
@@ -180,7 +181,7 @@ def test_names_and_directions():
     train, _ = load("digits", n_train=120, n_test=1, image_size=4, seed=0)
     parts = train.split(0.5, seed=0)
     names = ks.score_names()
-    assert len(names) == 47
+    assert len(names) == 59
     scores = ks.parse_scores(" , ".join(names), *parts)
     assert [score.name for score in scores] == names
     better = {score.name for score in scores if score.higher_is_better}
@@ -191,6 +192,16 @@ def test_names_and_directions():
         *(name for name, proxy in PROXIES.items() if proxy.higher_is_better),
     }
     assert ks.KernelScore(*parts).name == "nngp:validation_accuracy"
+
+
+def test_published_combinations_have_names(parts):
+    for name, text in AGGREGATES.items():
+        named, *needed = check_score_names(name)
+        assert isinstance(named, ks.Combined)
+        assert named.name == text
+        assert needed == list(named.weights)
+    with pytest.raises(ConfigurationError, match="given twice"):
+        check_score_names("az_nas,az_nas")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from .probed import Perturbed, Probed, UnscoredError, logarithm
+from .probed import ByLayer, Perturbed, Probed, UnscoredError, logarithm
+
+NO_ACTIVATION = "the network has no activation, and so its images have no codes"
 
 CONSTANT = "they do not depend on the images"
 
@@ -45,6 +47,20 @@ def swap(probed: Probed) -> float:
     return float(patterns.shape[1])
 
 
+def linear_regions(probed: Probed) -> float:
+    """The number of different codes of many small images, in the network whose widths are their
+    relative ones: Chen, Gong and Wang 2021, TE-NAS, section 3.1.2. A code stands for a region of
+    images in which a network of ReLU is linear. The images are random parts, of the least side that
+    the network takes, at least 3, of random ones; its code takes them from one channel, from three
+    batches, and leaves out the stem."""
+    if probed.regions is None:
+        raise UnscoredError("the network takes no smaller images than those that are given")
+    if not probed.regions:
+        raise UnscoredError(NO_ACTIVATION)
+    codes = _together(probed.regions)
+    return float(len(np.unique(np.packbits(codes, axis=1), axis=0)))
+
+
 def zen(probed: Probed) -> float:
     """``log mean_i ‖f(x_i) − f(x_i + ε x'_i)‖ + Σ_l ½ log mean_c σ²_lc``, where x, x' and weights
     are standard normal, f are the features that the readout reads, and σ² the variances over the
@@ -70,8 +86,13 @@ def zen_of_code(probed: Probed) -> float:
 def _codes(probed: Probed) -> np.ndarray:
     """``(n, N)`` of booleans."""
     if not probed.codes:
-        raise UnscoredError("the network has no activation, and so its images have no codes")
-    return np.concatenate([np.asarray(c).reshape(len(c), -1) for c in probed.codes.values()], 1)
+        raise UnscoredError(NO_ACTIVATION)
+    return _together(probed.codes)
+
+
+def _together(codes: ByLayer) -> np.ndarray:
+    """Of all layers, ``(n, N)``."""
+    return np.concatenate([np.asarray(c).reshape(len(c), -1) for c in codes.values()], axis=1)
 
 
 def _inner(probed: Probed) -> tuple[int, np.ndarray]:

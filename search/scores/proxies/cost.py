@@ -19,9 +19,12 @@ PASSES: Mapping[Need, float] = {
     "tangent": 1.0,
     "flow": 0.2,
     "perturbed": 2.0,
+    "inside": 3.0,
+    "information": 1.0,
+    "regions": 0.1,
 }
 """Forward passes of a batch that each takes, by operations; of the tangent kernel beside two for
-each image of the batch."""
+each image of the batch, of the information beside two for each layer of the template."""
 
 COMPILING: Mapping[Need, float] = {
     "first_order": 0.1,
@@ -29,6 +32,9 @@ COMPILING: Mapping[Need, float] = {
     "tangent": 0.08,
     "flow": 0.07,
     "perturbed": 0.06,
+    "inside": 0.08,
+    "information": 0.08,
+    "regions": 0.04,
 }
 """Seconds for each layer of the template, those in slots too."""
 
@@ -59,9 +65,9 @@ def cost_of(
     """
     operations = 2 * count(network, image_shape, width=width, outputs=n_classes).flops * batch_size
     passes = sum(PASSES.get(need, 0.0) for need in needs)
-    passes += 2 * batch_size * ("tangent" in needs)
-    seconds = repeats * (SECONDS_A_NETWORK + passes * operations / OPERATIONS_A_SECOND)
     layers = _layers(template)
+    passes += 2 * batch_size * ("tangent" in needs) + layers * ("information" in needs)
+    seconds = repeats * (SECONDS_A_NETWORK + passes * operations / OPERATIONS_A_SECOND)
     programs: dict[Hashable, float] = {
         ("proxies", template, image_shape, width, batch_size, need): COMPILING[need] * layers
         for need in needs

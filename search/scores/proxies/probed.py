@@ -9,7 +9,16 @@ from typing import Literal
 import numpy as np
 
 Need = Literal[
-    "weights", "first_order", "second_batch", "curvature", "tangent", "flow", "perturbed"
+    "weights",
+    "first_order",
+    "second_batch",
+    "curvature",
+    "tangent",
+    "flow",
+    "perturbed",
+    "inside",
+    "information",
+    "regions",
 ]
 """What has to be computed for a proxy: each is one program, run once a network."""
 
@@ -43,6 +52,11 @@ class Probed:
         tangent: ``(n, n)``: inner products of the gradients by the weights of each image's sum of
             logits.
         perturbed: see :class:`Perturbed`.
+        inside: see :class:`Inside`.
+        information: ``(logits, slopes)`` without normalisation: ``(n, classes)``, and by layer its
+            derivative by the layer's first weight.
+        regions: codes as above of the network whose widths are their relative ones, for small
+            images; ``None`` where it takes no images smaller than those that are given.
     """
 
     labels: np.ndarray
@@ -57,6 +71,33 @@ class Probed:
     jacobian: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
     tangent: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
     perturbed: Perturbed | None = None
+    inside: Inside | None = None
+    information: tuple[np.ndarray, ByLayer] = field(default_factory=lambda: (np.zeros((0, 0)), {}))
+    regions: ByLayer | None = None
+
+
+@dataclass(frozen=True)
+class Inside:
+    """What layers and blocks make of the images.
+
+    Blocks follow one another (:func:`kernas.search.scores.proxies.parts.blocks_of`).
+
+    Attributes:
+        values: ``(images, …, channels)`` by activation and weight layer: their outputs for the
+            first images, which have at least as many pixels together as there are channels, if the
+            batch has.
+        spreads: of every block the covariance ``(channels, channels)`` over the pixels of all
+            images of what it makes.
+        passages: of every block from the second on ``mean G_in ⊗ G_out`` over pixels, with G_out
+            random signs, and G_in the gradient of their inner product with what the block makes by
+            what it reads.
+        identities: of the same blocks whether G_in is G_out.
+    """
+
+    values: ByLayer
+    spreads: list[np.ndarray]
+    passages: list[np.ndarray]
+    identities: list[bool]
 
 
 @dataclass(frozen=True)
@@ -88,3 +129,9 @@ def logarithm(value: float, what: str, zero: str) -> float:
     if value <= 0:
         raise UnscoredError(f"{what} is {value:g}: {zero}")
     return float(np.log(value))
+
+
+def entropy(values: np.ndarray) -> float:
+    """``−Σ p log p`` with p the positive ones of some numbers over their sum."""
+    shares = values[values > 0] / values[values > 0].sum()
+    return float(-(shares * np.log(shares)).sum())

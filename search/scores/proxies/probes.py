@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import jax
@@ -18,15 +19,17 @@ import numpy as np
 from jax import Array, lax
 
 from kernas.kernels import Architecture, finite_network
-from kernas.kernels.architecture import Dense, Flatten, GlobalAvgPool, LocalAvgPool
 from kernas.kernels.architecture.gains import with_gains
 from kernas.kernels.finite.convolution import convolution_for
 from kernas.kernels.finite.drawing import draw_variables
 
+from .parts import blocks_of, body_of, smallest_images
+
 KEPT = 8
 """Templates whose programs stay in memory."""
 
-READOUT = (Dense, Flatten, GlobalAvgPool, LocalAvgPool)
+SMALL_IMAGES = 1000
+"""Of :attr:`Probes.regions`, as many as Chen et al. 2021 have in a batch."""
 
 Variables = dict[str, Any]
 
@@ -51,6 +54,20 @@ class Probes:
         perturbed: ``(variables, choices, images, others) ->`` the features that the readout reads
             of both, and the running averages after the first and after both, which begin at 0;
             ``None`` where the readout reads the images themselves.
+        inside: ``(variables, choices, images, signs) ->`` a mapping with ``values``, the outputs of
+            layers for the first images, as :func:`finite_network` keeps them; and of the blocks
+            that follow one another ``spreads``, the covariances ``(channels, channels)`` of the
+            pixels of what each makes, and ``passages``, from the second on: the mean over pixels
+            of the products, ``(channels read, channels made)``, of the signs with the gradient of
+            their inner product with what the block makes, by what it reads; and ``identities``,
+            whether signs and gradient are equal.
+        ends: the shapes of what the blocks make, in their order, and so of ``signs``.
+        information: ``(variables, choices, images) ->`` the logits, and the derivatives of the
+            logits by the first weight of every layer, all without normalisation.
+        thin: ``(template, seed) -> Variables`` of the network whose widths are their relative ones.
+        regions: ``(variables, choices, images) ->`` the codes of that network, of
+            ``SMALL_IMAGES`` images of ``small_shape``.
+        small_shape: ``None`` where the network takes none, and there is no ``regions``.
     """
 
     start: Callable[[Architecture, int], Variables]
@@ -60,6 +77,12 @@ class Probes:
     tangent: Callable[..., Array]
     flow: Callable[..., Any]
     perturbed: Callable[..., tuple[Array, Array, Any, Any]] | None
+    inside: Callable[..., dict[str, Any]]
+    ends: Mapping[str, tuple[int, ...]]
+    information: Callable[..., tuple[Array, Any]]
+    thin: Callable[[Architecture, int], Variables]
+    regions: Callable[..., Any]
+    small_shape: tuple[int, ...] | None
 
 
 def probes_of(
@@ -89,9 +112,8 @@ def _probes(
         "convolution": convolution_for(jax.local_devices()[0].platform, image_shape[:-1]),
     }
     network: Any = finite_network(template, width, outputs=n_classes, watched=True, **common)
-    example = jax.ShapeDtypeStruct((batch, *image_shape), np.float32)
-    shapes = dict(jax.eval_shape(lambda x: network.init(jax.random.key(0), x), example))
-    codes, gates = shapes.pop("codes", {}), shapes.pop("gates", {})
+    shapes, kept = _shapes(network, (batch, *image_shape))
+    codes, gates = kept["codes"], kept["gates"]
 
     def start(filled: Architecture, seed: int) -> Variables:
         return draw_variables(filled, shapes, np.random.default_rng([seed, 0]))
@@ -115,18 +137,14 @@ def _probes(
         params: Any, gated: Any, x: Array, rest: Variables, choices: Array
     ) -> tuple[Array, Any]:
         """Logits, and the codes of the activations."""
-        dark = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), codes)
         logits, moved = network.apply(
-            {**rest, "params": params, "gates": gated, "codes": dark},
+            {**rest, "params": params, "gates": gated, "codes": _filled(codes, 0)},
             x,
             train=True,
             choices=choices,
             mutable=["batch_stats", "codes"],
         )
         return logits, moved.get("codes", {})
-
-    def open_gates() -> Any:
-        return jax.tree.map(lambda leaf: jnp.ones(leaf.shape, leaf.dtype), gates)
 
     def cross_entropy(logits: Array, labels: Array) -> Array:
         chosen = jnp.take_along_axis(jax.nn.log_softmax(logits), labels[:, None], axis=1)
@@ -140,7 +158,7 @@ def _probes(
         def forward(params: Any, gated: Any, x: Array) -> tuple[Array, Any]:
             return logits_of(params, gated, x, rest, choices)
 
-        logits, pull, lit = jax.vjp(forward, params, open_gates(), images, has_aux=True)
+        logits, pull, lit = jax.vjp(forward, params, _filled(gates, 1), images, has_aux=True)
         gradients, by_gate, _ = pull(jax.grad(cross_entropy)(logits, labels))
         _, _, jacobian = pull(jnp.ones_like(logits))
         return {"gradients": gradients, "gates": by_gate, "codes": lit, "jacobian": jacobian}
@@ -149,7 +167,7 @@ def _probes(
         params, rest = split(variables)
 
         def loss(params: Any) -> Array:
-            logits, _ = logits_of(params, open_gates(), images, rest, choices)
+            logits, _ = logits_of(params, _filled(gates, 1), images, rest, choices)
             return cross_entropy(logits, labels)
 
         gradient = jax.grad(loss)
@@ -159,7 +177,7 @@ def _probes(
         params, rest = split(variables)
 
         def forward(params: Any) -> Array:
-            return logits_of(params, open_gates(), images, rest, choices)[0]
+            return logits_of(params, _filled(gates, 1), images, rest, choices)[0]
 
         logits, pull = jax.vjp(forward, params)
 
@@ -207,6 +225,73 @@ def _probes(
             doubled = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), kept)
             return jax.device_get(jitted_flow(doubled, choices))
 
+    cuts = blocks_of(template)
+    parted: Any = finite_network(
+        template, width, outputs=n_classes, watched=True, cuts=cuts, **common
+    )
+    _, inner = _shapes(parted, (batch, *image_shape))
+    names = [f"end_{place}" for place in cuts]
+    ends = {name: inner["ends"][name] for name in names}
+
+    def inside(variables: Variables, choices: Array, images: Array, signs: Any) -> dict[str, Any]:
+        def forward(nudges: Any) -> tuple[Any, Any]:
+            given = {**variables, "gates": _filled(gates, 1), "nudges": nudges}
+            given |= {"ends": _filled(ends, 0), "values": _filled(inner["values"], 0)}
+            _, found = parted.apply(
+                given,
+                images,
+                train=True,
+                choices=choices,
+                mutable=["batch_stats", "ends", "values"],
+            )
+            return found.get("ends", {}), found.get("values", {})
+
+        made, pull, values = jax.vjp(forward, _filled(ends, 0), has_aux=True)
+        (back,) = pull({name: signs[name].astype(made[name].dtype) for name in made})
+        return {
+            "values": values,
+            "spreads": {name: _covariance(one) for name, one in made.items()},
+            "passages": {name: _passage(back[read], signs[name]) for read, name in pairwise(names)},
+            "identities": {
+                name: jnp.array_equal(back[read], signs[name]) for read, name in pairwise(names)
+            },
+        }
+
+    def information(variables: Variables, choices: Array, images: Array) -> tuple[Array, Any]:
+        params, rest = split(variables)
+        leaves, tree = jax.tree_util.tree_flatten_with_path(params)
+        kernels = [place for place, (path, _) in enumerate(leaves) if path[-1].key == "kernel"]
+
+        def logits(params: Any) -> Array:
+            return plain.apply({**rest, "params": params}, images, choices=choices)
+
+        def along(number: Array) -> Array:
+            moved = [
+                jnp.zeros_like(leaf).ravel().at[0].set(place == number).reshape(leaf.shape)
+                for place, (_, leaf) in enumerate(leaves)
+            ]
+            return jax.jvp(logits, (params,), (tree.unflatten(moved),))[1]
+
+        slopes = lax.map(along, jnp.array(kernels, jnp.int32))
+        of_leaves: list[Any] = [None] * len(leaves)
+        for number, place in enumerate(kernels):
+            of_leaves[place] = slopes[number]
+        return logits(params), tree.unflatten(of_leaves)
+
+    small_shape = smallest_images(template, image_shape)
+    slender: Any = finite_network(template, 1, outputs=n_classes, watched=True, **common)
+    slight, lit = _shapes(slender, (SMALL_IMAGES, *(small_shape or image_shape)))
+
+    def thin(filled: Architecture, seed: int) -> Variables:
+        return draw_variables(filled, slight, np.random.default_rng([seed, 6]))
+
+    def regions(variables: Variables, choices: Array, images: Array) -> Any:
+        given = {**variables, "gates": _filled(lit["gates"], 1), "codes": _filled(lit["codes"], 0)}
+        _, found = slender.apply(
+            given, images, train=True, choices=choices, mutable=["batch_stats", "codes"]
+        )
+        return found.get("codes", {})
+
     return Probes(
         start,
         normal,
@@ -215,13 +300,47 @@ def _probes(
         jax.jit(tangent),
         flow_in_float64,
         jax.jit(perturbed) if trunk else None,
+        jax.jit(inside),
+        {name: end.shape for name, end in ends.items()},
+        jax.jit(information),
+        thin,
+        jax.jit(regions),
+        small_shape,
     )
 
 
-def body_of(architecture: Architecture) -> Architecture | None:
-    """What the pools, flattenings and dense layers at the end of a network read; ``None`` where
-    they read the images."""
-    place = architecture.output
-    while isinstance(architecture.nodes[place].layer, READOUT):
-        (place,) = architecture.nodes[place].inputs
-    return Architecture(architecture.nodes[: place + 1]) if place else None
+def _shapes(network: Any, images: tuple[int, ...]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Those of a network's variables by collection, and those of what it is watched by."""
+    example = jax.ShapeDtypeStruct(images, np.float32)
+    shapes = dict(jax.eval_shape(lambda x: network.init(jax.random.key(0), x), example))
+    watched = {name: shapes.pop(name, {}) for name in ("codes", "values", "gates", "ends")}
+    shapes.pop("nudges", None)
+    return shapes, watched
+
+
+def _filled(shapes: Any, value: float) -> Any:
+    """Arrays of these shapes full of a number."""
+    return jax.tree.map(lambda leaf: jnp.full(leaf.shape, value, leaf.dtype), shapes)
+
+
+def _covariance(values: Array) -> Array:
+    """Of the channels of ``(n, …, channels)``, over images and pixels."""
+    rows = values.reshape(-1, values.shape[-1])
+    rows = rows - rows.mean(axis=0)
+    return rows.T @ rows / len(rows)
+
+
+def _passage(read: Array, made: Array) -> Array:
+    """The mean over the pixels made of the products ``(channels read, channels made)``; of fewer
+    pixels than were read each has all channels of its share of them, zeros beyond the border."""
+    n, *sides, c = read.shape
+    grid = (*made.shape[1:-1], *[1] * (len(sides) - made.ndim + 2))
+    folds = [-(-side // count) for side, count in zip(sides, grid, strict=True)]
+    if folds:
+        missing = [(0, f * count - side) for f, count, side in zip(folds, grid, sides, strict=True)]
+        padded = jnp.pad(read, ((0, 0), *missing, (0, 0)))
+        (high, wide), (f, g) = grid, folds
+        read = padded.reshape(n, high, f, wide, g, c).transpose(0, 1, 3, 2, 4, 5)
+        c *= f * g
+    rows, columns = read.reshape(-1, c), made.reshape(-1, made.shape[-1])
+    return rows.T @ columns / len(rows)

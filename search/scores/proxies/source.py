@@ -22,8 +22,8 @@ from ...training.trained import WhatIsTrained, what_is_trained
 from ..base import Cost, Evaluation, Score, Source
 from ..trained import training_key
 from .cost import cost_of
-from .probed import Need, Perturbed, Probed, UnscoredError
-from .probes import Probes, Variables, probes_of
+from .probed import Inside, Need, Perturbed, Probed, UnscoredError
+from .probes import SMALL_IMAGES, Probes, Variables, probes_of
 from .table import PROXIES
 
 STEP = 1e-2
@@ -36,8 +36,9 @@ class ProxySource(Source):
 
     All proxies that need the same passes share them: one forward and two backward passes serve
     those of first order, one more of each ``zico``, three or so ``grasp``, two forward passes
-    ``zen``, one of a single image ``synflow``, and a backward pass for each image those of the
-    tangent kernel.
+    ``zen``, one of a single image ``synflow``, a backward pass for each image those of the tangent
+    kernel, one forward and backward pass those of layers and blocks, a forward pass for each layer
+    of the template ``vkdnw``, and one of a thin network ``linear_regions``.
     """
 
     fit: Dataset
@@ -99,6 +100,18 @@ class ProxySource(Source):
         part = slice(number * self.batch_size, (number + 1) * self.batch_size)
         return np.asarray(self.fit.x[part], np.float32), np.asarray(self.fit.y[part], np.int32)
 
+    def _crops(self, shape: tuple[int, ...], seed: int) -> np.ndarray:
+        """Random parts of this shape of random images, ``SMALL_IMAGES`` of them."""
+        rng = np.random.default_rng([seed, 8])
+        images = np.asarray(self.fit.x, np.float32)
+        chosen = images[rng.integers(0, len(images), SMALL_IMAGES)]
+        for axis, side in enumerate(shape[:-1], start=1):
+            corner = rng.integers(0, chosen.shape[axis] - side + 1, SMALL_IMAGES)
+            places = corner[:, None] + np.arange(side)
+            places = places.reshape(-1, *(side if i == axis else 1 for i in range(1, 4)))
+            chosen = np.take_along_axis(chosen, places, axis)
+        return chosen
+
     def _probed(
         self,
         what: WhatIsTrained,
@@ -141,6 +154,28 @@ class ProxySource(Source):
             found["flow"] = magnitudes, kernels(probes.flow(variables, choices))
         if "perturbed" in needs:
             found["perturbed"] = _perturbed(probes, choices, images.shape, seed, of_layers)
+        if "inside" in needs:
+            rng = np.random.default_rng([seed, 7])
+            signs = {
+                name: rng.integers(0, 2, shape, np.int8) * 2 - 1
+                for name, shape in probes.ends.items()
+            }
+            within = jax.device_get(probes.inside(variables, choices, images, signs))
+            values = of_layers({"values": within["values"]}).get("values", {})
+            later = list(probes.ends)[1:]
+            found["inside"] = Inside(
+                values,
+                [within["spreads"][name] for name in probes.ends],
+                [within["passages"][name] for name in later],
+                [bool(within["identities"][name]) for name in later],
+            )
+        if "information" in needs:
+            logits, slopes = probes.information(variables, choices, images)
+            found["information"] = np.asarray(logits), kernels(slopes)
+        if "regions" in needs and probes.small_shape is not None:
+            thin = probes.thin(template, seed)
+            lit = probes.regions(thin, choices, self._crops(probes.small_shape, seed))
+            found["regions"] = of_layers({"codes": lit}).get("codes", {})
         return Probed(labels, self.fit.n_classes, weights, **found)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from . import activations, jacobians, saliency, tangents
+from . import activations, blocks, information, jacobians, saliency, tangents
 from .probed import Need, Probed
 
 
@@ -31,6 +31,8 @@ class Proxy:
 
 
 ABDELFATTAH = "Abdelfattah et al. 2021, section 3"
+AZ_NAS = "Lee and Ham 2024, AZ-NAS, section 3.1"
+VKDNW = "Tybl and Neumann 2025, VKDNW, section 3"
 
 PROXIES: Mapping[str, Proxy] = {
     proxy.name: proxy
@@ -194,6 +196,70 @@ PROXIES: Mapping[str, Proxy] = {
             ("first_order", "second_batch"),
             saliency.zico,
             "Li et al. 2023, ZiCo, equation 13",
+        ),
+        Proxy(
+            "meco",
+            "least eigenvalues of the correlations of the layers' channels, added",
+            True,
+            ("inside",),
+            blocks.meco,
+            "Jiang et al. 2023, MeCo, section 3",
+        ),
+        Proxy(
+            "near",
+            "effective ranks of the layers' outputs, added",
+            True,
+            ("inside",),
+            blocks.near,
+            "Husistein et al. 2024, NEAR, section 2",
+        ),
+        Proxy(
+            "expressivity",
+            "entropies of the principal components of the blocks, added",
+            True,
+            ("inside",),
+            blocks.expressivity,
+            AZ_NAS,
+        ),
+        Proxy(
+            "progressivity",
+            "least increase of that entropy from block to block",
+            True,
+            ("inside",),
+            blocks.progressivity,
+            AZ_NAS,
+        ),
+        Proxy(
+            "trainability",
+            "how near the blocks' Jacobians are to keeping lengths",
+            True,
+            ("inside",),
+            blocks.trainability,
+            AZ_NAS,
+        ),
+        Proxy(
+            "linear_regions",
+            "different activation codes of many small images in a thin network",
+            True,
+            ("regions",),
+            activations.linear_regions,
+            "Chen et al. 2021, TE-NAS, section 3.1.2",
+        ),
+        Proxy(
+            "vkdnw",
+            "layers, and how even the Fisher information of a weight of each is",
+            True,
+            ("weights", "information"),
+            information.vkdnw,
+            VKDNW,
+        ),
+        Proxy(
+            "vkdnw@entropy",
+            "the second part of vkdnw alone",
+            True,
+            ("information",),
+            information.vkdnw_entropy,
+            VKDNW,
         ),
     )
 }

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -292,6 +293,88 @@ def zen(
             paper += math.log(one.mean()) / 2
         code += math.log((0.9 * (0.9 + 0.1 * one) + 0.1 * two).mean()) / 2
     return paper, code
+
+
+LAYERS = ("Conv", "Dense", "Relu", "Elementwise")
+
+
+def meco(net: Tiny, weights: Weights) -> float:
+    """Of the first image, whatever has pixels."""
+    total = 0.0
+    for name, value in net.values(weights).items():
+        if name.partition("_")[0] in LAYERS and value.ndim == 4:
+            channels = [value[0, :, :, c].ravel() for c in range(value.shape[-1])]
+            table = [[_correlation(a, b) for b in channels] for a in channels]
+            total += min(np.linalg.eigvals(np.array(table)).real)
+    return total
+
+
+def near(net: Tiny, weights: Weights) -> float:
+    total = 0.0
+    for name, value in net.values(weights).items():
+        if name.partition("_")[0] in LAYERS:
+            c = value.shape[-1]
+            rows = [value[place] for place in np.ndindex(value.shape[:-1])][:c]
+            total += math.exp(_entropy(np.linalg.svd(np.array(rows))[1]))
+    return total
+
+
+def entropies(net: Tiny, weights: Weights, ends: list[str]) -> list[float]:
+    """Of the blocks that end in these nodes."""
+    found, values = [], net.values(weights)
+    for end in ends:
+        channels = np.moveaxis(values[end], -1, 0).reshape(values[end].shape[-1], -1)
+        found.append(_entropy(np.linalg.svd(np.atleast_2d(np.cov(channels)))[1]))
+    return found
+
+
+def trainability(net: Tiny, weights: Weights, signs: Weights) -> float:
+    """Of the blocks between the nodes of which there are signs, in their order."""
+    found, ends, values = [], list(signs), net.values(weights)
+    for read, made in pairwise(ends):
+
+        def inner(added: Weights, made: str = made) -> complex:
+            return (net.values(weights, added)[made] * signs[made]).sum()
+
+        back = derivatives(inner, {read: np.zeros_like(values[read])})[read]
+        products = [
+            np.outer(back[place], signs[made][place]) for place in np.ndindex(back.shape[:-1])
+        ]
+        sigma = np.linalg.svd(np.mean(products, axis=0))[1][0]
+        found.append(2 - sigma - 1 / sigma)
+    return sum(found) / len(found)
+
+
+def vkdnw(net: Tiny, weights: Weights) -> tuple[float, float]:
+    """With the number of layers, and without."""
+    bare = Tiny(net.architecture, net.images, net.labels, normalized=False)
+    logits = bare.values(weights)["logits"]
+    slopes = []
+    for name, array in weights.items():
+        moved = array.astype(complex)
+        moved[(0,) * array.ndim] += 1j * STEP
+        slopes.append(np.imag(bare.values({**weights, name: moved})["logits"]) / STEP)
+    information = np.zeros((len(slopes), len(slopes)))
+    for image, row in enumerate(logits):
+        q = 0.95 * np.exp(row) / np.exp(row).sum() + 0.05 / len(row)
+        jacobian = np.array([slope[image] for slope in slopes]).T
+        information += jacobian.T @ (np.diag(q) - np.outer(q, q)) @ jacobian / len(logits)
+    deciles = np.percentile(np.linalg.svd(information)[1], [10, 20, 30, 40, 50, 60, 70, 80, 90])
+    return len(weights) + _entropy(deciles), _entropy(deciles)
+
+
+def linear_regions(net: Tiny, weights: Weights) -> float:
+    return float(len({tuple(image) for image in net.codes(weights)}))
+
+
+def _entropy(values: np.ndarray) -> float:
+    return -sum(p * math.log(p) for p in values / values.sum() if p > 0)
+
+
+def _correlation(first: np.ndarray, second: np.ndarray) -> float:
+    if np.ptp(first) == 0 or np.ptp(second) == 0:
+        return 0.0
+    return float(np.corrcoef(first, second)[0, 1])
 
 
 def _numbers(first: np.ndarray, second: np.ndarray) -> zip[tuple[float, float]]:
