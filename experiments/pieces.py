@@ -39,7 +39,7 @@ class Pieces:
         """The columns of a piece: those of the table, or else computed and added to it.
 
         Args:
-            piece: its name.
+            piece: its name, without a slash; its columns are ``PIECE/COLUMN``.
             key: what identifies it: equal for equal settings and data.
             compute: column → a value for each row, ``None`` where there is none.
 
@@ -53,7 +53,7 @@ class Pieces:
                     f"{self.path} has {piece!r} of other settings or data ({keys[piece]}, here "
                     f"{key}): move the table away to measure all anew"
                 )
-            head = f"{piece}:"
+            head = f"{piece}/"
             return {
                 name.removeprefix(head): values
                 for name, values in columns.items()
@@ -63,7 +63,7 @@ class Pieces:
             name: [None if value is None else float(f"{value:.{DIGITS}g}") for value in values]
             for name, values in compute().items()
         }
-        columns |= {f"{piece}:{name}": values for name, values in found.items()}
+        columns |= {f"{piece}/{name}": values for name, values in found.items()}
         self._write({**keys, piece: key}, columns)
         return found
 

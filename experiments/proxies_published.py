@@ -91,19 +91,16 @@ def main(options: Options) -> None:
     table = published_table()
     columns = [str(name) for name in table["proxy_names"]]
     published = dict(zip(columns, table["proxies_cifar10"].T, strict=True))
-    covered = np.flatnonzero(np.isfinite(published["params"]))
-    chosen = np.random.default_rng(CELL_SEED).permutation(covered)[: options.n or setting.cells]
-    names = [str(name.decode() if isinstance(name, bytes) else name) for name in table["arch_str"]]
+    chosen, names = covered_cells(table, options.n or setting.cells)
     accuracy = table["test_cifar10"][chosen]
     folder = RUNS / f"proxies_published-{options.size}"
     path = options.record(__file__)
-    cells_of_table = [names[place] for place in chosen]
-    pieces = Pieces(path and path.with_suffix(".csv"), cells_of_table)
+    pieces = Pieces(path and path.with_suffix(".csv"), names)
     found: dict[str, list[Columns]] = {}
     seconds: dict[str, float] = {}
     for kind, protocol in setting.protocols.items():
         space = ks.NasBench201(protocol.cells_a_stage)
-        cells = list(map(space.candidate, cells_of_table))
+        cells = list(map(space.candidate, names))
         each = [
             computed(cells, protocol, seed, pieces, folder, kind)
             for seed in range(setting.initialisations)
@@ -153,6 +150,13 @@ def published_table() -> Any:
         if (folder / TABLE).exists():
             return np.load(folder / TABLE)
     raise DataError(f"{TABLE} is in no folder of data; set KERNAS_DATA to the one that has it")
+
+
+def covered_cells(table: Any, n: int) -> tuple[np.ndarray, list[str]]:
+    """Places in the table of ``n`` cells of which proxies are published, and the cells' names."""
+    covered = np.flatnonzero(np.isfinite(table["proxies_cifar10"]).all(axis=1))
+    chosen = np.random.default_rng(CELL_SEED).permutation(covered)[:n]
+    return chosen, [name.decode() for name in table["arch_str"][chosen]]
 
 
 def computed(
