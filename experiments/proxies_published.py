@@ -14,7 +14,10 @@ record has of each proxy and protocol Spearman's
 correlations: with the published values; of the two initialisations with each other, which says how
 far any two runs can agree; the difference of both with its 95% interval from the same resamples;
 and with the test accuracy after 200 epochs. Published values near -1e8 stand for failures, and
-their cells are left out of that proxy.
+their cells are left out of that proxy. ``variants`` says of NASWOT and what stands beside it how much
+they vary: ``spread``, the deviation over cells by the mean; ``noise``, the deviation between the two
+initialisations by that over cells; ``ties``, the share of pairs of cells with equal values; and how
+they agree with each other initialisation and with accuracy.
 """
 
 from __future__ import annotations
@@ -51,6 +54,12 @@ PUBLISHED = {
     "zen@code": "zen",
 }
 """Our names of the published columns."""
+
+ALIKE = ("naswot", "naswot_euclidean", "naswot@printed", "swap", "fisher", "fisher@code")
+"""Of which variation, ties and agreement are recorded."""
+
+COMPUTED = (*PUBLISHED, *(name for name in ALIKE if name not in PUBLISHED), "zen")
+"""What the passes that these need give."""
 
 TABLE = "nasbench201.npz"
 SENTINEL = -1e7
@@ -122,6 +131,9 @@ def main(options: Options) -> None:
                     name: compared([one[name] for one in found[kind]], of_cells[name], accuracy)
                     for name in PUBLISHED
                 },
+                "variants": {
+                    name: varied([one[name] for one in found[kind]], accuracy) for name in ALIKE
+                },
             }
             for kind, protocol in setting.protocols.items()
         },
@@ -173,7 +185,7 @@ def computed(
     )
     scores = [
         ks.ProxyScore(fit, name, WIDTH, protocol.batch, repeats=1, seed=seed, W_std=W_STD)
-        for name in PUBLISHED
+        for name in COMPUTED
     ]
 
     def ranked() -> Columns:
@@ -190,7 +202,7 @@ def computed(
         of_cells = [rows[cell.name] for cell in cells]
         columns: Columns = {
             name: [row.values[name].value if name in row.values else None for row in of_cells]
-            for name in PUBLISHED
+            for name in COMPUTED
         }
         columns["seconds"] = [row.seconds for row in of_cells]
         return columns
@@ -222,6 +234,26 @@ def compared(
         "between_initialisations": agreed["again"].spearman.value,
         "difference": asdict(shortfall),
         "with_accuracy": [correlation(one, accuracy) for one in ours],
+    }
+
+
+def varied(ours: list[list[float | None]], accuracy: np.ndarray) -> dict[str, Any]:
+    """How much one proxy varies, over cells and between initialisations."""
+    known = [
+        (one, other, truth)
+        for one, other, truth in zip(ours[0], ours[1], accuracy, strict=True)
+        if one is not None and other is not None
+    ]
+    first, second, truth = np.array(known, np.float64).T
+    over_cells = float(first.std(ddof=1))
+    equal = np.sum(first[:, None] == first[None]) - len(first)
+    return {
+        "cells": len(first),
+        "spread": over_cells / abs(float(first.mean())),
+        "noise": float((first - second).std(ddof=1)) / 2**0.5 / over_cells,
+        "ties": float(equal) / (len(first) * (len(first) - 1)),
+        "between_initialisations": correlation(first, second),
+        "with_accuracy": correlation(first, truth),
     }
 
 
