@@ -14,10 +14,10 @@ record has of each proxy and protocol Spearman's
 correlations: with the published values; of the two initialisations with each other, which says how
 far any two runs can agree; the difference of both with its 95% interval from the same resamples;
 and with the test accuracy after 200 epochs. Published values near -1e8 stand for failures, and
-their cells are left out of that proxy. ``variants`` says of NASWOT and what stands beside it how much
-they vary: ``spread``, the deviation over cells by the mean; ``noise``, the deviation between the two
-initialisations by that over cells; ``ties``, the share of pairs of cells with equal values; and how
-they agree with each other initialisation and with accuracy.
+their cells are left out of that proxy. ``variants`` says of NASWOT and what stands beside it how
+much they vary: ``spread``, the deviation over cells by the mean; ``noise``, the deviation between
+the two initialisations by that over cells; ``ties``, the share of pairs of cells with equal values;
+and how they agree with the other initialisation and with accuracy.
 """
 
 from __future__ import annotations
