@@ -45,6 +45,7 @@ from .architecture import parallel as parallel
 from .architecture import register_elementwise as register_elementwise
 from .architecture import residual as residual
 from .architecture import serial as serial
+from .architecture import standard_parameterization as standard_parameterization
 from .architecture.foreign_names import answer
 from .augmentation import Flip as Flip
 from .augmentation import Translate as Translate

@@ -44,5 +44,6 @@ from .layers import WeightLayer as WeightLayer
 from .layers import Zero as Zero
 from .slots import Slot as Slot
 from .slots import filled as filled
+from .standard import standard_parameterization as standard_parameterization
 from .table import LayerSummary as LayerSummary
 from .table import Summary as Summary

@@ -7,10 +7,15 @@ fan-in ``n`` computes ``W_std / sqrt(n) * W x + b_std * b`` with standard normal
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Any, cast
+
+from kernas.errors import ArchitectureError
 
 from .base import Layer, finite_number, flag
 from .windows import Pair, WindowLayer, pair
+
+RATES = (1.0, 1.0)
+"""Of a layer in the NTK parameterisation."""
 
 
 @dataclass(frozen=True)
@@ -22,20 +27,42 @@ class WeightLayer(Layer):
         b_std: standard deviation σ_b of the biases, >= 0.
         trainable: whether the weights move in training; if not, the layer adds nothing to the
             tangent kernel (Arora et al. 2019 leave the first and the last layer untrained).
+        rates: learning rates of the weights and of the biases relative to that of the network, > 0:
+            what they add to the tangent kernel is multiplied by them, ``Σ_θ η_θ ∂f/∂θ ∂f/∂θ``
+            (Yang and Hu 2021, section 2). :func:`kernas.kernels.standard_parameterization` finds
+            those of networks as they are usually trained.
 
     Raises:
-        ArchitectureError: a parameter is out of its range.
+        ArchitectureError: a parameter is out of its range, or an untrained layer has rates.
     """
 
     W_std: float = field(default=1.0, kw_only=True)
     b_std: float = field(default=0.0, kw_only=True)
     trainable: bool = field(default=True, kw_only=True)
+    rates: tuple[float, float] = field(default=RATES, kw_only=True)
 
     def __post_init__(self) -> None:
         for name in ("W_std", "b_std"):
             value = finite_number(getattr(self, name), name, at_least=0)
             object.__setattr__(self, name, value)
         flag(self.trainable, "trainable")
+        if not isinstance(self.rates, tuple | list) or len(self.rates) != 2:
+            raise ArchitectureError(
+                f"rates={self.rates!r}: expected two numbers, of the weights and of the biases"
+            )
+        rates = tuple(finite_number(rate, "rates", above=0) for rate in self.rates)
+        object.__setattr__(self, "rates", rates)
+        if not self.trainable and rates != RATES:
+            raise ArchitectureError(
+                f"rates={rates} of a layer with trainable=False: leave them out"
+            )
+
+    def parameters(self) -> dict[str, Any]:
+        """The fields; rates only where they are not 1."""
+        found = super().parameters()
+        if self.rates == RATES:
+            del found["rates"]
+        return found
 
 
 @dataclass(frozen=True)

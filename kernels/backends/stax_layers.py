@@ -44,6 +44,7 @@ from ..architecture.layers import (
     Zero,
 )
 from ..architecture.pools import pooling_divisor
+from ..architecture.weights import RATES
 from ..architecture.windows import window_of
 
 Pixels = tuple[int, ...]
@@ -151,15 +152,20 @@ def _sum(stax: Any, inputs: list[Any]) -> Any:
 
 
 def _weights(layer: WeightLayer, k: Any, make: Callable[..., Any]) -> Any:
-    """A weight layer; neural-tangents trains all, so an untrained one is two without ``ntk``.
+    """A weight layer; neural-tangents trains all alike, so an untrained one is two without ``ntk``,
+    and one with learning rates of its own three.
 
     ``Θ`` goes through an untrained layer as ``K`` goes through one without bias.
     """
     biased = kernel_fn(make(W_std=layer.W_std, b_std=layer.b_std or None))
-    if layer.trainable or k.ntk is None:
+    if k.ntk is None or (layer.trainable and layer.rates == RATES):
         return biased(k)
     unbiased = kernel_fn(make(W_std=layer.W_std, b_std=None))
     tangent = unbiased(k.replace(nngp=k.ntk, ntk=None)).nngp
+    if layer.trainable:
+        weights, biases = (rate**0.5 for rate in layer.rates)
+        own = kernel_fn(make(W_std=weights * layer.W_std, b_std=biases * layer.b_std or None))
+        tangent = tangent + own(k.replace(ntk=None)).nngp
     return biased(k.replace(ntk=None)).replace(ntk=tangent)
 
 

@@ -103,6 +103,7 @@ def weight_moment(
     x: Moment,
     scale: Numbers,
     shift: Numbers | None,
+    own: tuple[Numbers | None, Numbers | None] | None = None,
     *,
     trainable: bool,
     with_tangent: bool,
@@ -114,12 +115,14 @@ def weight_moment(
 
     The new ``K`` is the kernel of this layer's own weights and bias, so it enters ``Θ`` where the
     layer is trainable (Arora et al. 2019, section 4; Yang 2020, section 2, for the reuse of
-    gradients).
+    gradients); with learning rates of their own, ``η_w σ_w² K + η_b σ_b²`` does in its place.
 
     Args:
         x: mean over the window of the layer's input with itself.
         scale: σ_w², 0 at pairs of pixels that are outside.
         shift: σ_b², likewise; ``None`` without bias.
+        own: η_w σ_w² and η_b σ_b², likewise, ``None`` where they are 0; ``None`` for both where η
+            is 1.
         trainable: whether the layer's weights enter ``Θ``.
         with_tangent: whether ``Θ`` is wanted.
     """
@@ -131,5 +134,14 @@ def weight_moment(
         return new
     T = None if before is None else scale * before
     if trainable:
-        T = new if T is None else T + new
+        for term in [new] if own is None else _rated(x, *own):
+            T = term if T is None else T + term
     return moment(new, T)
+
+
+def _rated(x: Moment, of_weights: Numbers | None, of_bias: Numbers | None) -> list[Moment]:
+    """What weights and biases with learning rates of their own add to ``Θ``."""
+    found = [] if of_weights is None else [of_weights * covariance(x)]
+    if of_bias is not None:
+        found.append(of_bias + jnp.zeros_like(covariance(x)))
+    return found

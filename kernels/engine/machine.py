@@ -190,8 +190,7 @@ class _Machine:
         order."""
         places = (row[RECORDS + n] for n in range(len(operation.rooms)))
         records = zip(operation.rooms, places, strict=True)
-        starts = count(GAINS, 2)
-        gains = ((factors[start], factors[start + 1]) for start in starts)
+        gains = (factors[place] for place in count(GAINS))
         for op in operation.chain:
             x = self._applied(op, x, records, gains, sides, shared)
         assert x is not None
@@ -202,7 +201,7 @@ class _Machine:
         op: MomentOp,
         x: Any,
         records: Iterator[Any],
-        gains: Iterator[tuple[Array, Array]],
+        gains: Iterator[Array],
         sides: Any,
         shared: Shared,
     ) -> Array:
@@ -225,9 +224,10 @@ class _Machine:
                 (h, h2, w, w2) = x.shape[:4]
                 return window_mean(op.window, x, (h, w), (h2, w2))
             case WeightOp():
-                scale, shift = next(gains)
+                scale, shift = next(gains), next(gains)
+                own = (next(gains), next(gains)) if op.rated else None
                 return weight_moment(
-                    x, scale, shift, trainable=op.trainable, with_tangent=self.with_tangent
+                    x, scale, shift, own, trainable=op.trainable, with_tangent=self.with_tangent
                 )
             case DualOp():
                 dual = Dual(op.left_activation, op.right_activation)

@@ -336,10 +336,12 @@ class _Block:
                     x = wrapped(value.inside, border)
                 return tap_mean(op.window, x, pixels, border)
             case WeightOp():
+                factors = [gain * mask if gain else None for gain in op.gains]
                 return weight_moment(
                     values[op.source].inside,
                     op.W_std**2 * mask,
-                    op.b_std**2 * mask if op.b_std else None,
+                    factors[1],
+                    (factors[2], factors[3]) if op.rated else None,
                     trainable=op.trainable,
                     with_tangent=self.with_tangent,
                 )

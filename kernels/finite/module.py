@@ -192,11 +192,13 @@ class FiniteNetwork(nn.Module):
         standard = self.parameterization == "standard"
         shapes = weight_shapes(layer, x.shape[-1], channels)
         deviations = weight_deviations(layer, shapes["kernel"])
+        # The function stays, and gradients grow by the root of the layer's learning rate.
+        roots = dict(zip(("kernel", "bias"), map(math.sqrt, layer.rates), strict=True))
         common: dict[str, Any] = {
             "features": channels,
             "use_bias": "bias" in shapes,
-            "kernel_init": normal(deviations["kernel"] if standard else 1.0),
-            "bias_init": normal(deviations["bias"] if standard else 1.0),
+            "kernel_init": normal(deviations["kernel"] if standard else 1 / roots["kernel"]),
+            "bias_init": normal(deviations["bias"] if standard else 1 / roots["bias"]),
             "param_dtype": x.dtype,
             "parent": None,
         }
@@ -224,7 +226,7 @@ class FiniteNetwork(nn.Module):
         else:
             drawn = self.variable("fixed", name, lambda: draw(self.make_rng("params"))).value
         if not standard:
-            drawn = {part: deviations[part] * value for part, value in drawn.items()}
+            drawn = {p: roots[p] * deviations[p] * value for p, value in drawn.items()}
         return cast(Array, unit.apply({"params": drawn}, x))
 
     def _normalize(

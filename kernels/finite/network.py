@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from kernas.errors import ArchitectureError, ConfigurationError
 
-from ..architecture import Architecture, Dense, Normalize
+from ..architecture import Architecture, Dense, Normalize, WeightLayer
 from ..architecture.slots import slots_of
+from ..architecture.weights import RATES
 from ..architecture.widths import check_count
 from .convolution import ConvolutionName
 
@@ -52,7 +53,8 @@ def finite_network(
             ``W_std / sqrt(n) * W x + b_std * b`` and its parameters are standard normal (Jacot et
             al. 2018, section 3.1). ``"standard"``: it computes ``W x + b`` and they are normal with
             deviations ``W_std / sqrt(n)`` and ``b_std``. Equal keys draw equal functions; gradients
-            and so tangent kernels differ. A layer with ``b_std = 0`` has no bias in either.
+            and so tangent kernels differ. A layer with ``b_std = 0`` has no bias in either. A
+            layer's ``rates`` are those of ``"ntk"``, in which gradients grow by their root.
         normalization: what ``Normalize`` is. ``"batchnorm"``: the statistics of the batch in
             training, running averages otherwise, 1e-5 added to the variance. ``"limit"``: each
             channel's mean over the reference images is subtracted (if the layer centres), and the
@@ -82,7 +84,8 @@ def finite_network(
         ``trainable=False``, ``"batch_stats"`` running averages. See :class:`FiniteNetwork`.
 
     Raises:
-        ArchitectureError: ``outputs`` is given, and the network does not end in ``Dense``.
+        ArchitectureError: ``outputs`` is given, and the network does not end in ``Dense``; or
+            ``"standard"`` is, and a layer has rates.
         ConfigurationError: another argument is out of its range, or ``scales`` are missing.
 
     >>> import jax
@@ -114,6 +117,11 @@ def finite_network(
             raise ConfigurationError(
                 f"{name}={value!r}: expected {' or '.join(map(repr, choices))}"
             )
+    if parameterization == "standard" and _is_rated(architecture):
+        raise ArchitectureError(
+            "parameterization='standard' of a network whose layers have rates, which are those of "
+            "the NTK parameterisation: use parameterization='ntk', or leave the rates out"
+        )
     checked = _checked_scales(architecture, normalization, scales)
     from .module import FiniteNetwork
 
@@ -128,6 +136,13 @@ def finite_network(
         watched,
         cuts,
     )
+
+
+def _is_rated(architecture: Architecture) -> bool:
+    """Whether a layer has learning rates of its own, in slots too."""
+    inside = (branch for slot in slots_of(architecture) for branch in slot.branches)
+    layers = (node.layer for part in (architecture, *inside) for node in part.nodes)
+    return any(isinstance(layer, WeightLayer) and layer.rates != RATES for layer in layers)
 
 
 def _checked_scales(

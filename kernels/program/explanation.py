@@ -26,6 +26,7 @@ from ..architecture.layers import (
     WeightLayer,
     Zero,
 )
+from ..architecture.weights import RATES
 from ..covariance.activations import has_closed_form
 from .lowering import correlated_terms, lower
 from .rules import sources
@@ -116,6 +117,10 @@ def _rule(layer: Layer) -> str:
         case WeightLayer():
             where = "pixels of K[p, p]" if isinstance(layer, Dense) else "the window of K[p+k, q+k]"
             new = "the new K" if layer.trainable else "nothing: not trained"
+            if layer.rates != RATES:
+                weights, biases = layer.rates
+                new = f"{weights:.4g} times its new K"
+                new += f", of the bias {biases:.4g} times" if layer.b_std else ""
             bias = f" + {layer.b_std**2:.4g}" if layer.b_std else ""
             depthwise = "; not Gaussian" if isinstance(layer, DepthwiseConv) else ""
             what = f"K ← {layer.W_std**2:.4g} · mean over {where}{bias}"

@@ -302,7 +302,9 @@ class _Lowering:
                 layer.window, stride=layer.stride, padding=layer.padding, dilation=layer.dilation
             )
             source = self._emit(TapOp(*shape, source, window))
-        return self._emit(WeightOp(*shape, source, layer.W_std, layer.b_std, layer.trainable))
+        return self._emit(
+            WeightOp(*shape, source, layer.W_std, layer.b_std, layer.trainable, layer.rates)
+        )
 
     def _order(self, part: int) -> tuple[int, int]:
         """Which node to take apart first: linear ones, so that sources meet sources, then late."""

@@ -96,11 +96,35 @@ class TapOp(ReadOp):
 
 @dataclass(frozen=True)
 class WeightOp(ReadOp):
-    """The output of a weight layer with itself, ``source`` being the mean over its window."""
+    """The output of a weight layer with itself, ``source`` being the mean over its window.
+
+    ``rates`` multiply what its weights and biases add to the tangent kernel."""
 
     W_std: float
     b_std: float
     trainable: bool
+    rates: tuple[float, float] = (1.0, 1.0)
+
+    @property
+    def rated(self) -> bool:
+        """Whether the rates are not 1."""
+        return self.rates != (1.0, 1.0)
+
+    @property
+    def gains(self) -> tuple[float, ...]:
+        """σ_w² and σ_b², and with rates what the layer's own K and 1 add to Θ."""
+        squares = self.W_std * self.W_std, self.b_std * self.b_std
+        if not self.rated:
+            return squares
+        return (
+            *squares,
+            *(rate * square for rate, square in zip(self.rates, squares, strict=True)),
+        )
+
+    def without_gains(self) -> WeightOp:
+        """Equal for layers that differ in numbers alone."""
+        rates = (0.0, 0.0) if self.rated else self.rates
+        return replace(self, W_std=1.0, b_std=0.0, rates=rates)
 
 
 @dataclass(frozen=True)

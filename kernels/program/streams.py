@@ -69,7 +69,7 @@ FOLLOWERS = (TapOp, WeightOp, LayerNormOp, NormalizeOp, FlattenOp)
 
 (
     TIMES,  # what the result is multiplied by, of a term of a sum
-    GAINS,  # from here on σ_w² and σ_b² of each weight layer of the chain, in order
+    GAINS,  # from here on the gains of each weight layer of the chain, in order
 ) = range(2)
 """The columns of a row's factors."""
 
@@ -119,7 +119,7 @@ class Instruction:
         target: the register that is written, or added to.
         times: the result's factor, of a term of a sum.
         records: that the chain reads, in order.
-        gains: σ_w² and σ_b² of each weight layer of the chain, in order.
+        gains: those of each weight layer of the chain, in order (:attr:`WeightOp.gains`).
         variance: the record of the result's variances, if any.
         mean: the record of its covariances with the reference images' mean, if any.
         scale: the record of its ``1 / (v − m)``, if any.
@@ -439,8 +439,8 @@ class _Streaming:
             records += op.records
             op = op.renamed(lambda _: 0, lambda _: 0)
             if isinstance(op, WeightOp):
-                gains += op.W_std * op.W_std, op.b_std * op.b_std
-                op = replace(op, W_std=1.0, b_std=0.0)
+                gains += op.gains
+                op = op.without_gains()
             chain.append(op)
         instruction = Instruction(
             Operation(

@@ -9,7 +9,6 @@ other. Gains of weights and biases are left out.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from typing import Any
 
 from kernas.errors import ArchitectureError
@@ -74,4 +73,4 @@ def _steps(kind: str, of: Any, count: int) -> Iterator[tuple[Any, ...]]:
 
 
 def _without_gains(op: MomentOp) -> MomentOp:
-    return replace(op, W_std=1.0, b_std=0.0) if isinstance(op, WeightOp) else op
+    return op.without_gains() if isinstance(op, WeightOp) else op
