@@ -36,6 +36,7 @@ from .scores import score_each as score_each
 from .scores import score_gram as score_gram
 from .selection import RIDGES as RIDGES
 from .selection import choose_ridge as choose_ridge
+from .spectral import descent_residuals as descent_residuals
 from .spectral import effective_rank as effective_rank
 from .spectral import log_centred_trace as log_centred_trace
 from .spectral import log_determinant as log_determinant

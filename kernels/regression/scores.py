@@ -40,7 +40,7 @@ from .ridge import (
     predict,
 )
 from .shapes import CrossBlock, PerImage, Predictions, Square, Targets
-from .spectral import effective_rank, log_centred_trace, log_determinant
+from .spectral import descent_residuals, effective_rank, log_centred_trace, log_determinant
 from .targets import centred_one_hot, check_class_indices
 
 Meaningless = DegenerateKernelError | NotPositiveDefiniteError
@@ -183,6 +183,11 @@ def _gcv(problem: Problem) -> ScoreValue:
     return _mean_over_images(np.sum(residuals**2, axis=1))
 
 
+def _descent(problem: Problem) -> ScoreValue:
+    residuals = descent_residuals(problem.spectrum, problem.targets)
+    return _mean_over_images(np.sum(residuals**2, axis=1))
+
+
 def _evidence(problem: Problem) -> ScoreValue:
     return ScoreValue(log_evidence(problem.spectrum, problem.targets, problem.ridge))
 
@@ -250,6 +255,14 @@ METRICS: dict[str, Metric] = {
             False,
             _gcv,
             "Golub et al. 1979, section 1; Jacot et al. 2020",
+        ),
+        Metric(
+            "descent",
+            "mean squared error on the images after 100 steps of gradient descent",
+            False,
+            False,
+            _descent,
+            "Arora et al. 2019, Fine-grained analysis, theorem 4.1",
         ),
         Metric(
             "evidence",

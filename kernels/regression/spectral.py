@@ -1,4 +1,4 @@
-"""Numbers of a kernel's spectrum, which need no labels."""
+"""Numbers of a kernel's spectrum."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from scipy.special import entr
 
 from .normalization import normalized
 from .ridge import Spectrum
-from .shapes import Square
+from .shapes import Square, Targets
 
 
 def log_centred_trace(gram: Float64[np.ndarray, "n n"]) -> float:
@@ -65,3 +65,33 @@ def effective_rank(spectrum: Spectrum) -> float:
     """
     values = np.maximum(spectrum.values, 0.0)
     return float(np.exp(np.sum(entr(values / values.sum()))))
+
+
+DESCENT_STEPS = 100
+"""Of gradient descent after which the residuals are looked at."""
+
+
+def descent_residuals(
+    spectrum: Spectrum, Y: Targets, steps: int = DESCENT_STEPS
+) -> Float64[np.ndarray, "{spectrum.n} C"]:
+    """What gradient descent on the squared error has left after some steps, from a zero function.
+
+    ``r_t = (I − K/w_max)^t Y``: training of the linearised network at the largest rate at which no
+    direction overshoots, with w_max the largest eigenvalue of the tangent kernel K; fast where the
+    labels lie along its first eigenvectors. No ridge enters, and it does not change when K is
+    multiplied by a number.
+
+    Args:
+        spectrum: of the training Gram matrix.
+        Y: targets, shape ``(n, C)``.
+        steps: t >= 0.
+
+    Returns:
+        Shape ``(n, C)``.
+
+    References:
+        Arora, Du, Hu, Li and Wang, Fine-grained analysis of optimization and generalization for
+        overparameterized two-layer neural networks, 2019, theorem 4.1.
+    """
+    left = (1 - np.maximum(spectrum.values, 0.0) / spectrum.values[-1]) ** steps
+    return spectrum.vectors @ (left[:, None] * (spectrum.vectors.T @ Y))

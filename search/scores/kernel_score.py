@@ -10,9 +10,11 @@ from kernas.kernels.augmentation import Augmentation
 from kernas.kernels.backends import BackendName
 from kernas.kernels.data import Dataset
 from kernas.kernels.engine import Blocking
+from kernas.kernels.finite.network import Parameterization
 from kernas.kernels.regression import METRICS, Normalization
 
 from .base import Score
+from .counts import DEFAULT_WIDTH
 from .kernel_source import KERNELS, KernelName, KernelSource, name_of
 
 
@@ -44,6 +46,10 @@ class KernelScore(Score):
             copies of the images; see :class:`NeuralKernel`.
         normalization: ``"raw"``, ``"cosine"``, K_ij / √(K_ii K_jj), or ``"centred"``, HKH with
             H = I − 11ᵀ/n: the kernel that the metric is computed from.
+        parameterization: ``"ntk"``, or ``"standard"``: each layer adds to the tangent kernel by its
+            fan-in at ``width``, so that the numbers of parameters are in it
+            (:func:`kernas.kernels.standard_parameterization`).
+        width: channels of a weight layer of relative width 1, which ``"standard"`` alone reads.
 
     Raises:
         ConfigurationError: an argument is out of its range, the metric needs ``validation``, or it
@@ -68,6 +74,8 @@ class KernelScore(Score):
     backend: BackendName = "kernas"
     augment: Augmentation | tuple[Augmentation, ...] = ()
     normalization: Normalization = "raw"
+    parameterization: Parameterization = "ntk"
+    width: int = DEFAULT_WIDTH
 
     def __post_init__(self) -> None:
         if self.get not in KERNELS:
@@ -87,7 +95,7 @@ class KernelScore(Score):
     @property
     def name(self) -> str:
         """The name on the command line and in records, for example ``nngp:loo_error@cosine``."""
-        return name_of(self.get, self.metric, self.normalization)
+        return name_of(self.get, self.metric, self.normalization, self.parameterization)
 
     @property
     def higher_is_better(self) -> bool:
@@ -108,4 +116,6 @@ class KernelScore(Score):
             self.grams,
             self.backend,
             self.augment,
+            self.parameterization,
+            self.width,
         )

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from kernas.errors import (
     ArchitectureError,
@@ -18,11 +18,13 @@ from kernas.errors import (
     GramStoreError,
     KernelRangeError,
 )
-from kernas.kernels import Architecture, Kernels, NeuralKernel
+from kernas.kernels import Architecture, Kernels, NeuralKernel, standard_parameterization
+from kernas.kernels.architecture.widths import check_count
 from kernas.kernels.augmentation import Augmentation, checked_augment, identity_of_augment
 from kernas.kernels.backends import BackendName, check_backend
 from kernas.kernels.data import Dataset
 from kernas.kernels.engine import Blocking, recorded_blocking
+from kernas.kernels.finite.network import Parameterization
 from kernas.kernels.kernel import SharedPrograms
 from kernas.kernels.regression import (
     METRICS,
@@ -34,6 +36,7 @@ from kernas.kernels.regression import (
 
 from ..spaces import Candidate, Family
 from .base import Cost, Evaluation, Source, joined
+from .counts import DEFAULT_WIDTH
 from .kernel_cost import cost_of_kernel
 
 if TYPE_CHECKING:
@@ -43,9 +46,19 @@ KernelName = Literal["nngp", "ntk"]
 KERNELS: tuple[KernelName, ...] = ("nngp", "ntk")
 
 
-def name_of(get: KernelName, metric: str, normalization: Normalization) -> str:
+STANDARD = "ntk_standard"
+"""What names call the NTK in the standard parameterisation."""
+
+
+def name_of(
+    get: KernelName,
+    metric: str,
+    normalization: Normalization,
+    parameterization: Parameterization = "ntk",
+) -> str:
     """The name of a score: ``ntk:gcv``, or ``ntk:gcv@cosine`` where the kernel is normalised."""
-    return f"{get}:{metric}" + ("" if normalization == "raw" else f"@{normalization}")
+    kernel = STANDARD if (get, parameterization) == ("ntk", "standard") else get
+    return f"{kernel}:{metric}" + ("" if normalization == "raw" else f"@{normalization}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +82,8 @@ class KernelSource(Source):
             again, for another ridge or metric for instance. ``None`` keeps none.
         backend: ``"kernas"`` or ``"neural-tangents"``, which refuses some candidates.
         augment: regression on transformed copies too; see :class:`NeuralKernel`.
+        parameterization: of the tangent kernel; see :class:`KernelScore`.
+        width: of the networks, which ``"standard"`` reads.
         programs: what is compiled for the candidates of each family; :meth:`prepare` makes them.
 
     Raises:
@@ -86,11 +101,18 @@ class KernelSource(Source):
     grams: Path | None = None
     backend: BackendName = "kernas"
     augment: Augmentation | tuple[Augmentation, ...] = ()
+    parameterization: Parameterization = "ntk"
+    width: int = DEFAULT_WIDTH
     programs: Mapping[Family, SharedPrograms] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "augment", checked_augment(self.augment))
         check_backend(self.backend)
+        if self.parameterization not in get_args(Parameterization):
+            raise ConfigurationError(
+                f"parameterization={self.parameterization!r}: expected 'ntk' or 'standard'"
+            )
+        check_count(self.width, "width")
         if not 0 < self.ridge < float("inf"):
             raise ConfigurationError(
                 f"ridge={self.ridge!r}: expected a finite number > 0, relative to the mean "
@@ -125,7 +147,9 @@ class KernelSource(Source):
         if self.backend != "kernas":
             return self
         shape = self.fit.x.shape[1:]
-        covers = {family: family.cover(shape) for family in families}
+        covers = {
+            family: [self._network(one) for one in family.cover(shape)] for family in families
+        }
         programs = {family: SharedPrograms.of(cover, shape) for family, cover in covers.items()}
         own: list[Mapping[str, Any]] = []
         for family, cover in covers.items():
@@ -159,7 +183,7 @@ class KernelSource(Source):
 
         Of matrices that are kept nothing is computed again. With neural-tangents no time is known.
         """
-        architecture, gets = candidate.architecture, _gets(scores)
+        architecture, gets = self._network(candidate.architecture), _gets(scores)
         validation = self.validation if _needs_validation(scores) else None
         if self.grams is not None and self._are_kept(architecture, gets, validation):
             return Cost()
@@ -189,7 +213,8 @@ class KernelSource(Source):
         scores: Sequence[KernelScore],
     ) -> Callable[[], Evaluation]:
         needs_validation = _needs_validation(scores)
-        kernel = self._kernel(candidate.architecture, gets, self.programs.get(candidate.family))
+        network = self._network(candidate.architecture)
+        kernel = self._kernel(network, gets, self.programs.get(candidate.family))
         settings = self._settings(kernel)
         try:
             if kernel.needs_bind:
@@ -201,7 +226,7 @@ class KernelSource(Source):
                 begun = [self._begin(candidate, (get,), scores) for get in gets]
                 return lambda: joined(finish() for finish in begun)
             reasons = {
-                name_of(get, metric, normalization): str(error)
+                self._name_of(get, metric, normalization): str(error)
                 for get, normalization in product(gets, _normalizations(scores))
                 for metric in _metrics(needs_validation, normalization)
             }
@@ -215,6 +240,17 @@ class KernelSource(Source):
         shared = kernel.programs is None or kernel.shares(shape)
         way = settings.get("blocking", {}).get("way")
         return settings if shared or way != "stream" else {**settings, "outside_cover": True}
+
+    def _name_of(self, get: KernelName, metric: str, normalization: Normalization) -> str:
+        return name_of(get, metric, normalization, self.parameterization)
+
+    def _network(self, architecture: Architecture) -> Architecture:
+        """With the learning rates of the parameterisation."""
+        if self.parameterization == "ntk":
+            return architecture
+        return standard_parameterization(
+            architecture, self.fit.input_shape, width=self.width, outputs=self.fit.n_classes
+        )
 
     def _kernel(
         self,
@@ -311,7 +347,7 @@ class KernelSource(Source):
                 normalization=normalization,
             )
             for metric, found in scored.items():
-                name = name_of(get, metric, normalization)
+                name = self._name_of(get, metric, normalization)
                 if isinstance(found, ScoreValue):
                     values[name] = found
                 elif isinstance(found, DegenerateKernelError):
@@ -319,6 +355,12 @@ class KernelSource(Source):
                 elif name in asked:
                     raise found
         return Evaluation(values, degenerate, settings)
+
+    def _parameterized(self) -> dict[str, Any]:
+        """Nothing for the NTK parameterisation, in which no width is."""
+        if self.parameterization == "ntk":
+            return {}
+        return {"parameterization": self.parameterization, "width": self.width}
 
     def settings(self) -> dict[str, Any]:
         """What identifies the source in the records of a run."""
@@ -334,6 +376,7 @@ class KernelSource(Source):
             "tile_bytes": self.tile_bytes,
             "backend": self.backend,
             **identity_of_augment(self.augment),
+            **self._parameterized(),
         }
 
 

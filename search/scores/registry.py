@@ -10,6 +10,7 @@ from typing import Any, Literal, cast
 from kernas.errors import ConfigurationError
 from kernas.fields import nearest
 from kernas.kernels.data import Dataset
+from kernas.kernels.finite.network import Parameterization
 from kernas.kernels.regression import METRICS, Normalization
 
 from ..training import TrainingSettings
@@ -17,7 +18,7 @@ from .base import Score, check_scores
 from .combined import HOWS, Combined, How
 from .counts import COUNTS, DEFAULT_WIDTH, CountScore
 from .kernel_score import KernelScore
-from .kernel_source import KERNELS, KernelName, name_of
+from .kernel_source import KERNELS, STANDARD, KernelName, name_of
 from .proxies import PROXIES, ProxyScore
 from .proxies.score import BATCH, REPEATS
 from .sampled_kernels import OF, SampledKernelScore, SampledName
@@ -30,7 +31,8 @@ COST_CLASSES: Mapping[CostClass, str] = {
     "proxy": "networks that are drawn and not trained, a few passes of one batch of the images; "
     "NAME@… is a variant of NAME",
     "kernel": "one kernel matrix of the images, no training; nngp: the infinitely wide network as "
-    "a Gaussian process, ntk: trained by gradient descent",
+    "a Gaussian process, ntk: trained by gradient descent, ntk_standard: likewise, with the "
+    "numbers of parameters of a finite width",
     "sampled": "the kernels of networks that are drawn and not trained, averaged over some: "
     "seconds; not in all",
     "trained": "finite networks, trained from several seeds: seconds to minutes",
@@ -68,18 +70,23 @@ class KnownScore:
     make: Callable[[Dataset, Dataset | None, Mapping[str, Any]], Score]
 
 
-def _kernel_score(get: KernelName, metric: str, normalization: Normalization = "raw") -> KnownScore:
+def _kernel_score(kernel: str, metric: str, normalization: Normalization = "raw") -> KnownScore:
     known = METRICS[metric]
     known.check(normalization)
+    get: KernelName = "nngp" if kernel == "nngp" else "ntk"
+    parameterization: Parameterization = "standard" if kernel == STANDARD else "ntk"
 
     def make(fit: Dataset, validation: Dataset | None, options: Mapping[str, Any]) -> Score:
         own = {name: value for name, value in options.items() if name not in OF_NETWORKS}
+        if kernel == STANDARD:
+            own |= {"parameterization": parameterization}
+            own |= {"width": options.get("width", DEFAULT_WIDTH)}
         return KernelScore(
             fit, validation, get=get, metric=metric, normalization=normalization, **own
         )
 
     return KnownScore(
-        name_of(get, metric, normalization),
+        name_of(get, metric, normalization, parameterization),
         known.text + OF_NORMALIZED.get(normalization, ""),
         known.higher_is_better,
         "kernel",
@@ -89,7 +96,7 @@ def _kernel_score(get: KernelName, metric: str, normalization: Normalization = "
 
 
 def _kernel_scores() -> list[KnownScore]:
-    return [_kernel_score(get, metric) for get in KERNELS for metric in METRICS]
+    return [_kernel_score(kernel, metric) for kernel in (*KERNELS, STANDARD) for metric in METRICS]
 
 
 def _counts() -> list[KnownScore]:
@@ -202,8 +209,8 @@ def known_score(name: str) -> KnownScore:
             f"unknown normalisation in score {name!r}{nearest(name, spellings)}, expected "
             f"{', '.join(spellings)}"
         )
-    get, _, metric = plain.partition(":")
-    return _kernel_score(cast(KernelName, get), metric, cast(Normalization, normalization))
+    kernel, _, metric = plain.partition(":")
+    return _kernel_score(kernel, metric, cast(Normalization, normalization))
 
 
 def _normalized(name: str) -> list[str]:

@@ -52,6 +52,7 @@ def test_names_and_directions():
         "loo_accuracy",
         "loo_error",
         "gcv",
+        "descent",
         "evidence",
         "alignment",
         "condition",
@@ -60,7 +61,7 @@ def test_names_and_directions():
         "effective_rank",
     }
     lower = {name for name, metric in METRICS.items() if not metric.higher_is_better}
-    assert lower == {"validation_error", "loo_error", "gcv", "condition", "trace"}
+    assert lower == {"validation_error", "loo_error", "gcv", "condition", "trace", "descent"}
     assert set(ALL) - set(TRAINING) == {"validation_accuracy", "validation_error"}
     assert all(name == metric.name for name, metric in METRICS.items())
 

@@ -98,6 +98,22 @@ class TestRegularizedScores(OnNetworks):
         return ks.RegularizedScore(proxy, count, center=500.0, **options)
 
 
+class TestStandardParameterization(OnNetworks):
+    means = ("ntk_standard:gcv@cosine", "ntk_standard:validation_accuracy")
+
+    @pytest.fixture
+    def scores(self):
+        names = "ntk_standard:gcv@cosine,ntk_standard:validation_accuracy,ntk_standard:trace"
+        return ks.parse_scores(names, *draw(0), width=8)
+
+    @pytest.fixture
+    def others(self):
+        return [
+            *ks.parse_scores("ntk_standard:gcv", *draw(0), width=9),
+            *ks.parse_scores("ntk:gcv", *draw(0), width=8),
+        ]
+
+
 class TestMeans(OnNetworks):
     means = ("ntk:loo_error",)
 

@@ -177,11 +177,25 @@ def test_scores_of_the_fit_images_need_no_validation(parts):
         ks.KernelScore(fit)
 
 
+def test_the_standard_parameterisation_is_that_of_the_width(parts):
+    fit, validation = parts
+    found = ks.parse_scores("ntk_standard:loo_error,ntk:loo_error", fit, validation, width=5)
+    assert len({score.source for score in found if isinstance(score, ks.Score)}) == 2
+    network = kk.standard_parameterization(NETWORK, fit.input_shape, width=5)
+    score = ks.KernelScore(fit, get="ntk", metric="loo_error")
+    wanted = ks.evaluate_scores(network, [score]).values["ntk:loo_error"]
+    values = ks.evaluate_scores(NETWORK, found).values
+    assert values["ntk_standard:loo_error"] == wanted
+    assert values["ntk:loo_error"] != wanted
+    with pytest.raises(ConfigurationError, match="expected 'ntk' or 'standard'"):
+        ks.KernelScore(fit, metric="loo_error", parameterization="mup")  # pyright: ignore
+
+
 def test_names_and_directions():
     train, _ = load("digits", n_train=120, n_test=1, image_size=4, seed=0)
     parts = train.split(0.5, seed=0)
     names = ks.score_names()
-    assert len(names) == 59
+    assert len(names) == 73
     scores = ks.parse_scores(" , ".join(names), *parts)
     assert [score.name for score in scores] == names
     better = {score.name for score in scores if score.higher_is_better}
