@@ -4,123 +4,84 @@
 committed before anything was run; ``ranking_study/cells/`` has the cells.
 
     python experiments/ranking_study.py --stage development    # hours on two cores, in pieces
+    python experiments/ranking_study.py --stage crossing       # the best settings together
+    python experiments/ranking_study.py --stage choice         # seconds, from what both recorded
     python experiments/ranking_study.py --size quick           # 6 cells, 20 images; records nothing
 
 ``--n``: the first so many settings of the stage. The same command goes on: what is finished stands
-in ``ranking_study/development.csv``, the ranks of the cells by every score of every setting, a
-piece for each; what is not in ``runs/ranking_study``. ``ranking_study/development.json`` has
-Spearman's correlation with the accuracy for each of these columns, by setting, and seconds a cell.
+in ``ranking_study/development.csv``, a piece for each setting: the ranks of the cells, the best
+last, by every score; what is not in ``runs/ranking_study``. ``development.json`` beside it has
+Spearman's correlation with the accuracy for the best of these columns, by setting, and seconds a
+cell, and ``choice.json`` what was chosen.
 """
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields, replace
-from itertools import product
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from benchmarks.measuring import environment, report
 from pieces import Columns, Pieces
-from running import RUNS, Options, Size, command, foretell
+from proxies_published import CHEAP, W_STD
+from ranking_settings import (
+    DEVELOPMENT,
+    DRAWS,
+    SECONDS,
+    KernelSetting,
+    crossed,
+    direction_of,
+    one_at_a_time,
+    values_of,
+)
+from running import RUNS, Options, Size, command
 from scipy.stats import rankdata
 
 import kernas.kernels as kk
 import kernas.search as ks
-from kernas.kernels.finite.network import Parameterization
-from kernas.kernels.regression import METRICS, NORMALIZATIONS
-from kernas.search.ranking.statistics import spearman
+from kernas.errors import DataError
 from kernas.search.scores.base import oriented
-from kernas.search.scores.kernel_source import KernelName
-from kernas.search.spaces.nasbench201 import PYTORCH_GAIN
+from kernas.search.scores.proxies import PROXIES
 
-Stage = Literal["development"]
+Stage = Literal["development", "crossing", "choice"]
 
 HERE = Path(__file__).parent / "ranking_study"
-DATASET, TRUTH = "cifar10", "nasbench201"
-RIDGES = (1e-2, 1e-3)
-WITHOUT_RIDGE = ("alignment", "descent", "trace", "effective_rank")
-KERNELS: tuple[tuple[KernelName, Parameterization], ...] = (
-    ("nngp", "ntk"),
-    ("ntk", "ntk"),
-    ("ntk", "standard"),
-)
-"""What is got, and its parameterisation."""
+TRUTH = "nasbench201"
+COUNTS = ("params", "flops", "depth", "n_conv")
+SHOWN = 25
+"""Columns of a setting in the record, the best ones."""
+
+FAST = 0.6
+"""Seconds a cell of the default score, on two cores after compilation."""
+
+SLOW = 9.0
+"""Of any score that is chosen."""
+
+NEARLY = 0.01
+"""By how much a correlation may be less than the best, for a cheaper score to be taken."""
+
+GAIN = 0.005
+"""Least gain for which a combination takes one more score."""
+
+UNSEEN = ("validation_accuracy", "validation_error", "loo_accuracy", "loo_error")
+"""Metrics that judge kernel regression on labels that it has not seen."""
 
 
 @dataclass(frozen=True)
-class KernelSetting:
-    """Networks, images and how many cells.
+class Setting:
+    """How many cells and settings."""
 
-    Attributes:
-        center: whether normalisations subtract the mean.
-        side: of the images.
-        n: images of the regression.
-        n_validation: beside them.
-        cells_a_stage: of the skeleton.
-        gain: of the shortcut in a reduction.
-        readout: of the skeleton.
-        flip: whether mirror images are in the kernel.
-        draw: of the images.
-        of: the first so many cells.
-    """
-
-    center: bool = False
-    side: int = 8
-    n: int = 200
-    n_validation: int = 200
-    cells_a_stage: int = 1
-    gain: float = PYTORCH_GAIN
-    readout: str = "gap"
-    flip: bool = False
-    draw: int = 0
-    of: int = 150
-
-    def __str__(self) -> str:
-        plain = KernelSetting()
-        values = ((f.name, getattr(self, f.name)) for f in fields(self)[1:])
-        changed = [f"{name}={v:.4g}" if isinstance(v, float) else f"{name}={v}"
-                   for name, v in values if v != getattr(plain, name)]  # fmt: skip
-        return " ".join(["centred" if self.center else "rms", *changed])
-
-    @property
-    def space(self) -> ks.NasBench201:
-        """The networks."""
-        return ks.NasBench201(
-            self.cells_a_stage,
-            center=self.center,
-            shortcut_W_std=self.gain,
-            readout=self.readout,
-        )
+    cells: int
+    kernels: tuple[KernelSetting, ...]
 
 
-def one_at_a_time() -> Iterator[KernelSetting]:
-    """Both base settings, and of each every other value of one factor."""
-    for base in (KernelSetting(), KernelSetting(center=True)):
-        yield base
-        for draw in (1, 2):
-            yield replace(base, draw=draw)
-        for gain in (1.0, 2**0.5):
-            yield replace(base, gain=gain)
-        yield replace(base, side=16, n=100, n_validation=100)
-        for n in (50, 100, 400):
-            yield replace(base, n=n)
-        yield replace(base, cells_a_stage=3)
-        for readout in ("flatten", "lap:1"):
-            yield replace(base, readout=readout)
-        yield replace(base, flip=True)
-        yield replace(base, side=32, n=50, n_validation=50, of=30)
-        yield replace(base, cells_a_stage=5)
-    yield KernelSetting(n=800)
-
-
-SETTINGS: dict[Size, tuple[KernelSetting, ...]] = {
-    "quick": (KernelSetting(n=20, n_validation=20, of=6),),
-    "small": tuple(one_at_a_time()),
-    "medium": tuple(one_at_a_time()),
-    "full": tuple(one_at_a_time()),
+SETTINGS: dict[Size, Setting] = {
+    "quick": Setting(6, (KernelSetting(n=20, n_validation=20),)),
+    "small": Setting(150, tuple(one_at_a_time())),
+    "medium": Setting(150, tuple(one_at_a_time())),
+    "full": Setting(150, tuple(one_at_a_time())),
 }
 
 
@@ -134,17 +95,23 @@ class StudyOptions(Options):
 
 def main(options: StudyOptions) -> None:
     """Compute what is missing of the stage, and report."""
-    settings = SETTINGS[options.size][: options.n]
+    setting = SETTINGS[options.size]
     quick = options.size == "quick"
-    names = cells_of("development")
+    names = cells_of("development")[: setting.cells]
     pieces = Pieces(None if quick else HERE / "development.csv", names)
     truth = ks.load_truth(TRUTH)
-    accuracy = [truth[name] for name in names]
-    rows = {
-        str(setting): judged(ranks_of(setting, names, pieces), accuracy) for setting in settings
-    }
+    accuracy = np.array([truth[name] for name in names])
+    if options.stage == "choice":
+        report(chosen(names, pieces, accuracy) | environment(), HERE / "choice.json")
+        return
+    kernels = list(setting.kernels)
+    if options.stage == "crossing":
+        kernels = crossed(best_settings(kernels, names, pieces, accuracy))
+    columns = {str(one): ranks_of(one, names, pieces) for one in kernels[: options.n]}
+    others(names, pieces, quick=quick)
+    rows = {name: judged(of, accuracy) for name, of in columns.items()}
     record = {**options.asked(), "cells": len(names), "settings": rows, **environment()}
-    report(record, None if quick else HERE / "development.json")
+    report(record, None if quick else HERE / f"{options.stage}.json")
 
 
 def cells_of(stage: str) -> list[str]:
@@ -152,89 +119,228 @@ def cells_of(stage: str) -> list[str]:
     return (HERE / "cells" / f"{stage}.txt").read_text(encoding="utf-8").split()
 
 
-def images_of(setting: KernelSetting, half: int) -> tuple[kk.Dataset, kk.Dataset]:
-    """Those of the regression and of the validation, from one half of the data."""
-    images, _ = kk.load(DATASET, n_test=1, image_size=setting.side, seed=0)
-    fit, validation = images.split(0.5, seed=0)[half].split(0.5, seed=0)
-    return (
-        fit.subset(setting.n, seed=setting.draw),
-        validation.subset(setting.n_validation, seed=setting.draw),
+def ranks_of(setting: KernelSetting, names: Sequence[str], pieces: Pieces) -> Columns:
+    """By score and ridge the ranks of the cells, and what all kernels of a cell took."""
+    folder = RUNS / "ranking_study" / str(setting).replace(" ", "-")
+
+    def ranked() -> Columns:
+        columns = values_of(setting, names, DEVELOPMENT, folder)
+        return {
+            name: values
+            if name == SECONDS
+            else ranks(values[: setting.cells], direction_of(name)) + values[setting.cells :]
+            for name, values in columns.items()
+        }
+
+    return pieces.get(str(setting), key_of(setting), ranked)
+
+
+def key_of(setting: KernelSetting) -> str:
+    """What identifies a setting's images."""
+    fit, validation = setting.images(DEVELOPMENT)
+    return f"{fit.fingerprint[:16]} {validation.fingerprint[:16]}"
+
+
+def ranks(values: Sequence[float | None], higher_is_better: bool) -> list[float | None]:
+    """From 1 for the worst, ties in the mean."""
+    return [float(rank) for rank in rankdata(oriented(values, higher_is_better))]
+
+
+def others(names: Sequence[str], pieces: Pieces, *, quick: bool) -> Columns:
+    """The ranks by counts and by every proxy at the cheap protocol, and the seconds of a cell."""
+    fit, _ = kk.load("cifar10", n_test=1, image_size=8 if quick else CHEAP.side, seed=0)
+    fit = fit.split(0.5, seed=0)[DEVELOPMENT].subset(2 * CHEAP.batch, seed=0)
+    proxies = [ks.ProxyScore(fit, name, batch_size=CHEAP.batch, W_std=W_STD) for name in PROXIES]
+    published = ks.NasBench201()
+
+    def counted() -> Columns:
+        scores = [ks.CountScore(name, (32, 32, 3), 10) for name in COUNTS]
+        return ranked([published.candidate(name) for name in names], scores, None)
+
+    def probed() -> Columns:
+        space = ks.NasBench201(CHEAP.cells_a_stage)
+        folder = RUNS / "ranking_study" / "proxies"
+        return ranked([space.candidate(name) for name in names], proxies, folder)
+
+    counts = pieces.get("counts", "", counted)
+    counts.pop(SECONDS)
+    return counts | pieces.get("proxies", proxies[0].source.key, probed)
+
+
+def ranked(
+    cells: Sequence[ks.Candidate], scores: Sequence[ks.Score], folder: Path | None
+) -> Columns:
+    """Ranks of cells by some scores, and the seconds of a cell."""
+    rows = {row.name: row for row in ks.rank(cells, scores, output=folder, resume=bool(folder))}
+    of_cells = [rows[cell.name] for cell in cells]
+    columns: Columns = {}
+    for score in scores:
+        values = [row.values.get(score.name) for row in of_cells]
+        known = [None if value is None else value.value for value in values]
+        columns[score.name] = ranks(known, score.higher_is_better)
+    columns[SECONDS] = [row.seconds for row in of_cells]
+    return columns
+
+
+def correlations(columns: Columns, accuracy: np.ndarray) -> dict[str, float]:
+    """Spearman's of each column of ranks with the accuracies of its cells."""
+    known = np.array([value is not None for value in next(iter(columns.values()))])
+    truth = rankdata(accuracy[known])
+    found: dict[str, float] = {}
+    for name, values in columns.items():
+        if name != SECONDS:
+            one = np.array(values)[known].astype(np.float64)
+            found[name] = float(np.corrcoef(one, truth)[0, 1]) if np.ptp(one) > 0 else 0.0
+    return found
+
+
+def judged(columns: Columns, accuracy: np.ndarray) -> dict[str, Any]:
+    """The best columns of a setting, and the seconds of a cell."""
+    found = sorted(correlations(columns, accuracy).items(), key=lambda item: -item[1])
+    return {
+        "seconds_a_cell": round(seconds_of(columns), 3),
+        "spearman": {name: round(value, 4) for name, value in found[:SHOWN]},
+    }
+
+
+def seconds_of(columns: Columns) -> float:
+    """Of a cell, median."""
+    return float(np.median([value for value in columns[SECONDS] if value is not None]))
+
+
+def best_settings(
+    kernels: Sequence[KernelSetting], names: Sequence[str], pieces: Pieces, accuracy: np.ndarray
+) -> list[KernelSetting]:
+    """The three whose best score is best, of all cells and the first draw."""
+
+    def best(setting: KernelSetting) -> float:
+        return max(correlations(ranks_of(setting, names, pieces), accuracy).values())
+
+    whole = [one for one in kernels if one.draw == 0 and one.cells >= len(names)]
+    return sorted(whole, key=best, reverse=True)[:3]
+
+
+@dataclass(frozen=True)
+class Known:
+    """One score at one setting, on the development cells.
+
+    Attributes:
+        setting: whose.
+        column: the score and its ridge.
+        ranks: ``(draws, cells)``.
+        spearman: mean over draws.
+        seconds: of a cell.
+    """
+
+    setting: KernelSetting | None
+    column: str
+    ranks: np.ndarray
+    spearman: float
+    seconds: float
+
+    def described(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {
+            "score": self.column,
+            "setting": None if self.setting is None else asdict(self.setting),
+            "spearman": round(self.spearman, 4),
+            "seconds_a_cell": round(self.seconds, 3),
+        }
+
+
+def chosen(names: Sequence[str], pieces: Pieces, accuracy: np.ndarray) -> dict[str, Any]:
+    """What the protocol chooses from what the other stages recorded."""
+    kernels = list(one_at_a_time())
+    every = {
+        str(one): one for one in kernels + crossed(best_settings(kernels, names, pieces, accuracy))
+    }
+    plain = {str(replace(one, draw=0)): replace(one, draw=0) for one in every.values()}
+    known: list[Known] = []
+    for setting in plain.values():
+        of_draws = [ranks_of(replace(setting, draw=draw), names, pieces) for draw in DRAWS
+                    if str(replace(setting, draw=draw)) in every]  # fmt: skip
+        if len(of_draws) == len(DRAWS):
+            known += known_of(setting, of_draws, accuracy)
+    if not known:
+        raise DataError("no setting has all draws: run --stage development and crossing first")
+    rest = others(names, pieces, quick=False)
+    counts = [single(name, rest, accuracy, 0.0) for name in COUNTS[:2]]
+    proxies = [single(name, rest, accuracy, seconds_of(rest)) for name in PROXIES]
+    unseen = [one for one in known if metric_of(one.column) in UNSEEN and one.seconds <= FAST]
+    validation = [one for one in unseen if metric_of(one.column) == "validation_accuracy"]
+    slow = [one for one in known if one.seconds <= SLOW]
+    return {
+        "default": cheapest(unseen).described(),
+        "validation_accuracy": cheapest(validation).described(),
+        "kernel": cheapest(slow).described(),
+        "kernels": combined(slow, [], 3, accuracy),
+        "counts_and_kernels": combined(slow, counts, 3, accuracy),
+        "everything": combined([*slow, *proxies], counts, 6, accuracy),
+    }
+
+
+def metric_of(column: str) -> str:
+    """The metric of a kernel's column."""
+    return column.split()[0].partition("@")[0].partition(":")[2]
+
+
+def known_of(
+    setting: KernelSetting, of_draws: Sequence[Columns], accuracy: np.ndarray
+) -> list[Known]:
+    """Every score of a setting."""
+    by_draw = [correlations(columns, accuracy) for columns in of_draws]
+    return [
+        Known(
+            setting,
+            column,
+            np.array([columns[column] for columns in of_draws], np.float64),
+            float(np.mean([found[column] for found in by_draw])),
+            seconds_of(of_draws[0]),
+        )
+        for column in by_draw[0]
+    ]
+
+
+def single(name: str, columns: Columns, accuracy: np.ndarray, seconds: float) -> Known:
+    """A score without draws."""
+    ranks = np.array([columns[name]] * len(DRAWS), np.float64)
+    return Known(None, name, ranks, correlations({name: columns[name]}, accuracy)[name], seconds)
+
+
+def cheapest(of: Sequence[Known]) -> Known:
+    """Of those nearly as good as the best the cheapest, and of equal ones the best."""
+    best = max(one.spearman for one in of)
+    return min(
+        (one for one in of if one.spearman >= best - NEARLY),
+        key=lambda one: (one.seconds, -one.spearman),
     )
 
 
-def scores_of(
-    setting: KernelSetting, images: tuple[kk.Dataset, kk.Dataset], ridge: float, grams: Path
-) -> list[ks.KernelScore]:
-    """Every metric of every kernel at a ridge; those that read none at the first alone."""
-    found: list[ks.KernelScore] = []
-    for (get, parameterization), normalization in product(KERNELS, NORMALIZATIONS):
-        for name, metric in METRICS.items():
-            if normalization not in metric.normalizations:
-                continue
-            if ridge != RIDGES[0] and name in WITHOUT_RIDGE:
-                continue
-            score = ks.KernelScore(
-                *images,
-                get=get,
-                metric=name,
-                ridge=ridge,
-                grams=grams,
-                augment=(kk.Flip(),) if setting.flip else (),
-                normalization=normalization,
-                parameterization=parameterization,
-            )
-            found.append(score)
-    return found
+def combined(
+    pool: Sequence[Known], start: Sequence[Known], most: int, accuracy: np.ndarray
+) -> dict[str, Any]:
+    """Log-ranks added: to ``start`` the score that helps most, as long as one does."""
+    cells = len(accuracy)
+    truth = rankdata(accuracy)
+    logs = {id(one): np.log(one.ranks / cells) for one in (*pool, *start)}
 
+    def correlation(sums: np.ndarray) -> float:
+        return float(np.mean([np.corrcoef(rankdata(row), truth)[0, 1] for row in sums]))
 
-def ranks_of(setting: KernelSetting, names: Sequence[str], pieces: Pieces) -> Columns:
-    """By score and ridge the ranks of the cells, the best last, and ``seconds``."""
-    images = images_of(setting, half=0)
-    folder = RUNS / "ranking_study" / str(setting).replace(" ", "-")
-    grams = folder / "grams"
-    cells = [setting.space.candidate(name) for name in names[: setting.of]]
-    by_ridge = {ridge: scores_of(setting, images, ridge, grams) for ridge in RIDGES}
-
-    def ranked() -> Columns:
-        sources = {score.source for score in by_ridge[RIDGES[0]]}
-        costs = [s.cost(cell, by_ridge[RIDGES[0]]) for s in sources for cell in cells]
-        foretell(sum(cost.seconds or 0.0 for cost in costs), f"{setting}, {len(cells)} cells")
-        columns: Columns = {}
-        rest: list[float | None] = [None] * (len(names) - len(cells))
-        for ridge, scores in by_ridge.items():
-            ranking = ks.rank(cells, scores, output=folder / f"{ridge:g}", resume=True)
-            rows = {row.name: row for row in ranking}
-            of_cells = [rows[cell.name] for cell in cells]
-            for score in scores:
-                values = [
-                    row.values[score.name].value if score.name in row.values else None
-                    for row in of_cells
-                ]
-                ranks = rankdata(oriented(values, score.higher_is_better))
-                columns[f"{score.name} {ridge:g}"] = [*map(float, ranks), *rest]
-            if ridge == RIDGES[0]:
-                columns["seconds"] = [*(row.seconds for row in of_cells), *rest]
-        return columns
-
-    found = pieces.get(str(setting), by_ridge[RIDGES[0]][0].source.key, ranked)
-    shutil.rmtree(folder, ignore_errors=True)
-    return found
-
-
-def judged(columns: Columns, accuracy: Sequence[float]) -> dict[str, Any]:
-    """Spearman's correlation of each column with the accuracies of its cells, the best first."""
-    known = [place for place, value in enumerate(columns["seconds"]) if value is not None]
-    truth = [accuracy[place] for place in known]
-    found = {
-        name: round(spearman(truth, [values[place] for place in known]), 4)
-        for name, values in columns.items()
-        if name != "seconds"
-    }
-    seconds = [columns["seconds"][place] for place in known]
+    taken = list(start)
+    total = sum((logs[id(one)] for one in taken), np.zeros((len(DRAWS), cells)))
+    value = correlation(total) if taken else 0.0
+    while len(taken) - len(start) < most:
+        found = {id(one): correlation(total + logs[id(one)]) for one in pool}
+        best = max(pool, key=lambda one: found[id(one)])
+        if found[id(best)] < value + GAIN:
+            break
+        taken, total, value = [*taken, best], total + logs[id(best)], found[id(best)]
+    settings = {str(one.setting): one.seconds for one in taken}
     return {
-        "cells": len(known),
-        "seconds_a_cell": round(float(np.median(np.array(seconds, np.float64))), 3),
-        "spearman": dict(sorted(found.items(), key=lambda item: -item[1])),
+        "scores": [one.described() for one in taken],
+        "spearman": round(value, 4),
+        "seconds_a_cell": round(sum(settings.values()), 3),
     }
 
 

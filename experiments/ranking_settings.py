@@ -1,0 +1,187 @@
+"""The kernels of the ranking study: settings, and every score of cells at one."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from itertools import product
+from pathlib import Path
+
+from pieces import Columns
+from running import foretell
+
+import kernas.kernels as kk
+import kernas.search as ks
+from kernas.kernels.finite.network import Parameterization
+from kernas.kernels.regression import METRICS, NORMALIZATIONS
+from kernas.search.scores.kernel_source import KernelName
+from kernas.search.spaces.nasbench201 import PYTORCH_GAIN
+
+DEVELOPMENT, CONFIRMATION = 0, 1
+"""Halves of the images."""
+
+RIDGES = (1e-2, 1e-3)
+WITHOUT_RIDGE = ("alignment", "descent", "trace", "effective_rank")
+KERNELS: tuple[tuple[KernelName, Parameterization], ...] = (
+    ("nngp", "ntk"),
+    ("ntk", "ntk"),
+    ("ntk", "standard"),
+)
+"""What is got, and its parameterisation."""
+
+DRAWS = (0, 1, 2)
+SECONDS = "seconds"
+"""The column that says what all kernels of a cell took."""
+
+
+@dataclass(frozen=True)
+class KernelSetting:
+    """Networks and images.
+
+    Attributes:
+        center: whether normalisations subtract the mean.
+        side: of the images.
+        n: images of the regression.
+        n_validation: beside them.
+        cells_a_stage: of the skeleton.
+        gain: of the shortcut in a reduction.
+        readout: of the skeleton.
+        flip: whether mirror images are in the kernel.
+        draw: of the images.
+        cells: the first so many are ranked.
+        dataset: of the images.
+    """
+
+    center: bool = False
+    side: int = 8
+    n: int = 200
+    n_validation: int = 200
+    cells_a_stage: int = 1
+    gain: float = PYTORCH_GAIN
+    readout: str = "gap"
+    flip: bool = False
+    draw: int = 0
+    cells: int = 1000
+    dataset: str = "cifar10"
+
+    def __str__(self) -> str:
+        plain = KernelSetting()
+        changed = [
+            f"{field.name}={value:.4g}" if isinstance(value, float) else f"{field.name}={value}"
+            for field in fields(self)[1:]
+            if (value := getattr(self, field.name)) != getattr(plain, field.name)
+        ]
+        return " ".join(["centred" if self.center else "rms", *changed])
+
+    @property
+    def space(self) -> ks.NasBench201:
+        """The networks."""
+        return ks.NasBench201(
+            self.cells_a_stage,
+            center=self.center,
+            shortcut_W_std=self.gain,
+            readout=self.readout,
+        )
+
+    def images(self, half: int) -> tuple[kk.Dataset, kk.Dataset]:
+        """Those of the regression and of the validation, from one half of the data."""
+        every, _ = kk.load(self.dataset, n_test=1, image_size=self.side, seed=0)
+        fit, validation = every.split(0.5, seed=0)[half].split(0.5, seed=0)
+        return (
+            fit.subset(self.n, seed=self.draw),
+            validation.subset(self.n_validation, seed=self.draw),
+        )
+
+    def scores(
+        self, images: tuple[kk.Dataset, kk.Dataset], ridge: float, grams: Path
+    ) -> list[ks.KernelScore]:
+        """Every metric of every kernel at a ridge; those that read none at the first alone."""
+        return [
+            ks.KernelScore(
+                *images,
+                get=get,
+                metric=name,
+                ridge=ridge,
+                grams=grams,
+                augment=(kk.Flip(),) if self.flip else (),
+                normalization=normalization,
+                parameterization=parameterization,
+            )
+            for (get, parameterization), normalization in product(KERNELS, NORMALIZATIONS)
+            for name, metric in METRICS.items()
+            if normalization in metric.normalizations
+            and (ridge == RIDGES[0] or name not in WITHOUT_RIDGE)
+        ]
+
+
+BASES = (KernelSetting(), KernelSetting(center=True))
+
+
+def one_at_a_time() -> Iterator[KernelSetting]:
+    """Both base settings, and of each every other value of one factor; the cheap ones first."""
+    for base in BASES:
+        yield base
+        yield from (replace(base, draw=draw) for draw in DRAWS[1:])
+        yield from (replace(base, gain=gain) for gain in (1.0, 2**0.5))
+        yield from (replace(base, n=n) for n in (50, 100))
+        yield from (replace(base, readout=readout) for readout in ("flatten", "lap:1"))
+        yield replace(base, side=16, n=100, n_validation=100)
+        yield replace(base, cells_a_stage=3)
+        yield replace(base, flip=True)
+        yield replace(base, n_validation=800)
+        yield replace(base, n=400)
+    for base in BASES:
+        yield replace(base, cells_a_stage=5)
+        yield replace(base, side=32, n=50, n_validation=50, cells=30)
+    yield KernelSetting(n=800)
+
+
+def crossed(best: Sequence[KernelSetting]) -> list[KernelSetting]:
+    """Every combination of the values that some settings have, each with every draw."""
+    plain = KernelSetting()
+    names = [field.name for field in fields(plain) if field.name not in ("draw", "cells")]
+    values = [list(dict.fromkeys(getattr(one, name) for one in best)) for name in names]
+    together = (replace(plain, **dict(zip(names, of, strict=True))) for of in product(*values))
+    return [replace(one, draw=draw) for one in together for draw in DRAWS]
+
+
+def direction_of(column: str) -> bool:
+    """Whether higher values of a column of :func:`values_of` are better."""
+    metric = column.split()[0].partition("@")[0].partition(":")[2]
+    return METRICS[metric].higher_is_better
+
+
+def values_of(setting: KernelSetting, names: Sequence[str], half: int, folder: Path) -> Columns:
+    """By score and ridge the values of cells, and what all took.
+
+    Args:
+        setting: the networks and images.
+        names: of the cells; those beyond ``setting.cells`` have none.
+        half: of the images.
+        folder: keeps what is finished until all of it is.
+    """
+    images = setting.images(half)
+    cells = [setting.space.candidate(name) for name in names[: setting.cells]]
+    rest: list[float | None] = [None] * (len(names) - len(cells))
+    columns: Columns = {}
+    for ridge in RIDGES:
+        scores = setting.scores(images, ridge, folder / "grams")
+        if ridge == RIDGES[0]:
+            sources = {score.source for score in scores}
+            seconds = sum(
+                source.cost(cell, scores).seconds or 0.0 for source in sources for cell in cells
+            )
+            foretell(seconds, f"{setting}, {len(cells)} cells")
+        ranking = ks.rank(cells, scores, output=folder / f"{ridge:g}", resume=True)
+        rows = {row.name: row for row in ranking}
+        of_cells = [rows[cell.name] for cell in cells]
+        for score in scores:
+            columns[f"{score.name} {ridge:g}"] = [
+                *(row.values[score.name].value if score.name in row.values else None
+                  for row in of_cells),
+                *rest,
+            ]  # fmt: skip
+        columns.setdefault(SECONDS, [*(row.seconds for row in of_cells), *rest])
+    shutil.rmtree(folder)
+    return columns
