@@ -6,7 +6,7 @@ from collections.abc import Collection, Hashable, Mapping
 from typing import Any
 
 from kernas.kernels import Architecture
-from kernas.kernels.architecture import Slot
+from kernas.kernels.architecture import Slot, WeightLayer
 from kernas.kernels.architecture.counts import count
 
 from ..base import Cost
@@ -24,7 +24,7 @@ PASSES: Mapping[Need, float] = {
     "regions": 0.1,
 }
 """Forward passes of a batch that each takes, by operations; of the tangent kernel beside two for
-each image of the batch, of the information beside two for each layer of the template."""
+each image of the batch, of the information beside two for each layer with weights."""
 
 COMPILING: Mapping[Need, float] = {
     "first_order": 0.1,
@@ -66,7 +66,8 @@ def cost_of(
     operations = 2 * count(network, image_shape, width=width, outputs=n_classes).flops * batch_size
     passes = sum(PASSES.get(need, 0.0) for need in needs)
     layers = _layers(template)
-    passes += 2 * batch_size * ("tangent" in needs) + layers * ("information" in needs)
+    weighted = sum(isinstance(node.layer, WeightLayer) for node in network.nodes)
+    passes += 2 * batch_size * ("tangent" in needs) + 2 * weighted * ("information" in needs)
     seconds = repeats * (SECONDS_A_NETWORK + passes * operations / OPERATIONS_A_SECOND)
     programs: dict[Hashable, float] = {
         ("proxies", template, image_shape, width, batch_size, need): COMPILING[need] * layers

@@ -62,8 +62,10 @@ class Probes:
             their inner product with what the block makes, by what it reads; and ``identities``,
             whether signs and gradient are equal.
         ends: the shapes of what the blocks make, in their order, and so of ``signs``.
-        information: ``(variables, choices, images) ->`` the logits, and the derivatives of the
-            logits by the first weight of every layer, all without normalisation.
+        places: the parameters of the template, each as its place among them.
+        information: ``(variables, choices, images, places, count) ->`` the logits, and their
+            derivatives, ``(places, n, classes)``, by the first weights of the first ``count`` of
+            some parameters, all without normalisation.
         thin: ``(template, seed) -> Variables`` of the network whose widths are their relative ones.
         regions: ``(variables, choices, images) ->`` the codes of that network, of
             ``SMALL_IMAGES`` images of ``small_shape``.
@@ -79,7 +81,8 @@ class Probes:
     perturbed: Callable[..., tuple[Array, Array, Any, Any]] | None
     inside: Callable[..., dict[str, Any]]
     ends: Mapping[str, tuple[int, ...]]
-    information: Callable[..., tuple[Array, Any]]
+    places: Variables
+    information: Callable[..., tuple[Array, Array]]
     thin: Callable[[Architecture, int], Variables]
     regions: Callable[..., Any]
     small_shape: tuple[int, ...] | None
@@ -257,26 +260,27 @@ def _probes(
             },
         }
 
-    def information(variables: Variables, choices: Array, images: Array) -> tuple[Array, Any]:
+    leaves, tree = jax.tree_util.tree_flatten(shapes.get("params", {}))
+
+    def information(
+        variables: Variables, choices: Array, images: Array, places: Array, count: Array
+    ) -> tuple[Array, Array]:
         params, rest = split(variables)
-        leaves, tree = jax.tree_util.tree_flatten_with_path(params)
-        kernels = [place for place, (path, _) in enumerate(leaves) if path[-1].key == "kernel"]
 
         def logits(params: Any) -> Array:
             return plain.apply({**rest, "params": params}, images, choices=choices)
 
-        def along(number: Array) -> Array:
+        def along(number: Array, slopes: Array) -> Array:
             moved = [
-                jnp.zeros_like(leaf).ravel().at[0].set(place == number).reshape(leaf.shape)
-                for place, (_, leaf) in enumerate(leaves)
+                jnp.zeros_like(leaf).ravel().at[0].set(place == places[number]).reshape(leaf.shape)
+                for place, leaf in enumerate(jax.tree.leaves(params))
             ]
-            return jax.jvp(logits, (params,), (tree.unflatten(moved),))[1]
+            slope = jax.jvp(logits, (params,), (tree.unflatten(moved),))[1]
+            return slopes.at[number].set(slope)
 
-        slopes = lax.map(along, jnp.array(kernels, jnp.int32))
-        of_leaves: list[Any] = [None] * len(leaves)
-        for number, place in enumerate(kernels):
-            of_leaves[place] = slopes[number]
-        return logits(params), tree.unflatten(of_leaves)
+        found = logits(params)
+        slopes = jnp.zeros((len(places), *found.shape), found.dtype)
+        return found, lax.fori_loop(0, count, along, slopes)
 
     small_shape = smallest_images(template, image_shape)
     slender: Any = finite_network(template, 1, outputs=n_classes, watched=True, **common)
@@ -302,6 +306,7 @@ def _probes(
         jax.jit(perturbed) if trunk else None,
         jax.jit(inside),
         {name: end.shape for name, end in ends.items()},
+        tree.unflatten(range(len(leaves))),
         jax.jit(information),
         thin,
         jax.jit(regions),

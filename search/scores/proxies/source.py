@@ -37,8 +37,8 @@ class ProxySource(Source):
     All proxies that need the same passes share them: one forward and two backward passes serve
     those of first order, one more of each ``zico``, three or so ``grasp``, two forward passes
     ``zen``, one of a single image ``synflow``, a backward pass for each image those of the tangent
-    kernel, one forward and backward pass those of layers and blocks, a forward pass for each layer
-    of the template ``vkdnw``, and one of a thin network ``linear_regions``.
+    kernel, one forward and backward pass those of layers and blocks, a forward derivative for each
+    layer ``vkdnw``, and a forward pass of a thin network ``linear_regions``.
     """
 
     fit: Dataset
@@ -170,8 +170,12 @@ class ProxySource(Source):
                 [bool(within["identities"][name]) for name in later],
             )
         if "information" in needs:
-            logits, slopes = probes.information(variables, choices, images)
-            found["information"] = np.asarray(logits), kernels(slopes)
+            places = kernels(probes.places)
+            every = np.zeros(len(jax.tree.leaves(probes.places)), np.int32)
+            every[: len(places)] = list(places.values())
+            logits, slopes = probes.information(variables, choices, images, every, len(places))
+            by_layer = zip(places, np.asarray(slopes), strict=False)
+            found["information"] = np.asarray(logits), dict(by_layer)
         if "regions" in needs and probes.small_shape is not None:
             thin = probes.thin(template, seed)
             lit = probes.regions(thin, choices, self._crops(probes.small_shape, seed))
