@@ -117,6 +117,10 @@ class Distributed(Protocol):
         """
         ...
 
+    def values_of(self, candidate: Candidate) -> dict[str, Any]:
+        """Values of which :meth:`candidate_of` makes the candidate again."""
+        ...
+
 
 @runtime_checkable
 class Slotted(Protocol):

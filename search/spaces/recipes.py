@@ -301,6 +301,12 @@ class RecipeSpace(Space):
         network = require(self.space, Distributed).candidate_of(other)
         return self._joined(network, self.recipes.candidate_of(own))
 
+    def values_of(self, candidate: Candidate) -> dict[str, Any]:
+        """The network's and the recipe's."""
+        network, recipe = self._parts(candidate)
+        own = self.recipes.values_of(recipe)
+        return own if self._is_one else require(self.space, Distributed).values_of(network) | own
+
     def template(self, candidate: Candidate) -> Architecture:
         """That of the network."""
         return require(self.space, Slotted).template(self._network(candidate))

@@ -157,6 +157,14 @@ class TupleSpace(Space):
         """
         return self.candidate(self._in_order(values))
 
+    def values_of(self, candidate: Candidate) -> dict[str, Any]:
+        """Its values, as :meth:`distributions` names them."""
+        values = self.values(genotype_of(self, candidate))
+        return {
+            name: value if isinstance(value, PLAIN) else label(value)
+            for name, value in values.items()
+        }
+
     def _split(self, text: str) -> dict[str, str]:
         """The texts of values by name; each ends where the next name begins."""
         values: dict[str, str] = {}

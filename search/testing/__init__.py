@@ -4,3 +4,4 @@ from .executors import ExecutorTests as ExecutorTests
 from .executors import IsolatedExecutorTests as IsolatedExecutorTests
 from .scores import ScoreTests as ScoreTests
 from .spaces import SpaceTests as SpaceTests
+from .strategies import StrategyTests as StrategyTests

@@ -178,6 +178,7 @@ class SpaceTests:
             candidate = able.candidate_of(values)
             inside(space, candidate)
             assert able.candidate_of(values) == candidate
+            assert able.candidate_of(able.values_of(candidate)) == candidate
         one_line(lambda: able.candidate_of({}))
         drawn = {name: suggested(of, rng) for name, of in distributions.items()}
         one_line(lambda: able.candidate_of({**drawn, "no such name": 1}))

@@ -1,0 +1,13 @@
+"""Strategies: what is proposed next, from what became of the proposals before."""
+
+from .bandit import Bandit as Bandit
+from .base import Course as Course
+from .base import Strategy as Strategy
+from .base import Trial as Trial
+from .base import search as search
+from .evolution import RegularizedEvolution as RegularizedEvolution
+from .local_search import LocalSearch as LocalSearch
+from .q_learning import QLearning as QLearning
+from .random_search import RandomSearch as RandomSearch
+from .reinforce import Reinforce as Reinforce
+from .warm_up import WarmUp as WarmUp

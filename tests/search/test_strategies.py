@@ -1,0 +1,306 @@
+"""Strategies: the suite that ships, and each one's mechanism against what is known of it."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pytest
+
+import kernas.kernels as kk
+import kernas.search as ks
+from kernas.errors import ConfigurationError
+from kernas.search.spaces import Candidate, Space
+from kernas.search.spaces.abilities import has
+from kernas.search.strategies import (
+    Bandit,
+    LocalSearch,
+    QLearning,
+    RandomSearch,
+    RegularizedEvolution,
+    Reinforce,
+    Strategy,
+    Trial,
+    WarmUp,
+    search,
+)
+from kernas.search.strategies.base import rng_of
+from kernas.search.strategies.evolution import preferred
+from kernas.search.strategies.options import Options
+from kernas.search.strategies.q_learning import QTable
+from kernas.search.strategies.reinforce import Policy
+from kernas.search.testing import StrategyTests
+
+PARAMETERS, CHOICES = 5, 4
+
+
+def network(**chosen: int) -> kk.Architecture:
+    return kk.serial(kk.Flatten(), kk.Dense(W_std=1.0 + sum(chosen.values())), kk.Dense())
+
+
+TOY = ks.ChoiceSpace(network, {f"p{number}": list(range(CHOICES)) for number in range(PARAMETERS)})
+
+
+def cheap(candidate: Candidate) -> float:
+    """A preference that knows something."""
+    return float(len(candidate.name) % 5)
+
+
+def sum_of(candidate: Candidate) -> float:
+    """The value of the toy: its optimum is known, and every parameter counts by itself."""
+    return sum(candidate.genotype) / ((CHOICES - 1) * PARAMETERS)
+
+
+STRATEGIES = (
+    RandomSearch(),
+    RegularizedEvolution(population=8, tournament=3),
+    RegularizedEvolution(population=6, tournament=2, retention="best"),
+    RegularizedEvolution(6, 2, retention="stochastic", mutants=3, prefer=cheap),
+    LocalSearch(),
+    Reinforce(entropy=0.1),
+    QLearning(exploration=20),
+    Bandit(),
+    Bandit("thompson"),
+    WarmUp(cheap, pool=30, first=6, then=RegularizedEvolution(6, 2)),
+)
+SPACES = {
+    "nasbench201": ks.NasBench201(1),
+    "macro": ks.MacroSpace(),
+    "recipes": ks.RecipeSpace(ks.NasBench201(1), learning_rate=(0.01, 1.0), batch_size=[16, 32]),
+}
+
+
+class TestStrategies(StrategyTests):
+    @pytest.fixture(params=STRATEGIES, ids=lambda one: one.name)
+    def strategy(self, request: pytest.FixtureRequest) -> Strategy:
+        return request.param
+
+    @pytest.fixture(params=SPACES.values(), ids=list(SPACES))
+    def space(self, request: pytest.FixtureRequest, strategy: Strategy) -> Space:
+        lacking = [one.__name__ for one in strategy.abilities if not has(request.param, one)]
+        if lacking:
+            pytest.skip(f"the space is not {lacking[0]}")
+        return request.param
+
+
+def best_of(strategy: Strategy, seed: int, trials: int = 150) -> float:
+    found = search(strategy, TOY, sum_of, trials, seed)
+    return max(trial.value or 0.0 for trial in found)
+
+
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        RegularizedEvolution(population=20, tournament=5),
+        RegularizedEvolution(population=20, tournament=5, retention="best"),
+        LocalSearch(),
+        Reinforce(learning_rate=0.1),
+        Bandit("thompson"),
+    ],
+    ids=lambda one: one.name,
+)
+def test_it_beats_random_search_where_the_optimum_can_be_reached_by_steps(
+    strategy: Strategy,
+) -> None:
+    seeds = range(30)
+    better = [best_of(strategy, seed) - best_of(RandomSearch(), seed) for seed in seeds]
+    wins, losses = sum(b > 0 for b in better), sum(b < 0 for b in better)
+    # A sign test: of 30 even pairs, 9 more wins than losses come once in a thousand times or less.
+    assert wins - losses >= 9
+
+
+@pytest.mark.parametrize(
+    "strategy",
+    [Reinforce(learning_rate=0.1), QLearning(0.3, initial=0.0, exploration=60), Bandit()],
+    ids=lambda one: one.name,
+)
+def test_what_a_controller_proposes_in_the_end_is_better_than_chance(strategy: Strategy) -> None:
+    """The mean of chance is 0.5, with a deviation of 0.17 of one proposal."""
+    late = [
+        [trial.value or 0.0 for trial in search(strategy, TOY, sum_of, 200, seed)[150:]]
+        for seed in range(30)
+    ]
+    assert np.mean(late) > 0.5 + 4 * 0.17 / len(late) ** 0.5
+
+
+def members(strategy: RegularizedEvolution, trials: list[Trial]) -> list[str]:
+    course: Any = strategy.begin(TOY)
+    for trial in trials:
+        course.tell(trial)
+    return [candidate.name for candidate, _ in course.members]
+
+
+def trials_of(values: list[float | None]) -> list[Trial]:
+    names = [f"p0={i % 4},p1={i // 4},p2=0,p3=0,p4=0" for i in range(len(values))]
+    return [Trial(i, TOY.candidate(names[i]), value) for i, value in enumerate(values)]
+
+
+def test_ageing_keeps_the_youngest_whatever_they_are_worth() -> None:
+    trials = trials_of([0.9, None, 0.1, 0.5, 0.2, 0.3])
+    kept = members(RegularizedEvolution(population=3, tournament=1), trials)
+    assert kept == [trials[i].candidate.name for i in (3, 4, 5)]
+
+
+def test_deterministic_retention_keeps_the_best() -> None:
+    trials = trials_of([0.9, 0.1, 0.5, 0.2, 0.5, 0.3])
+    kept = members(RegularizedEvolution(population=3, tournament=1, retention="best"), trials)
+    assert kept == [trials[i].candidate.name for i in (0, 2, 4)]
+
+
+def test_stochastic_retention_lets_go_by_rank() -> None:
+    """Against the probabilities, within four deviations of so many draws."""
+    values = [0.4, 0.1, 0.3, 0.2]
+    gone: Counter[int] = Counter()
+    draws = 4000
+    for seed in range(draws):
+        course: Any = RegularizedEvolution(3, 1, retention="stochastic").begin(TOY, seed)
+        trials = trials_of([*values])
+        for trial in trials:
+            course.tell(trial)
+        left = {candidate.name for candidate, _ in course.members}
+        gone[next(t.number for t in trials if t.candidate.name not in left)] += 1
+    for place, rank in ((0, 1), (2, 2), (3, 3), (1, 4)):
+        p = 2 * rank / (4 * 5)
+        assert abs(gone[place] / draws - p) < 4 * (p * (1 - p) / draws) ** 0.5
+
+
+def test_the_parent_is_the_best_of_the_drawn() -> None:
+    trials = trials_of([0.1, 0.9, 0.5])
+    strategy = RegularizedEvolution(population=3, tournament=50)
+    for seed in range(10):
+        child = strategy.propose(TOY, trials, seed)
+        parent = trials[1].candidate.genotype
+        assert sum(a != b for a, b in zip(child.genotype, parent, strict=True)) == 1
+
+
+def test_mutants_are_chosen_by_what_is_preferred() -> None:
+    candidates = [TOY.candidate(f"p0={i},p1=0,p2=0,p3=0,p4=0") for i in range(4)]
+    assert (
+        preferred(candidates, lambda c: {0: None, 1: -2.0, 2: -1.0, 3: -1.0}[c.genotype[0]])
+        == (candidates[2])
+    )
+    guided = RegularizedEvolution(10, 3, mutants=8, prefer=sum_of)
+    blind = RegularizedEvolution(10, 3)
+    seeds = range(20)
+    assert sum(best_of(guided, s, 40) > best_of(blind, s, 40) for s in seeds) >= 15
+
+
+def test_local_search_ends_where_no_neighbour_is_better_and_begins_again() -> None:
+    """Every climb goes up to the only optimum, and the next proposal is anywhere."""
+    trials = search(LocalSearch(), TOY, sum_of, 300)
+    tops = [t.number for t in trials if t.value == 1.0]
+    assert tops
+    names = [t.candidate.name for t in trials[: tops[0] + 1]]
+    assert len(set(names)) == len(names)  # nothing is tried twice on the way
+    best = -1.0
+    for trial in trials[: tops[0] + 1]:
+        best = max(best, trial.value or 0.0)
+    assert best == 1.0
+
+
+def test_the_policys_gradient_is_that_of_the_expected_reward() -> None:
+    """Against enumeration: the mean of the gradients over all candidates by their probabilities,
+    and differences of the expected reward and of the entropy."""
+    options = Options.in_space(ks.ChoiceSpace(network, {"a": [0, 1, 2], "b": [0, 1]}))
+    rng = np.random.default_rng(0)
+    logits = [rng.standard_normal(3), rng.standard_normal(2)]
+    rewards = rng.standard_normal((3, 2))
+    beta = 0.3
+    policy = Policy(Reinforce(entropy=beta), options, logits)
+
+    def objective() -> float:
+        one, two = policy.probabilities()
+        entropy = -sum((p * np.log(p)).sum() for p in (one, two))
+        return float(one @ rewards @ two) + beta * entropy
+
+    one, two = policy.probabilities()
+    mean = [np.zeros(3), np.zeros(2)]
+    for a, b in product(range(3), range(2)):
+        for total, part in zip(mean, policy.gradient((a, b), rewards[a, b]), strict=True):
+            total += one[a] * two[b] * part
+    step = 1e-6
+    for of, found in zip(logits, mean, strict=True):
+        for place in range(len(of)):
+            of[place] += step
+            up = objective()
+            of[place] -= 2 * step
+            down = objective()
+            of[place] += step
+            assert found[place] == pytest.approx((up - down) / (2 * step), abs=1e-8)
+
+
+def test_q_values_tend_to_the_best_that_can_follow() -> None:
+    """Against the exact solution: at the rate 1 every choice has the best value that was seen after
+    it, and with all candidates told, the best there is."""
+    space = ks.ChoiceSpace(network, {"a": [0, 1, 2], "b": [0, 1], "c": [0, 1]})
+    rewards = {c: random.Random(str(c)).random() for c in product(range(3), range(2), range(2))}
+    table = QTable(QLearning(learning_rate=1.0, initial=-1.0), Options.in_space(space))
+    for number, (chosen, reward) in enumerate(rewards.items()):
+        table.tell(Trial(number, table.options.candidate(chosen), reward))
+    for depth in (1, 2, 3):
+        for path in product(*(range(n) for n in (3, 2, 2)[:depth])):
+            best = max(r for chosen, r in rewards.items() if chosen[:depth] == path)
+            assert table.value(path) == best
+
+
+@pytest.mark.parametrize("rule", ["ucb", "thompson"])
+def test_a_bandits_regret_grows_less_than_its_trials(rule: Any) -> None:
+    """On one machine with arms of known means and noise of 0.1: the regret of each of four quarters
+    of the trials, means over seeds; that of chance would not fall."""
+    space = ks.ChoiceSpace(network, {"arm": [0, 1, 2, 3]})
+    means, seeds, trials = (0.2, 0.8, 0.4, 0.5), 20, 800
+    regret = np.zeros((seeds, trials))
+    for seed in range(seeds):
+        noise = random.Random(seed)
+        course = Bandit(rule).begin(space, seed)
+        for number in range(trials):
+            candidate = course.propose(rng_of(seed, number))
+            (arm,) = candidate.genotype
+            regret[seed, number] = max(means) - means[arm]
+            course.tell(Trial(number, candidate, means[arm] + noise.gauss(0, 0.1)))
+    quarters = regret.mean(axis=0).reshape(4, -1).sum(axis=1)
+    assert quarters[3] < quarters[1] < quarters[0]
+    chance = (max(means) - np.mean(means)) * trials / 4
+    assert quarters[3] < 0.35 * chance
+
+
+def test_a_warm_up_proposes_the_best_of_its_pool_first() -> None:
+    trials = search(WarmUp(sum_of, pool=200, first=10), TOY, sum_of, 12)
+    values = [trial.value or 0.0 for trial in trials[:10]]
+    assert values == sorted(values, reverse=True)
+    assert min(values) > 0.6
+
+
+def test_options_of_a_range_are_the_middles_of_its_parts() -> None:
+    space = ks.RecipeSpace(ks.NasBench201(1), learning_rate=(0.01, 1.0), batch_size=[16, 32])
+    options = Options.in_space(space)
+    rates = options.of["learning_rate"]
+    assert np.allclose(np.diff(np.log(rates)), np.log(100) / 8)
+    for number in range(8):
+        chosen = (*[0] * 6, number, 1)
+        assert options.chosen(options.candidate(chosen)) == chosen
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: RegularizedEvolution(population=1), "population=1"),
+        (lambda: RegularizedEvolution(tournament=0), "tournament=0"),
+        (lambda: RegularizedEvolution(retention="worst"), "ageing, best, stochastic"),  # type: ignore
+        (lambda: RegularizedEvolution(mutants=3), "give the score that chooses"),
+        (lambda: Reinforce(learning_rate=0.0), "learning_rate=0.0"),
+        (lambda: Reinforce(baseline=1.0), "baseline=1.0"),
+        (lambda: Reinforce(entropy=-1.0), "entropy=-1.0"),
+        (lambda: QLearning(learning_rate=2.0), "learning_rate=2.0"),
+        (lambda: QLearning(exploration=0), "exploration=0"),
+        (lambda: Bandit("greedy"), "'ucb' or 'thompson'"),  # type: ignore
+        (lambda: WarmUp(cheap, pool=3, first=4), "first=4 of pool=3"),
+        (lambda: search(RandomSearch(), TOY, sum_of, 0), "n_trials=0"),
+    ],
+)
+def test_what_cannot_be_is_refused(make: Any, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        make()
