@@ -19,6 +19,7 @@ LAYERS = """
 KERNELS = f"""
     {LAYERS}
     Architecture GraphBuilder parallel register_elementwise residual serial
+    standard_parameterization
     Flip Kernels KernelTable NeuralKernel Translate as_kernel explain group_order CONVENTIONS
     EmpiricalKernel finite_network
     KernelClassifier KernelRegressor SklearnKernel load_model save_model
@@ -30,7 +31,7 @@ SEARCH = """
     Candidate ChoiceSpace GraphSpace LogRange MacroSpace NasBench201 RecipeSpace Space
     read_candidates space_from_text
     ArchitectureList Combined Cost CountScore Evaluation Executor KernelScore KernelSource
-    Local MeanScore Processes ProxyScore Score Source TrainScore
+    Local MeanScore Processes ProxyScore RegularizedScore SampledKernelScore Score Source TrainScore
     evaluate_scores parse_scores read_run score_names
     RankingEstimate estimate_ranking
     Agreement Agreements Interval agreement agreements ndcg Truth load_truth
