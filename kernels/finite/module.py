@@ -193,7 +193,8 @@ class FiniteNetwork(nn.Module):
         shapes = weight_shapes(layer, x.shape[-1], channels)
         deviations = weight_deviations(layer, shapes["kernel"])
         # The function stays, and gradients grow by the root of the layer's learning rate.
-        roots = dict(zip(("kernel", "bias"), map(math.sqrt, layer.rates), strict=True))
+        of_weights, of_biases = map(math.sqrt, layer.rates)
+        roots = {"kernel": of_weights, "bias": of_biases}
         common: dict[str, Any] = {
             "features": channels,
             "use_bias": "bias" in shapes,
