@@ -9,6 +9,7 @@ from itertools import product
 from pathlib import Path
 
 from pieces import Columns
+from proxies_published import CHEAP, W_STD
 from running import foretell
 
 import kernas.kernels as kk
@@ -16,6 +17,8 @@ import kernas.search as ks
 from kernas.kernels.finite.network import Parameterization
 from kernas.kernels.regression import METRICS, NORMALIZATIONS
 from kernas.search.scores.kernel_source import KernelName
+from kernas.search.scores.proxies import PROXIES
+from kernas.search.scores.registry import known_score
 from kernas.search.spaces.nasbench201 import PYTORCH_GAIN
 
 DEVELOPMENT, CONFIRMATION = 0, 1
@@ -31,6 +34,7 @@ KERNELS: tuple[tuple[KernelName, Parameterization], ...] = (
 """What is got, and its parameterisation."""
 
 DRAWS = (0, 1, 2)
+COUNTS = ("params", "flops", "depth", "n_conv")
 SECONDS = "seconds"
 """The column that says what all kernels of a cell took."""
 
@@ -147,9 +151,8 @@ def crossed(best: Sequence[KernelSetting]) -> list[KernelSetting]:
 
 
 def direction_of(column: str) -> bool:
-    """Whether higher values of a column of :func:`values_of` are better."""
-    metric = column.split()[0].partition("@")[0].partition(":")[2]
-    return METRICS[metric].higher_is_better
+    """Whether higher values of a column are better: of a score, and its ridge after a space."""
+    return known_score(column.split()[0]).higher_is_better
 
 
 def values_of(setting: KernelSetting, names: Sequence[str], half: int, folder: Path) -> Columns:
@@ -173,15 +176,48 @@ def values_of(setting: KernelSetting, names: Sequence[str], half: int, folder: P
                 source.cost(cell, scores).seconds or 0.0 for source in sources for cell in cells
             )
             foretell(seconds, f"{setting}, {len(cells)} cells")
-        ranking = ks.rank(cells, scores, output=folder / f"{ridge:g}", resume=True)
-        rows = {row.name: row for row in ranking}
-        of_cells = [rows[cell.name] for cell in cells]
-        for score in scores:
-            columns[f"{score.name} {ridge:g}"] = [
-                *(row.values[score.name].value if score.name in row.values else None
-                  for row in of_cells),
-                *rest,
-            ]  # fmt: skip
-        columns.setdefault(SECONDS, [*(row.seconds for row in of_cells), *rest])
+        for name, values in ranked(cells, scores, folder / f"{ridge:g}").items():
+            column = name if name == SECONDS else f"{name} {ridge:g}"
+            columns.setdefault(column, values + rest)
     shutil.rmtree(folder)
+    return columns
+
+
+def counts_of(names: Sequence[str]) -> Columns:
+    """Of the benchmark's own networks."""
+    scores = [ks.CountScore(name, (32, 32, 3), 10) for name in COUNTS]
+    space = ks.NasBench201()
+    found = ranked([space.candidate(name) for name in names], scores, None)
+    del found[SECONDS]
+    return found
+
+
+def proxies_on(fit: kk.Dataset, names: Sequence[str], folder: Path | None) -> Columns:
+    """Every proxy at the cheap protocol, and what all took."""
+    space = ks.NasBench201(CHEAP.cells_a_stage)
+    return ranked([space.candidate(name) for name in names], proxies_of(fit), folder)
+
+
+def proxies_of(fit: kk.Dataset) -> list[ks.ProxyScore]:
+    """Every proxy at the cheap protocol."""
+    return [ks.ProxyScore(fit, name, batch_size=CHEAP.batch, W_std=W_STD) for name in PROXIES]
+
+
+def images_of_proxies(half: int, side: int = CHEAP.side) -> kk.Dataset:
+    """Two batches from one half of the data."""
+    every, _ = kk.load("cifar10", n_test=1, image_size=side, seed=0)
+    return every.split(0.5, seed=0)[half].subset(2 * CHEAP.batch, seed=0)
+
+
+def ranked(
+    cells: Sequence[ks.Candidate], scores: Sequence[ks.Score], folder: Path | None
+) -> Columns:
+    """Values of cells by some scores, and the seconds of a cell."""
+    rows = {row.name: row for row in ks.rank(cells, scores, output=folder, resume=bool(folder))}
+    of_cells = [rows[cell.name] for cell in cells]
+    columns: Columns = {}
+    for score in scores:
+        found = [row.values.get(score.name) for row in of_cells]
+        columns[score.name] = [None if value is None else value.value for value in found]
+    columns[SECONDS] = [row.seconds for row in of_cells]
     return columns

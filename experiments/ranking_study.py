@@ -12,7 +12,7 @@ committed before anything was run; ``ranking_study/cells/`` has the cells.
 in ``ranking_study/development.csv``, a piece for each setting: the ranks of the cells, the best
 last, by every score; what is not in ``runs/ranking_study``. ``development.json`` beside it has
 Spearman's correlation with the accuracy for the best of these columns, by setting, and seconds a
-cell, and ``choice.json`` what was chosen.
+cell, and ``choice.json`` what was chosen. ``ranking_confirmation.py`` judges it.
 """
 
 from __future__ import annotations
@@ -25,21 +25,25 @@ from typing import Any, Literal
 import numpy as np
 from benchmarks.measuring import environment, report
 from pieces import Columns, Pieces
-from proxies_published import CHEAP, W_STD
+from proxies_published import CHEAP
 from ranking_settings import (
+    COUNTS,
     DEVELOPMENT,
     DRAWS,
     SECONDS,
     KernelSetting,
+    counts_of,
     crossed,
     direction_of,
+    images_of_proxies,
     one_at_a_time,
+    proxies_of,
+    proxies_on,
     values_of,
 )
 from running import RUNS, Options, Size, command
 from scipy.stats import rankdata
 
-import kernas.kernels as kk
 import kernas.search as ks
 from kernas.errors import DataError
 from kernas.search.scores.base import oriented
@@ -49,7 +53,6 @@ Stage = Literal["development", "crossing", "choice"]
 
 HERE = Path(__file__).parent / "ranking_study"
 TRUTH = "nasbench201"
-COUNTS = ("params", "flops", "depth", "n_conv")
 SHOWN = 25
 """Columns of a setting in the record, the best ones."""
 
@@ -125,12 +128,9 @@ def ranks_of(setting: KernelSetting, names: Sequence[str], pieces: Pieces) -> Co
 
     def ranked() -> Columns:
         columns = values_of(setting, names, DEVELOPMENT, folder)
-        return {
-            name: values
-            if name == SECONDS
-            else ranks(values[: setting.cells], direction_of(name)) + values[setting.cells :]
-            for name, values in columns.items()
-        }
+        known = {name: values[: setting.cells] for name, values in columns.items()}
+        rest: list[float | None] = [None] * len(names[setting.cells :])
+        return {name: values + rest for name, values in in_ranks(known).items()}
 
     return pieces.get(str(setting), key_of(setting), ranked)
 
@@ -148,38 +148,25 @@ def ranks(values: Sequence[float | None], higher_is_better: bool) -> list[float 
 
 def others(names: Sequence[str], pieces: Pieces, *, quick: bool) -> Columns:
     """The ranks by counts and by every proxy at the cheap protocol, and the seconds of a cell."""
-    fit, _ = kk.load("cifar10", n_test=1, image_size=8 if quick else CHEAP.side, seed=0)
-    fit = fit.split(0.5, seed=0)[DEVELOPMENT].subset(2 * CHEAP.batch, seed=0)
-    proxies = [ks.ProxyScore(fit, name, batch_size=CHEAP.batch, W_std=W_STD) for name in PROXIES]
-    published = ks.NasBench201()
+    fit = images_of_proxies(DEVELOPMENT, 8 if quick else CHEAP.side)
+    folder = None if quick else RUNS / "ranking_study" / "proxies"
+    key = proxies_of(fit)[0].source.key
 
     def counted() -> Columns:
-        scores = [ks.CountScore(name, (32, 32, 3), 10) for name in COUNTS]
-        return ranked([published.candidate(name) for name in names], scores, None)
+        return in_ranks(counts_of(names))
 
     def probed() -> Columns:
-        space = ks.NasBench201(CHEAP.cells_a_stage)
-        folder = RUNS / "ranking_study" / "proxies"
-        return ranked([space.candidate(name) for name in names], proxies, folder)
+        return in_ranks(proxies_on(fit, names, folder))
 
-    counts = pieces.get("counts", "", counted)
-    counts.pop(SECONDS)
-    return counts | pieces.get("proxies", proxies[0].source.key, probed)
+    return pieces.get("counts", "", counted) | pieces.get("proxies", key, probed)
 
 
-def ranked(
-    cells: Sequence[ks.Candidate], scores: Sequence[ks.Score], folder: Path | None
-) -> Columns:
-    """Ranks of cells by some scores, and the seconds of a cell."""
-    rows = {row.name: row for row in ks.rank(cells, scores, output=folder, resume=bool(folder))}
-    of_cells = [rows[cell.name] for cell in cells]
-    columns: Columns = {}
-    for score in scores:
-        values = [row.values.get(score.name) for row in of_cells]
-        known = [None if value is None else value.value for value in values]
-        columns[score.name] = ranks(known, score.higher_is_better)
-    columns[SECONDS] = [row.seconds for row in of_cells]
-    return columns
+def in_ranks(columns: Columns) -> Columns:
+    """Of all candidates that have a column, the best last; seconds as they are."""
+    return {
+        name: values if name == SECONDS else ranks(values, direction_of(name))
+        for name, values in columns.items()
+    }
 
 
 def correlations(columns: Columns, accuracy: np.ndarray) -> dict[str, float]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from kernas.errors import ConfigurationError
@@ -172,9 +172,3 @@ def search(
         course.tell(trials[-1])
     return trials
 
-
-def oriented_trial(trial: Trial, *, higher_is_better: bool) -> Trial:
-    """With a value of which larger is better."""
-    if higher_is_better or trial.value is None:
-        return trial
-    return replace(trial, value=-trial.value)
