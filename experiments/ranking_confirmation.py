@@ -1,0 +1,316 @@
+"""The ranking study's confirmation: what was chosen, judged on cells and images that nothing saw.
+
+``ranking_study/protocol.md`` says what is reported; ``ranking_study/choice.json`` what was chosen.
+
+    python experiments/ranking_confirmation.py                 # hours on two cores, in pieces
+    python experiments/ranking_confirmation.py --size quick    # 12 cells; records nothing
+
+``--n``: cells. The same command goes on: ``ranking_study/confirmation-PIECE.csv`` have the values
+of 250 cells each by every score, as far as they are finished, ``ranking_study/trained.csv`` the
+accuracies of the first hundred after training; what is not in ``runs/ranking_confirmation``. The
+record, ``ranking_confirmation.json``, has for all cells, for those without branches that nothing
+reads, for the better half, and for those that were trained: of each score Spearman's and Kendall's
+correlation with the accuracy after 200 epochs, nDCG, the share found of the best tenth and the
+regret of the first, with 95% intervals, and its lead over ``params`` and over the best proxy, from
+the same resamples.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import digits_truth
+import numpy as np
+import proxies_published
+from benchmarks.measuring import environment, report
+from pieces import Columns, Pieces
+from ranking_settings import (
+    CONFIRMATION,
+    COUNTS,
+    SECONDS,
+    KernelSetting,
+    counts_of,
+    direction_of,
+    images_of_proxies,
+    proxies_of,
+    proxies_on,
+    values_of,
+)
+from ranking_study import HERE, TRUTH, cells_of
+from running import RUNS, Options, Size, command
+from trainings import trained
+
+import kernas.kernels as kk
+import kernas.search as ks
+from kernas.errors import DataError
+from kernas.files import write_whole
+from kernas.search.ranking.statistics import STATISTICS, Agreements, agreements
+from kernas.search.report.panels import (
+    ACCENT,
+    DEGENERATE_POINT,
+    POINT,
+    empty_figure,
+    plain,
+    to_png,
+)
+from kernas.search.scores.proxies import PROXIES
+
+PIECE = 250
+TRAINED = 100
+EPOCHS = "12 epochs"
+"""The benchmark's own validation accuracy after so many."""
+
+TRAINING = "trained"
+
+SINGLE = ("default", "validation_accuracy", "kernel")
+TOGETHER = ("kernels", "counts_and_kernels", "everything")
+"""What was chosen: one score, or several whose log-ranks are added."""
+
+SHOWN_KERNELS = 12
+"""Further scores of the chosen settings in the record, the best ones."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How many cells are ranked, and how many of them trained."""
+
+    cells: int
+    trained: int
+    side_of_proxies: int = proxies_published.CHEAP.side
+
+
+SETTINGS: dict[Size, Setting] = {
+    "quick": Setting(12, 2, 8),
+    "small": Setting(1000, TRAINED),
+    "medium": Setting(1000, 1000),
+    "full": Setting(1000, 1000),
+}
+
+
+def main(options: Options) -> None:
+    """Compute what is missing, report and draw."""
+    setting = SETTINGS[options.size]
+    quick = options.size == "quick"
+    names = cells_of("confirmation")[: options.n or setting.cells]
+    choice = SAMPLE_CHOICE if quick else the_choice()
+    folder = RUNS / f"ranking_confirmation-{options.size}"
+    columns: Columns = {}
+    for number, start in enumerate(range(0, len(names), PIECE)):
+        part = names[start : start + PIECE]
+        table = None if quick else HERE / f"confirmation-{number}.csv"
+        of_part = measured(part, choice, setting, Pieces(table, part), folder / str(number))
+        columns = {name: columns.get(name, []) + values for name, values in of_part.items()}
+    few = names[: setting.trained]
+    table = None if quick else HERE / "trained.csv"
+    accuracies = trainings(few, Pieces(table, few), folder / "trained")
+    truth, epochs = ks.load_truth(TRUTH), ks.load_truth(TRUTH, "val12_cifar10")
+    accuracy = np.array([truth[name] for name in names])
+    scores: Columns = {**columns, EPOCHS: [epochs[name] for name in names]}
+    record = {
+        **options.asked(),
+        "cells": len(names),
+        "choice": choice,
+        "seconds_a_cell": seconds_of(columns),
+        **{
+            name: judged(scores, mask, accuracy, choice)
+            for name, mask in subsets(names, accuracy).items()
+        },
+        "of_trained_cells": judged(
+            {name: values[: len(few)] for name, values in scores.items()} | accuracies,
+            np.ones(len(few), bool),
+            accuracy[: len(few)],
+            choice,
+        ),
+        **environment(),
+    }
+    path = options.record(__file__)
+    report(record, path)
+    if path is not None:
+        write_whole(path.with_suffix(".png"), drawing(record))
+
+
+def the_choice() -> dict[str, Any]:
+    """What ``ranking_study.py --stage choice`` recorded.
+
+    Raises:
+        DataError: nothing was chosen yet.
+    """
+    path = HERE / "choice.json"
+    if not path.exists():
+        raise DataError(f"{path} is missing: run ranking_study.py --stage choice first")
+    chosen = json.loads(path.read_text(encoding="utf-8"))
+    return {name: chosen[name] for name in (*SINGLE, *TOGETHER)}
+
+
+def _single(column: str, **setting: Any) -> dict[str, Any]:
+    return {"score": column, "setting": asdict(KernelSetting(**setting))}
+
+
+SAMPLE_CHOICE: dict[str, Any] = {
+    **{name: _single("ntk:loo_error 0.01", n=20, n_validation=20) for name in SINGLE},
+    **{
+        name: {"scores": [_single("nngp:gcv 0.01", n=20, n_validation=20),
+                          {"score": "params", "setting": None}]}
+        for name in TOGETHER
+    },
+}  # fmt: skip
+"""To see the script work."""
+
+
+def parts_of(chosen: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The scores of one choice."""
+    return chosen.get("scores", [chosen])
+
+
+def column_of(part: Mapping[str, Any]) -> str:
+    """A score at its setting."""
+    if part["setting"] is None:
+        return part["score"]
+    return f"{KernelSetting(**part['setting'])} | {part['score']}"
+
+
+def measured(
+    names: Sequence[str],
+    choice: Mapping[str, Any],
+    setting: Setting,
+    pieces: Pieces,
+    folder: Path,
+) -> Columns:
+    """Every score of some cells: of the chosen settings, the proxies and the counts."""
+    parts = [part for chosen in choice.values() for part in parts_of(chosen)]
+    kernels = {KernelSetting(**part["setting"]) for part in parts if part["setting"] is not None}
+    columns: Columns = dict(pieces.get("counts", "", lambda: counts_of(names)))
+    fit = images_of_proxies(CONFIRMATION, setting.side_of_proxies)
+    key = proxies_of(fit)[0].source.key
+    of_proxies = pieces.get("proxies", key, lambda: proxies_on(fit, names, folder / "proxies"))
+    columns |= {("proxies | " if n == SECONDS else "") + n: v for n, v in of_proxies.items()}
+    for one in sorted(kernels, key=str):
+        images = one.images(CONFIRMATION)
+        key = " ".join(part.fingerprint[:16] for part in images)
+        place = folder / str(one).replace(" ", "-")
+
+        def kernel(one: KernelSetting = one, place: Path = place) -> Columns:
+            return values_of(one, names, CONFIRMATION, place)
+
+        found = pieces.get(str(one), key, kernel)
+        columns |= {f"{one} | {name}": values for name, values in found.items()}
+    return columns
+
+
+def trainings(names: Sequence[str], pieces: Pieces, folder: Path) -> Columns:
+    """The accuracy of cells after training by the recipe of the shipped truth, on CIFAR-10."""
+    fit, test = kk.load("cifar10", n_train=1000, n_test=1000, image_size=16, seed=0)
+    score = ks.TrainScore(fit, test, digits_truth.RECIPE, seeds=1)
+    space = ks.space_from_text(digits_truth.SPACE)
+
+    def accuracies() -> Columns:
+        found = trained([space.candidate(name) for name in names], score, folder)
+        return {TRAINING: found.accuracies[0].tolist(), SECONDS: found.seconds.tolist()}
+
+    return {TRAINING: pieces.get("trained", score.source.key, accuracies)[TRAINING]}
+
+
+def subsets(names: Sequence[str], accuracy: np.ndarray) -> dict[str, np.ndarray]:
+    """Which cells are judged together."""
+    table = proxies_published.published_table()
+    covered = np.isfinite(table["proxies_cifar10"]).all(axis=1)
+    places = {name.decode(): place for place, name in enumerate(table["arch_str"])}
+    return {
+        "all": np.ones(len(names), bool),
+        "covered": np.array([covered[places[name]] for name in names]),
+        "better_half": accuracy >= np.median(accuracy),
+    }
+
+
+def judged(
+    columns: Columns, mask: np.ndarray, accuracy: np.ndarray, choice: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Scores of some cells beside each other, the best first."""
+    known = {
+        name: [value for value, is_in in zip(values, mask, strict=True) if is_in]
+        for name, values in columns.items()
+        if not name.endswith(SECONDS)
+    }
+    directions = {name: is_higher_better(name) for name in known}
+    together = {
+        name: ks.Combined({column_of(part): 1.0 for part in parts_of(choice[name])})
+        for name in TOGETHER
+        if len(parts_of(choice[name])) > 1
+    }
+    named = {name: column_of(choice[name]) for name in SINGLE}
+    scores = {name: known[column] for name, column in named.items()}
+    scores |= {
+        name: list(map(float, combined.values(known, directions)))
+        for name, combined in together.items()
+    }
+    higher = {name: directions[column] for name, column in named.items()}
+    shown = [name for name in known if " | " not in name]
+    kernels = [name for name in known if " | " in name]
+    best = agreements(accuracy[mask], {k: known[k] for k in kernels}, higher_is_better=directions,
+                      n_resamples=1).best_first()[:SHOWN_KERNELS]  # fmt: skip
+    scores |= {name: known[name] for name in (*shown, *best)}
+    higher |= {name: directions[name] for name in (*shown, *best)}
+    agreed = agreements(accuracy[mask], scores, higher_is_better=higher)
+    proxy = next(name for name in agreed.best_first() if name in PROXIES)
+    return {
+        "cells": int(mask.sum()),
+        "best_proxy": proxy,
+        "scores": {name: row_of(agreed, name, proxy) for name in agreed.best_first()},
+    }
+
+
+def is_higher_better(name: str) -> bool:
+    """The direction of a column."""
+    if name in (EPOCHS, TRAINING):
+        return True
+    return direction_of(name.rpartition(" | ")[2])
+
+
+def row_of(agreed: Agreements, name: str, proxy: str) -> dict[str, Any]:
+    """The statistics of a score, and its leads."""
+    found: dict[str, Any] = {
+        statistic: asdict(getattr(agreed[name], statistic)) for statistic in STATISTICS
+    }
+    for other in (COUNTS[0], proxy):
+        if name != other:
+            found[f"lead over {other}"] = asdict(agreed.difference(name, other))
+    return found
+
+
+def seconds_of(columns: Columns) -> dict[str, float]:
+    """What all scores of a source take for a cell, medians."""
+    return {
+        name.removesuffix(f" | {SECONDS}"): float(np.median(np.array(values, np.float64)))
+        for name, values in columns.items()
+        if name.endswith(SECONDS)
+    }
+
+
+def drawing(record: Mapping[str, Any]) -> bytes:
+    """Spearman's correlation of every score, all cells and the better half."""
+    scores = record["all"]["scores"]
+    figure = empty_figure(9, 0.24 * len(scores) + 1)
+    panels = figure.subplots(1, 2, sharey=True)
+    for axes, subset in zip(panels, ("all", "better_half"), strict=True):
+        plain(axes)
+        for place, name in enumerate(scores):
+            found = record[subset]["scores"].get(name)
+            if found is None:
+                continue
+            color = POINT if " | " in name or name in (*SINGLE, *TOGETHER) else DEGENERATE_POINT
+            color = ACCENT if name == EPOCHS else color
+            value = found["spearman"]
+            axes.plot([value["low"], value["high"]], [place, place], color=color)
+            axes.plot(value["value"], place, "o", color=color)
+        axes.set(xlabel="Spearman", title=subset.replace("_", " "))
+    panels[0].set_yticks(range(len(scores)), list(scores), size=7)
+    panels[0].invert_yaxis()
+    return to_png(figure)
+
+
+if __name__ == "__main__":
+    command(Options, main)
