@@ -2,8 +2,8 @@
 
 The same architectures with all layers trained, on the same training images (of Fashion-MNIST those
 that the kernels are fitted to and validated on), judged on the same test images: Adam with a cosine
-schedule, several seeds. Nothing was tuned: the rate is Adam's usual one, and a network is wide
-enough to fit its few images.
+schedule, several seeds. Nothing was tuned: the rate is Adam's usual one, and so many steps fit the
+images of all but the networks with a global pool, as ``train_accuracy`` says.
 
     python experiments/finite_networks.py                # half an hour on two cores
     python experiments/finite_networks.py --size quick   # 8×8 and 7×7 pixels; records nothing

@@ -136,7 +136,7 @@ def depths() -> Iterable[str]:
         pixels, {setting["n_train"]} training images where the published column has {published:,},
         {setting["n_test"]} test images, seed {setting["seed"]}, intervals of 95%, no ridge, first
         and last layer untrained. Beside the kernels the finite networks of the same architectures
-        on the same images: {how_trained(networks["arora2019"])} Published with all {published:,}
+        on the same images: {how_trained(networks["arora2019"])} Published with all 50,000
         images: {networks["published"]["CNTK-GAP"]}% of the kernel with a global pool,
         {networks["published"]["CNN-GAP"]:.2f}% of the trained network with one."""
     )
