@@ -32,8 +32,8 @@ class NeuralKernel(ComputedKernel, ScikitParameters, Generic[Returned]):
 
     ``kernel(x1, x2=None, get=None)`` is the matrix of all pairs. With ``f`` a network of the
     architecture with random weights, ``nngp`` is ``E[f(x) f(x')]`` and ``ntk`` is
-    ``Σ_θ E[∂f(x)/∂θ ∂f(x')/∂θ]`` over its trainable weights, per output, as widths go to
-    infinity in the NTK parameterisation.
+    ``Σ_θ η_θ E[∂f(x)/∂θ ∂f(x')/∂θ]`` over its trainable weights, per output, as widths go to
+    infinity in the NTK parameterisation; the learning rates η are 1 but in layers with ``rates``.
 
     Args:
         architecture: the network; its output must be a vector (``Flatten`` or ``GlobalAvgPool``).
