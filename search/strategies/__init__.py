@@ -7,6 +7,7 @@ from .base import Trial as Trial
 from .base import search as search
 from .evolution import RegularizedEvolution as RegularizedEvolution
 from .local_search import LocalSearch as LocalSearch
+from .predictor import Predictor as Predictor
 from .q_learning import QLearning as QLearning
 from .random_search import RandomSearch as RandomSearch
 from .reinforce import Reinforce as Reinforce

@@ -171,4 +171,3 @@ def search(
         trials.append(Trial(number, candidate, known[candidate.name]))
         course.tell(trials[-1])
     return trials
-

@@ -18,6 +18,7 @@ from kernas.search.spaces.abilities import has
 from kernas.search.strategies import (
     Bandit,
     LocalSearch,
+    Predictor,
     QLearning,
     RandomSearch,
     RegularizedEvolution,
@@ -64,6 +65,7 @@ STRATEGIES = (
     QLearning(exploration=20),
     Bandit(),
     Bandit("thompson"),
+    Predictor(first=36, pool=10),
     WarmUp(cheap, pool=30, first=6, then=RegularizedEvolution(6, 2)),
 )
 SPACES = {
@@ -274,6 +276,14 @@ def test_a_warm_up_proposes_the_best_of_its_pool_first() -> None:
     assert min(values) > 0.6
 
 
+def test_a_predictor_finds_the_optimum_of_what_it_can_model() -> None:
+    """Of 1,024 candidates in 30 trials, in which chance finds it once in 34 times."""
+    trials = search(Predictor(), TOY, sum_of, 30)
+    assert max(trial.value or 0.0 for trial in trials) == 1.0
+    late = [trial.candidate.name for trial in trials[10:]]
+    assert len(set(late)) == len(late)  # nothing is tried twice
+
+
 def test_options_of_a_range_are_the_middles_of_its_parts() -> None:
     space = ks.RecipeSpace(ks.NasBench201(1), learning_rate=(0.01, 1.0), batch_size=[16, 32])
     options = Options.in_space(space)
@@ -297,6 +307,8 @@ def test_options_of_a_range_are_the_middles_of_its_parts() -> None:
         (lambda: QLearning(learning_rate=2.0), "learning_rate=2.0"),
         (lambda: QLearning(exploration=0), "exploration=0"),
         (lambda: Bandit("greedy"), "'ucb' or 'thompson'"),  # type: ignore
+        (lambda: Predictor(first=1), "first=1"),
+        (lambda: Predictor(most=5), "most=5"),
         (lambda: WarmUp(cheap, pool=3, first=4), "first=4 of pool=3"),
         (lambda: search(RandomSearch(), TOY, sum_of, 0), "n_trials=0"),
     ],
