@@ -169,7 +169,7 @@ def drawing(record: dict[str, Any]) -> bytes:
             plain(axes)
             leads = record[data][measure]["behind"]
             for place, lead in enumerate(leads.values()):
-                color = DEGENERATE_POINT if lead["low"] < 0 < lead["high"] else POINT
+                color = DEGENERATE_POINT if lead["low"] <= 0 <= lead["high"] else POINT
                 axes.plot([lead["low"], lead["high"]], [place, place], color=color)
                 axes.plot(lead["value"], place, "o", color=color)
             axes.axvline(0, color=DEGENERATE_POINT, linewidth=0.8)
