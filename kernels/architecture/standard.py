@@ -44,8 +44,8 @@ def standard_parameterization(
 
     >>> from kernas.kernels import Dense, NeuralKernel, Relu, serial
     >>> network = serial(Dense(), Relu(), Dense(W_std=2.0))
-    >>> standard_parameterization(network, (5,), width=64).nodes[3].layer
-    Dense(W_std=2.0, rates=(16.0, 1.0))
+    >>> standard_parameterization(network, (5,), width=64).nodes[3].layer.rates
+    (16.0, 1.0)
     """
     check_count(width, "width")
     check_count(outputs, "outputs")

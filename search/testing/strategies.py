@@ -35,7 +35,7 @@ class StrategyTests:
 
             @pytest.fixture
             def space(self):
-                return NasBench201(1)
+                return my_space
     """
 
     @pytest.fixture
