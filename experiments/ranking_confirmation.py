@@ -189,14 +189,12 @@ def measured(
     of_proxies = pieces.get("proxies", key, lambda: proxies_on(fit, names, folder / "proxies"))
     columns |= {("proxies | " if n == SECONDS else "") + n: v for n, v in of_proxies.items()}
     for one in sorted(kernels, key=str):
-        images = one.images(CONFIRMATION)
-        key = " ".join(part.fingerprint[:16] for part in images)
         place = folder / str(one).replace(" ", "-")
 
         def kernel(one: KernelSetting = one, place: Path = place) -> Columns:
             return values_of(one, names, CONFIRMATION, place)
 
-        found = pieces.get(str(one), key, kernel)
+        found = pieces.get(str(one), one.key(CONFIRMATION), kernel)
         columns |= {f"{one} | {name}": values for name, values in found.items()}
     return columns
 

@@ -47,7 +47,7 @@ class KernelSetting:
         center: whether normalisations subtract the mean.
         side: of the images.
         n: images of the regression.
-        n_validation: beside them.
+        n_validation: beside them; with 0 there are no scores of validation.
         cells_a_stage: of the skeleton.
         gain: of the shortcut in a reduction.
         readout: of the skeleton.
@@ -88,17 +88,21 @@ class KernelSetting:
             readout=self.readout,
         )
 
-    def images(self, half: int) -> tuple[kk.Dataset, kk.Dataset]:
+    def images(self, half: int) -> tuple[kk.Dataset, kk.Dataset | None]:
         """Those of the regression and of the validation, from one half of the data."""
         every, _ = kk.load(self.dataset, n_test=1, image_size=self.side, seed=0)
         fit, validation = every.split(0.5, seed=0)[half].split(0.5, seed=0)
-        return (
-            fit.subset(self.n, seed=self.draw),
-            validation.subset(self.n_validation, seed=self.draw),
-        )
+        fit = fit.subset(self.n, seed=self.draw)
+        if self.n_validation == 0:
+            return fit, None
+        return fit, validation.subset(self.n_validation, seed=self.draw)
+
+    def key(self, half: int) -> str:
+        """What identifies the images."""
+        return " ".join(part.fingerprint[:16] for part in self.images(half) if part is not None)
 
     def scores(
-        self, images: tuple[kk.Dataset, kk.Dataset], ridge: float, grams: Path
+        self, images: tuple[kk.Dataset, kk.Dataset | None], ridge: float, grams: Path
     ) -> list[ks.KernelScore]:
         """Every metric of every kernel at a ridge; those that read none at the first alone."""
         return [
@@ -115,6 +119,7 @@ class KernelSetting:
             for (get, parameterization), normalization in product(KERNELS, NORMALIZATIONS)
             for name, metric in METRICS.items()
             if normalization in metric.normalizations
+            and (self.n_validation or not metric.needs_validation)
             and (ridge == RIDGES[0] or name not in WITHOUT_RIDGE)
         ]
 
@@ -123,28 +128,34 @@ BASES = (KernelSetting(), KernelSetting(center=True))
 
 
 def one_at_a_time() -> Iterator[KernelSetting]:
-    """Both base settings, and of each every other value of one factor; the cheap ones first."""
+    """Both base settings, and of each every other value of one factor; the cheap ones first.
+
+    Scores of validation are of the base settings and of other numbers of validation images alone.
+    """
     for base in BASES:
-        yield base
-        yield from (replace(base, draw=draw) for draw in DRAWS[1:])
-        yield from (replace(base, gain=gain) for gain in (1.0, 2**0.5))
-        yield from (replace(base, n=n) for n in (50, 100))
-        yield from (replace(base, readout=readout) for readout in ("flatten", "lap:1"))
-        yield replace(base, side=16, n=100, n_validation=100)
-        yield replace(base, cells_a_stage=3)
-        yield replace(base, flip=True)
+        yield from (replace(base, draw=draw) for draw in DRAWS)
         yield replace(base, n_validation=800)
-        yield replace(base, n=400)
+        bare = replace(base, n_validation=0)
+        yield from (replace(bare, gain=gain) for gain in (1.0, 2**0.5))
+        yield from (replace(bare, n=n) for n in (50, 100))
+        yield from (replace(bare, readout=readout) for readout in ("flatten", "lap:1"))
+        yield replace(bare, side=16, n=100)
+        yield replace(bare, cells_a_stage=3)
+        yield replace(bare, flip=True)
+        yield replace(bare, n=400)
     for base in BASES:
-        yield replace(base, cells_a_stage=5)
-        yield replace(base, side=32, n=50, n_validation=50, cells=30)
-    yield KernelSetting(n=800)
+        bare = replace(base, n_validation=0)
+        yield replace(bare, cells_a_stage=5)
+        yield replace(bare, side=32, n=50, cells=30)
+    yield KernelSetting(n=800, n_validation=0)
 
 
 def crossed(best: Sequence[KernelSetting]) -> list[KernelSetting]:
-    """Every combination of the values that some settings have, each with every draw."""
+    """Every combination of the values that some settings have, each with every draw, and with the
+    validation images of the base settings."""
     plain = KernelSetting()
-    names = [field.name for field in fields(plain) if field.name not in ("draw", "cells")]
+    fixed = ("draw", "cells", "n_validation")
+    names = [field.name for field in fields(plain) if field.name not in fixed]
     values = [list(dict.fromkeys(getattr(one, name) for one in best)) for name in names]
     together = (replace(plain, **dict(zip(names, of, strict=True))) for of in product(*values))
     return [replace(one, draw=draw) for one in together for draw in DRAWS]

@@ -132,13 +132,7 @@ def ranks_of(setting: KernelSetting, names: Sequence[str], pieces: Pieces) -> Co
         rest: list[float | None] = [None] * len(names[setting.cells :])
         return {name: values + rest for name, values in in_ranks(known).items()}
 
-    return pieces.get(str(setting), key_of(setting), ranked)
-
-
-def key_of(setting: KernelSetting) -> str:
-    """What identifies a setting's images."""
-    fit, validation = setting.images(DEVELOPMENT)
-    return f"{fit.fingerprint[:16]} {validation.fingerprint[:16]}"
+    return pieces.get(str(setting), setting.key(DEVELOPMENT), ranked)
 
 
 def ranks(values: Sequence[float | None], higher_is_better: bool) -> list[float | None]:
