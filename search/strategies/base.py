@@ -123,6 +123,16 @@ class Strategy(ABC):
         return course.propose(rng_of(seed, told + len(running)), running)
 
 
+def check_least(value: int, name: str, least: int = 1) -> None:
+    """Refuse a setting that is too small.
+
+    Raises:
+        ConfigurationError: it is no integer >= ``least``.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise ConfigurationError(f"{name}={value!r}: expected an integer >= {least}")
+
+
 def rng_of(seed: int, number: int, purpose: str = "proposal") -> random.Random:
     """The randomness of a proposal, or of what follows from a trial."""
     return random.Random(f"{purpose} {number} of {seed}")
@@ -156,8 +166,7 @@ def search(
     Raises:
         ConfigurationError: ``n_trials`` is below 1, or the space lacks an ability.
     """
-    if n_trials < 1:
-        raise ConfigurationError(f"n_trials={n_trials}: expected at least one")
+    check_least(n_trials, "n_trials")
     course = strategy.begin(space, seed)
     known: dict[str, float | None] = {}
     trials: list[Trial] = []

@@ -12,7 +12,7 @@ from kernas.errors import ConfigurationError
 
 from ..spaces import Candidate, Space
 from ..spaces.abilities import Mutable, require
-from .base import Course, Strategy, Trial, random_candidate, rng_of
+from .base import Course, Strategy, Trial, check_least, random_candidate, rng_of
 
 Retention = Literal["ageing", "best", "stochastic"]
 
@@ -53,9 +53,7 @@ class RegularizedEvolution(Strategy):
 
     def __post_init__(self) -> None:
         for name, least in (("population", 2), ("tournament", 1), ("mutants", 1)):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                raise ConfigurationError(f"{name}={value!r}: expected an integer >= {least}")
+            check_least(getattr(self, name), name, least)
         if self.retention not in get_args(Retention):
             raise ConfigurationError(
                 f"retention={self.retention!r}: expected one of {', '.join(get_args(Retention))}"

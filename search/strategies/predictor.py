@@ -10,11 +10,9 @@ from typing import Any, cast
 
 import numpy as np
 
-from kernas.errors import ConfigurationError
-
 from ..spaces import Candidate, Space
 from ..spaces.abilities import Encoded, Mutable, require
-from .base import Course, Strategy, Trial, random_candidate
+from .base import Course, Strategy, Trial, check_least, random_candidate
 
 
 @dataclass(frozen=True)
@@ -46,9 +44,7 @@ class Predictor(Strategy):
 
     def __post_init__(self) -> None:
         for name, least in (("first", 2), ("pool", 1), ("parents", 1), ("most", self.first)):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                raise ConfigurationError(f"{name}={value!r}: expected an integer >= {least}")
+            check_least(getattr(self, name), name, least)
 
     @property
     def name(self) -> str:

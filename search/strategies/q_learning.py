@@ -10,7 +10,7 @@ from kernas.errors import ConfigurationError
 
 from ..spaces import Candidate, Space
 from ..spaces.abilities import Distributed
-from .base import Course, Strategy, Trial
+from .base import Course, Strategy, Trial, check_least
 from .options import Options
 
 
@@ -46,8 +46,7 @@ class QLearning(Strategy):
     def __post_init__(self) -> None:
         if not 0 < self.learning_rate <= 1:
             raise ConfigurationError(f"learning_rate={self.learning_rate!r}: expected in (0, 1]")
-        if not isinstance(self.exploration, int) or self.exploration < 1:
-            raise ConfigurationError(f"exploration={self.exploration!r}: expected an integer >= 1")
+        check_least(self.exploration, "exploration")
 
     @property
     def name(self) -> str:

@@ -103,7 +103,8 @@ class StrategyTests:
     def test_a_space_without_its_abilities_is_refused_by_name(self, strategy: Strategy) -> None:
         bare = ArchitectureList({"one": serial(Flatten(), Dense())})
         if not strategy.abilities:
-            pytest.skip("it searches every space")
+            assert strategy.propose(bare, []) == bare.candidate("one")
+            return
         with pytest.raises(ConfigurationError, match=strategy.abilities[0].__name__):
             strategy.begin(bare)
 
