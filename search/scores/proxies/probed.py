@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
+from scipy import stats
 
 Need = Literal[
     "weights",
@@ -133,5 +134,4 @@ def logarithm(value: float, what: str, zero: str) -> float:
 
 def entropy(values: np.ndarray) -> float:
     """``−Σ p log p`` with p the positive ones of some numbers over their sum."""
-    shares = values[values > 0] / values[values > 0].sum()
-    return float(-(shares * np.log(shares)).sum())
+    return float(stats.entropy(np.maximum(values, 0.0)))

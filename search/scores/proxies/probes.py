@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache, partial
 from itertools import pairwise
 from typing import Any
 
@@ -114,8 +114,10 @@ def _probes(
         "parameterization": "standard",
         "convolution": convolution_for(jax.local_devices()[0].platform, image_shape[:-1]),
     }
-    network: Any = finite_network(template, width, outputs=n_classes, watched=True, **common)
-    shapes, kept = _shapes(network, (batch, *image_shape))
+    watched: Any = partial(finite_network, template, outputs=n_classes, watched=True, **common)
+    network, cuts = watched(width), blocks_of(template)
+    parted = watched(width, cuts=cuts)
+    shapes, kept = _shapes(parted, (batch, *image_shape))
     codes, gates = kept["codes"], kept["gates"]
 
     def start(filled: Architecture, seed: int) -> Variables:
@@ -228,18 +230,13 @@ def _probes(
             doubled = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), kept)
             return jax.device_get(jitted_flow(doubled, choices))
 
-    cuts = blocks_of(template)
-    parted: Any = finite_network(
-        template, width, outputs=n_classes, watched=True, cuts=cuts, **common
-    )
-    _, inner = _shapes(parted, (batch, *image_shape))
     names = [f"end_{place}" for place in cuts]
-    ends = {name: inner["ends"][name] for name in names}
+    ends = {name: kept["ends"][name] for name in names}
 
     def inside(variables: Variables, choices: Array, images: Array, signs: Any) -> dict[str, Any]:
         def forward(nudges: Any) -> tuple[Any, Any]:
             given = {**variables, "gates": _filled(gates, 1), "nudges": nudges}
-            given |= {"ends": _filled(ends, 0), "values": _filled(inner["values"], 0)}
+            given |= {"ends": _filled(ends, 0), "values": _filled(kept["values"], 0)}
             _, found = parted.apply(
                 given,
                 images,
@@ -283,13 +280,17 @@ def _probes(
         return found, lax.fori_loop(0, count, along, slopes)
 
     small_shape = smallest_images(template, image_shape)
-    slender: Any = finite_network(template, 1, outputs=n_classes, watched=True, **common)
-    slight, lit = _shapes(slender, (SMALL_IMAGES, *(small_shape or image_shape)))
+    slender = watched(1)
+
+    @cache
+    def shapes_of_thin() -> tuple[dict[str, Any], dict[str, Any]]:
+        return _shapes(slender, (SMALL_IMAGES, *(small_shape or image_shape)))
 
     def thin(filled: Architecture, seed: int) -> Variables:
-        return draw_variables(filled, slight, np.random.default_rng([seed, 6]))
+        return draw_variables(filled, shapes_of_thin()[0], np.random.default_rng([seed, 6]))
 
     def regions(variables: Variables, choices: Array, images: Array) -> Any:
+        lit = shapes_of_thin()[1]
         given = {**variables, "gates": _filled(lit["gates"], 1), "codes": _filled(lit["codes"], 0)}
         _, found = slender.apply(
             given, images, train=True, choices=choices, mutable=["batch_stats", "codes"]
