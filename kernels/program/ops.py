@@ -15,6 +15,7 @@ from typing import Self
 
 from ..architecture.activations import Activation
 from ..architecture.layers import AvgPool, Conv, GlobalAvgPool
+from ..architecture.weights import RATES
 
 Pixels = tuple[int, int]
 
@@ -103,12 +104,12 @@ class WeightOp(ReadOp):
     W_std: float
     b_std: float
     trainable: bool
-    rates: tuple[float, float] = (1.0, 1.0)
+    rates: tuple[float, float] = RATES
 
     @property
     def rated(self) -> bool:
         """Whether the rates are not 1."""
-        return self.rates != (1.0, 1.0)
+        return self.rates != RATES
 
     @property
     def gains(self) -> tuple[float, ...]:

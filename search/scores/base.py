@@ -163,6 +163,16 @@ class Score(ABC):
         """Where the score comes from."""
 
 
+def check_seed(seed: Any) -> None:
+    """Refuse what is no seed.
+
+    Raises:
+        ConfigurationError: it is no integer >= 0.
+    """
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise ConfigurationError(f"seed={seed!r}: expected an integer >= 0")
+
+
 def check_scores(scores: Sequence[Any]) -> None:
     """Refuse an empty list of scores, and two scores of one name.
 

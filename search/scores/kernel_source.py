@@ -61,6 +61,32 @@ def name_of(
     return f"{kernel}:{metric}" + ("" if normalization == "raw" else f"@{normalization}")
 
 
+def check_regression(ridge: float, fit: Dataset, validation: Dataset | None) -> None:
+    """Refuse a ridge, and data sets that do not belong together.
+
+    Raises:
+        ConfigurationError: the ridge is no finite number > 0.
+        DataError: the two data sets differ in shape or in classes.
+    """
+    if not 0 < ridge < float("inf"):
+        raise ConfigurationError(
+            f"ridge={ridge!r}: expected a finite number > 0, relative to the mean "
+            "diagonal, for example 1e-2"
+        )
+    if validation is None:
+        return
+    if validation.x.shape[1:] != fit.x.shape[1:]:
+        raise DataError(
+            f"validation images of shape {validation.x.shape[1:]} and fit images of shape "
+            f"{fit.x.shape[1:]}; take both from one data set, e.g. train.split(0.5)"
+        )
+    if validation.classes != fit.classes:
+        raise DataError(
+            f"validation classes {list(validation.classes)} differ from fit classes "
+            f"{list(fit.classes)}; take both from one data set, e.g. train.split(0.5)"
+        )
+
+
 @dataclass(frozen=True, eq=False)
 class KernelSource(Source):
     """The Gram matrices that several kernel scores share: one evaluation for all of them.
@@ -113,28 +139,11 @@ class KernelSource(Source):
                 f"parameterization={self.parameterization!r}: expected 'ntk' or 'standard'"
             )
         check_count(self.width, "width")
-        if not 0 < self.ridge < float("inf"):
-            raise ConfigurationError(
-                f"ridge={self.ridge!r}: expected a finite number > 0, relative to the mean "
-                "diagonal, for example 1e-2"
-            )
         if self.n_reference < 1:
             raise ConfigurationError(
                 f"n_reference={self.n_reference!r}: expected at least 1 image, for example 32"
             )
-        other = self.validation
-        if other is None:
-            return
-        if other.x.shape[1:] != self.fit.x.shape[1:]:
-            raise DataError(
-                f"validation images of shape {other.x.shape[1:]} and fit images of shape "
-                f"{self.fit.x.shape[1:]}; take both from one data set, e.g. train.split(0.5)"
-            )
-        if other.classes != self.fit.classes:
-            raise DataError(
-                f"validation classes {list(other.classes)} differ from fit classes "
-                f"{list(self.fit.classes)}; take both from one data set, e.g. train.split(0.5)"
-            )
+        check_regression(self.ridge, self.fit, self.validation)
 
     @property
     def name(self) -> str:
@@ -156,7 +165,7 @@ class KernelSource(Source):
             compiled: Future[None] | None = None
             for network in cover:
                 with suppress(ArchitectureError):  # of one that does not fit, its row will say why
-                    kernel = self._kernel(network, _gets(scores), programs[family])
+                    kernel = self._kernel(network, self._gets(scores), programs[family])
                     if compiled is None and kernel.shares(shape):
                         m = len(cast(Dataset, self.validation)) if _needs_validation(scores) else 0
                         compiled = kernel.compile(
@@ -183,7 +192,7 @@ class KernelSource(Source):
 
         Of matrices that are kept nothing is computed again. With neural-tangents no time is known.
         """
-        architecture, gets = self._network(candidate.architecture), _gets(scores)
+        architecture, gets = self._network(candidate.architecture), self._gets(scores)
         validation = self.validation if _needs_validation(scores) else None
         if self.grams is not None and self._are_kept(architecture, gets, validation):
             return Cost()
@@ -204,7 +213,7 @@ class KernelSource(Source):
         NNGP and NTK come from one pass over the images, unless one of them is out of range; images
         outside ``fit`` are met only when a score needs them.
         """
-        return self._begin(candidate, _gets(scores), scores)
+        return self._begin(candidate, self._gets(scores), scores)
 
     def _begin(
         self,
@@ -243,6 +252,14 @@ class KernelSource(Source):
 
     def _name_of(self, get: KernelName, metric: str, normalization: Normalization) -> str:
         return name_of(get, metric, normalization, self.parameterization)
+
+    def _gets(self, scores: Sequence[KernelScore]) -> tuple[KernelName, ...]:
+        """The kernels that scores are computed from; the tangent kernel brings NNGP with it, which
+        the source in the NTK parameterisation has."""
+        asked = {score.get for score in scores}
+        if "ntk" in asked and self.parameterization == "ntk":
+            return KERNELS
+        return tuple(get for get in KERNELS if get in asked)
 
     def _network(self, architecture: Architecture) -> Architecture:
         """With the learning rates of the parameterisation."""
@@ -378,11 +395,6 @@ class KernelSource(Source):
             **identity_of_augment(self.augment),
             **self._parameterized(),
         }
-
-
-def _gets(scores: Sequence[KernelScore]) -> tuple[KernelName, ...]:
-    """The kernels that scores are computed from; the tangent kernel brings NNGP with it."""
-    return KERNELS if any(score.get == "ntk" for score in scores) else ("nngp",)
 
 
 def _needs_validation(scores: Sequence[KernelScore]) -> bool:

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from kernas.errors import ArchitectureError, ConfigurationError, DataError
+from kernas.errors import ArchitectureError, ConfigurationError
 from kernas.kernels import Architecture, Dataset, finite_network
 from kernas.kernels.architecture import Dense
 from kernas.kernels.architecture.counts import count
@@ -27,9 +27,9 @@ from kernas.kernels.regression import METRICS, DegenerateKernelError, ScoreValue
 
 from ..spaces import Candidate
 from ..training.trained import WhatIsTrained, what_is_trained
-from .base import Cost, Evaluation, Score, Source
+from .base import Cost, Evaluation, Score, Source, check_seed
 from .counts import DEFAULT_WIDTH
-from .kernel_source import KernelName
+from .kernel_source import KernelName, check_regression
 from .trained import check_validation, training_key
 
 SampledName = Literal["nngp_mc", "ntk_mc"]
@@ -320,19 +320,11 @@ class SampledKernelScore(Score):
                 )
         for field in ("width", "repeats", "n_reference"):
             check_count(getattr(self, field), field)
-        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
-            raise ConfigurationError(f"seed={self.seed!r}: expected an integer >= 0")
-        if not 0 < self.ridge < float("inf"):
-            raise ConfigurationError(f"ridge={self.ridge!r}: expected a finite number > 0")
+        check_seed(self.seed)
         if METRICS[self.metric].needs_validation:
             way_out = "validation=…, or another metric, such as loo_accuracy"
             check_validation(self.name, self.validation, way_out)
-        other = self.validation
-        if other is not None and other.input_shape != self.fit.input_shape:
-            raise DataError(
-                f"validation images of shape {other.input_shape} and fit images of shape "
-                f"{self.fit.input_shape}; take both from one data set, e.g. train.split(0.5)"
-            )
+        check_regression(self.ridge, self.fit, self.validation)
 
     @property
     def name(self) -> str:

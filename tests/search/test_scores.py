@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import replace
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -179,6 +179,7 @@ def test_scores_of_the_fit_images_need_no_validation(parts):
 
 def test_the_standard_parameterisation_is_that_of_the_width(parts):
     fit, validation = parts
+    unknown: Any = "mup"
     found = ks.parse_scores("ntk_standard:loo_error,ntk:loo_error", fit, validation, width=5)
     assert len({score.source for score in found if isinstance(score, ks.Score)}) == 2
     network = kk.standard_parameterization(NETWORK, fit.input_shape, width=5)
@@ -188,7 +189,7 @@ def test_the_standard_parameterisation_is_that_of_the_width(parts):
     assert values["ntk_standard:loo_error"] == wanted
     assert values["ntk:loo_error"] != wanted
     with pytest.raises(ConfigurationError, match="expected 'ntk' or 'standard'"):
-        ks.KernelScore(fit, metric="loo_error", parameterization="mup")  # pyright: ignore
+        ks.KernelScore(fit, metric="loo_error", parameterization=unknown)
 
 
 def test_names_and_directions():

@@ -9,7 +9,7 @@ from kernas.fields import nearest
 from kernas.kernels import Dataset
 from kernas.kernels.architecture.widths import check_count
 
-from ..base import Score
+from ..base import Score, check_seed
 from ..counts import DEFAULT_WIDTH
 from .source import ProxySource
 from .table import PROXIES
@@ -61,8 +61,7 @@ class ProxyScore(Score):
             )
         for name in ("width", "batch_size", "repeats"):
             check_count(getattr(self, name), name)
-        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
-            raise ConfigurationError(f"seed={self.seed!r}: expected an integer >= 0")
+        check_seed(self.seed)
         is_number = isinstance(self.W_std, int | float)
         if self.W_std is not None and not (is_number and 0 < self.W_std < float("inf")):
             raise ConfigurationError(f"W_std={self.W_std!r}: expected a number > 0, or None")
