@@ -231,7 +231,7 @@ def judged(
     known = {
         name: [value for value, is_in in zip(values, mask, strict=True) if is_in]
         for name, values in columns.items()
-        if not name.endswith(SECONDS)
+        if not name.rpartition(" | ")[2].startswith(SECONDS)
     }
     directions = {name: is_higher_better(name) for name in known}
     together = {
@@ -282,9 +282,9 @@ def row_of(agreed: Agreements, name: str, proxy: str) -> dict[str, Any]:
 def seconds_of(columns: Columns) -> dict[str, float]:
     """What all scores of a source take for a cell, medians."""
     return {
-        name.removesuffix(f" | {SECONDS}"): float(np.median(np.array(values, np.float64)))
+        name.replace(f" | {SECONDS}", ""): float(np.median(np.array(values, np.float64)))
         for name, values in columns.items()
-        if name.endswith(SECONDS)
+        if name.rpartition(" | ")[2].startswith(SECONDS)
     }
 
 

@@ -26,17 +26,17 @@ DEVELOPMENT, CONFIRMATION = 0, 1
 
 RIDGES = (1e-2, 1e-3)
 WITHOUT_RIDGE = ("alignment", "descent", "trace", "effective_rank")
-KERNELS: tuple[tuple[KernelName, Parameterization], ...] = (
-    ("nngp", "ntk"),
-    ("ntk", "ntk"),
-    ("ntk", "standard"),
-)
-"""What is got, and its parameterisation."""
+KERNELS: dict[Parameterization, tuple[KernelName, ...]] = {
+    "ntk": ("nngp", "ntk"),
+    "standard": ("ntk",),
+}
+"""Parameterisation → what is got; the matrices of one come together."""
 
 DRAWS = (0, 1, 2)
 COUNTS = ("params", "flops", "depth", "n_conv")
 SECONDS = "seconds"
-"""The column that says what all kernels of a cell took."""
+"""The column that says what all scores of a cell took; of kernels there is one by parameterisation,
+this name and a space before it."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class KernelSetting:
     center: bool = False
     side: int = 8
     n: int = 200
-    n_validation: int = 200
+    n_validation: int = 0
     cells_a_stage: int = 1
     gain: float = PYTORCH_GAIN
     readout: str = "gap"
@@ -102,9 +102,14 @@ class KernelSetting:
         return " ".join(part.fingerprint[:16] for part in self.images(half) if part is not None)
 
     def scores(
-        self, images: tuple[kk.Dataset, kk.Dataset | None], ridge: float, grams: Path
+        self,
+        images: tuple[kk.Dataset, kk.Dataset | None],
+        parameterization: Parameterization,
+        ridge: float,
+        grams: Path,
     ) -> list[ks.KernelScore]:
-        """Every metric of every kernel at a ridge; those that read none at the first alone."""
+        """Every metric of the kernels of a parameterisation at a ridge; those that read none at the
+        first alone."""
         return [
             ks.KernelScore(
                 *images,
@@ -116,7 +121,7 @@ class KernelSetting:
                 normalization=normalization,
                 parameterization=parameterization,
             )
-            for (get, parameterization), normalization in product(KERNELS, NORMALIZATIONS)
+            for get, normalization in product(KERNELS[parameterization], NORMALIZATIONS)
             for name, metric in METRICS.items()
             if normalization in metric.normalizations
             and (self.n_validation or not metric.needs_validation)
@@ -126,33 +131,36 @@ class KernelSetting:
 
 BASES = (KernelSetting(), KernelSetting(center=True))
 
+FEW, FEWER = 50, 30
+"""Cells of a setting that takes long."""
+
 
 def one_at_a_time() -> Iterator[KernelSetting]:
-    """Both base settings, and of each every other value of one factor; the cheap ones first.
-
-    Scores of validation are of the base settings and of other numbers of validation images alone.
-    """
+    """Both base settings, and of each every other value of one factor; the cheap ones first."""
     for base in BASES:
         yield from (replace(base, draw=draw) for draw in DRAWS)
-        yield replace(base, n_validation=800)
-        bare = replace(base, n_validation=0)
-        yield from (replace(bare, gain=gain) for gain in (1.0, 2**0.5))
-        yield from (replace(bare, n=n) for n in (50, 100))
-        yield from (replace(bare, readout=readout) for readout in ("flatten", "lap:1"))
-        yield replace(bare, side=16, n=100)
-        yield replace(bare, cells_a_stage=3)
-        yield replace(bare, flip=True)
-        yield replace(bare, n=400)
+        yield from (replace(base, n=n) for n in (50, 100))
+        yield from (replace(base, gain=gain) for gain in (1.0, 2**0.5))
+        yield from (replace(base, readout=readout) for readout in ("flatten", "lap:1"))
     for base in BASES:
-        bare = replace(base, n_validation=0)
-        yield replace(bare, cells_a_stage=5)
-        yield replace(bare, side=32, n=50, cells=30)
-    yield KernelSetting(n=800, n_validation=0)
+        for n, n_validation in ((100, 100), (50, 200)):
+            judged = replace(base, n=n, n_validation=n_validation)
+            yield from (replace(judged, draw=draw) for draw in DRAWS)
+    for base in BASES:
+        yield replace(base, cells_a_stage=3)
+        yield replace(base, flip=True, cells=FEW)
+        yield replace(base, n=400, cells=FEW)
+        yield replace(base, side=16, n=100, cells=FEW)
+    yield replace(BASES[0], n_validation=200, cells=FEW)
+    for base in BASES:
+        yield replace(base, cells_a_stage=5, cells=FEW)
+        yield replace(base, side=32, n=50, cells=FEWER)
+    yield replace(BASES[0], n=800, cells=FEWER)
 
 
 def crossed(best: Sequence[KernelSetting]) -> list[KernelSetting]:
-    """Every combination of the values that some settings have, each with every draw, and with the
-    validation images of the base settings."""
+    """Every combination of the values that some settings have, each with every draw, without
+    validation images."""
     plain = KernelSetting()
     fixed = ("draw", "cells", "n_validation")
     names = [field.name for field in fields(plain) if field.name not in fixed]
@@ -167,7 +175,7 @@ def direction_of(column: str) -> bool:
 
 
 def values_of(setting: KernelSetting, names: Sequence[str], half: int, folder: Path) -> Columns:
-    """By score and ridge the values of cells, and what all took.
+    """By score and ridge the values of cells, and by parameterisation what all took.
 
     Args:
         setting: the networks and images.
@@ -179,16 +187,15 @@ def values_of(setting: KernelSetting, names: Sequence[str], half: int, folder: P
     cells = [setting.space.candidate(name) for name in names[: setting.cells]]
     rest: list[float | None] = [None] * (len(names) - len(cells))
     columns: Columns = {}
-    for ridge in RIDGES:
-        scores = setting.scores(images, ridge, folder / "grams")
+    for parameterization, ridge in product(KERNELS, RIDGES):
+        scores = setting.scores(images, parameterization, ridge, folder / "grams")
         if ridge == RIDGES[0]:
-            sources = {score.source for score in scores}
-            seconds = sum(
-                source.cost(cell, scores).seconds or 0.0 for source in sources for cell in cells
-            )
-            foretell(seconds, f"{setting}, {len(cells)} cells")
-        for name, values in ranked(cells, scores, folder / f"{ridge:g}").items():
-            column = name if name == SECONDS else f"{name} {ridge:g}"
+            costs = [scores[0].source.cost(cell, scores) for cell in cells]
+            seconds = sum(cost.seconds or 0.0 for cost in costs)
+            foretell(seconds, f"{setting}, {parameterization}, {len(cells)} cells")
+        place = folder / f"{parameterization}-{ridge:g}"
+        for name, values in ranked(cells, scores, place).items():
+            column = f"{name} {parameterization}" if name == SECONDS else f"{name} {ridge:g}"
             columns.setdefault(column, values + rest)
     shutil.rmtree(folder)
     return columns

@@ -158,7 +158,7 @@ def others(names: Sequence[str], pieces: Pieces, *, quick: bool) -> Columns:
 def in_ranks(columns: Columns) -> Columns:
     """Of all candidates that have a column, the best last; seconds as they are."""
     return {
-        name: values if name == SECONDS else ranks(values, direction_of(name))
+        name: values if name.startswith(SECONDS) else ranks(values, direction_of(name))
         for name, values in columns.items()
     }
 
@@ -169,7 +169,7 @@ def correlations(columns: Columns, accuracy: np.ndarray) -> dict[str, float]:
     truth = rankdata(accuracy[known])
     found: dict[str, float] = {}
     for name, values in columns.items():
-        if name != SECONDS:
+        if not name.startswith(SECONDS):
             one = np.array(values)[known].astype(np.float64)
             found[name] = float(np.corrcoef(one, truth)[0, 1]) if np.ptp(one) > 0 else 0.0
     return found
@@ -179,14 +179,18 @@ def judged(columns: Columns, accuracy: np.ndarray) -> dict[str, Any]:
     """The best columns of a setting, and the seconds of a cell."""
     found = sorted(correlations(columns, accuracy).items(), key=lambda item: -item[1])
     return {
-        "seconds_a_cell": round(seconds_of(columns), 3),
+        "seconds_a_cell": {
+            name.removeprefix(f"{SECONDS} "): round(median(columns[name]), 3)
+            for name in columns
+            if name.startswith(SECONDS)
+        },
         "spearman": {name: round(value, 4) for name, value in found[:SHOWN]},
     }
 
 
-def seconds_of(columns: Columns) -> float:
-    """Of a cell, median."""
-    return float(np.median([value for value in columns[SECONDS] if value is not None]))
+def median(seconds: Sequence[float | None]) -> float:
+    """Over the cells that have a value."""
+    return float(np.median([value for value in seconds if value is not None]))
 
 
 def best_settings(
@@ -210,13 +214,15 @@ class Known:
         column: the score and its ridge.
         ranks: ``(draws, cells)``.
         spearman: mean over draws.
-        seconds: of a cell.
+        source: what comes together.
+        seconds: of a cell, for all of the source.
     """
 
     setting: KernelSetting | None
     column: str
     ranks: np.ndarray
     spearman: float
+    source: str
     seconds: float
 
     def described(self) -> dict[str, Any]:
@@ -246,7 +252,7 @@ def chosen(names: Sequence[str], pieces: Pieces, accuracy: np.ndarray) -> dict[s
         raise DataError("no setting has all draws: run --stage development and crossing first")
     rest = others(names, pieces, quick=False)
     counts = [single(name, rest, accuracy, 0.0) for name in COUNTS[:2]]
-    proxies = [single(name, rest, accuracy, seconds_of(rest)) for name in PROXIES]
+    proxies = [single(name, rest, accuracy, median(rest[SECONDS])) for name in PROXIES]
     unseen = [one for one in known if metric_of(one.column) in UNSEEN and one.seconds <= FAST]
     validation = [one for one in unseen if metric_of(one.column) == "validation_accuracy"]
     slow = [one for one in known if one.seconds <= SLOW]
@@ -265,6 +271,11 @@ def metric_of(column: str) -> str:
     return column.split()[0].partition("@")[0].partition(":")[2]
 
 
+def source_of(column: str) -> str:
+    """The parameterisation of a kernel's column."""
+    return "standard" if column.startswith("ntk_standard") else "ntk"
+
+
 def known_of(
     setting: KernelSetting, of_draws: Sequence[Columns], accuracy: np.ndarray
 ) -> list[Known]:
@@ -276,7 +287,8 @@ def known_of(
             column,
             np.array([columns[column] for columns in of_draws], np.float64),
             float(np.mean([found[column] for found in by_draw])),
-            seconds_of(of_draws[0]),
+            source_of(column),
+            median(of_draws[0][f"{SECONDS} {source_of(column)}"]),
         )
         for column in by_draw[0]
     ]
@@ -285,7 +297,8 @@ def known_of(
 def single(name: str, columns: Columns, accuracy: np.ndarray, seconds: float) -> Known:
     """A score without draws."""
     ranks = np.array([columns[name]] * len(DRAWS), np.float64)
-    return Known(None, name, ranks, correlations({name: columns[name]}, accuracy)[name], seconds)
+    spearman = correlations({name: columns[name]}, accuracy)[name]
+    return Known(None, name, ranks, spearman, "proxies" if seconds else "counts", seconds)
 
 
 def cheapest(of: Sequence[Known]) -> Known:
@@ -317,11 +330,11 @@ def combined(
         if found[id(best)] < value + GAIN:
             break
         taken, total, value = [*taken, best], total + logs[id(best)], found[id(best)]
-    settings = {str(one.setting): one.seconds for one in taken}
+    sources = {(one.setting, one.source): one.seconds for one in taken}
     return {
         "scores": [one.described() for one in taken],
         "spearman": round(value, 4),
-        "seconds_a_cell": round(sum(settings.values()), 3),
+        "seconds_a_cell": round(sum(sources.values()), 3),
     }
 
 
