@@ -110,7 +110,7 @@ class Evaluator:
 
         def outcome() -> Outcome:
             start = time.perf_counter()
-            result = self._outcome(item, status, failure)
+            result, found = self._outcome(item, status, failure), None
             if finish is not None:
                 try:
                     with _one_thread():
@@ -126,8 +126,10 @@ class Evaluator:
                         degenerate=found.degenerate,
                         settings=found.settings,
                     )
-            seconds = round(begun + time.perf_counter() - start, 4)
-            return replace(result, seconds=seconds, compilations=compiled)
+            seconds = begun + time.perf_counter() - start
+            if found is not None and found.seconds is not None:
+                seconds = found.seconds
+            return replace(result, seconds=round(seconds, 4), compilations=compiled)
 
         return outcome
 

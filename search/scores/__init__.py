@@ -9,6 +9,7 @@ from .combined import Combined as Combined
 from .counts import CountScore as CountScore
 from .kernel_score import KernelScore as KernelScore
 from .kernel_source import KernelSource as KernelSource
+from .looked_up import TruthScore as TruthScore
 from .mean_score import MeanScore as MeanScore
 from .proxies import ProxyScore as ProxyScore
 from .registry import parse_scores as parse_scores

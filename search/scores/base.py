@@ -32,11 +32,13 @@ class Evaluation:
             asks for these later finds them.
         degenerate: score name → why its kernel says nothing (zero, constant, not finite).
         settings: what the computation chose by itself, for the records (tile sizes, dtype).
+        seconds: what it would have taken, of one that was looked up; else what it takes is counted.
     """
 
     values: Mapping[str, ScoreValue]
     degenerate: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
+    seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,15 @@ class Source(ABC):
     def resumed(self, settings: Iterable[Mapping[str, Any]]) -> Self:
         """This source as a run has used it, by the settings of the evaluations that it recorded."""
         return self
+
+    def check(self, candidate: Candidate) -> None:
+        """Refuse a candidate that cannot have a value whatever is tried; most have one, and what
+        :meth:`begin` raises is theirs alone.
+
+        Raises:
+            DataError: a table does not have it.
+        """
+        return
 
     def cost(self, candidate: Candidate, scores: Sequence[Any]) -> Cost:
         """What :meth:`begin` with the same arguments and its host's part will take.
@@ -242,7 +253,10 @@ def joined(evaluations: Iterable[Evaluation]) -> Evaluation:
     values: dict[str, ScoreValue] = {}
     degenerate: dict[str, str] = {}
     settings: dict[str, Any] = {}
+    seconds: float | None = None
     for evaluation in evaluations:
+        if evaluation.seconds is not None:
+            seconds = (seconds or 0.0) + evaluation.seconds
         degenerate.update(evaluation.degenerate)
         settings.update(evaluation.settings)
         for name, value in evaluation.values.items():
@@ -253,4 +267,4 @@ def joined(evaluations: Iterable[Evaluation]) -> Evaluation:
                 values[name] = value
             else:
                 degenerate[name] = f"the score is {value.value}"
-    return Evaluation(values, degenerate, settings)
+    return Evaluation(values, degenerate, settings, seconds)

@@ -12,5 +12,7 @@ from .graph_space import GraphSpace as GraphSpace
 from .macro import MacroSpace as MacroSpace
 from .nasbench201 import NasBench201 as NasBench201
 from .recipes import RecipeSpace as RecipeSpace
+from .registry import space_from_settings as space_from_settings
 from .registry import space_from_text as space_from_text
+from .restricted import RestrictedSpace as RestrictedSpace
 from .user_list import read_candidates as read_candidates

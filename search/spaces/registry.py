@@ -58,6 +58,28 @@ def space_from_text(text: str) -> Space:
     )
 
 
+def space_from_settings(settings: Mapping[str, Any]) -> Space:
+    """The space whose ``settings()`` a record has.
+
+    Args:
+        settings: the name, and the fields.
+
+    Raises:
+        ConfigurationError: it is none of the spaces that have a name.
+    """
+    own = {name: tuple(of) if isinstance(of, list) else of for name, of in settings.items()}
+    kind = SPACES.get(str(own.pop("name", "")))
+    try:
+        made = None if kind is None else kind(**own)
+    except TypeError:
+        made = None
+    if made is None:
+        raise ConfigurationError(
+            f"the space {settings.get('name')!r} of the run has no text: give it, module:attribute"
+        )
+    return made
+
+
 def text_of(space: Space) -> str:
     """What :func:`space_from_text` makes the space of again.
 

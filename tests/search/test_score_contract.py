@@ -80,6 +80,22 @@ class TestSampledKernels(OnNetworks):
         ]
 
 
+class TestTruthScores(ScoreTests):
+    @pytest.fixture
+    def candidates(self):
+        return ks.NasBench201(1).sample(4, seed=0)
+
+    @pytest.fixture
+    def scores(self, candidates: Any) -> Any:
+        return [ks.TruthScore({c.name: n / 10 for n, c in enumerate(candidates)})]
+
+    @pytest.fixture
+    def others(self, candidates: Any) -> Any:
+        values = {c.name: n / 10 for n, c in enumerate(candidates)}
+        return [ks.TruthScore({**values, candidates[0].name: 0.7}),
+                ks.TruthScore(values, cost=dict.fromkeys(values, 3.0))]  # fmt: skip
+
+
 class TestRegularizedScores(OnNetworks):
     means = ("regularized(swap, params)",)
 

@@ -111,6 +111,15 @@ class TestRecipesAlone(SpaceTests):
         return ks.RecipeSpace(ArchitectureList({"net": network}), learning_rate=(0.01, 0.3))
 
 
+class TestRestricted(SpaceTests):
+    draws = 20
+
+    @pytest.fixture
+    def space(self):
+        names = [candidate.name for candidate in ks.NasBench201(1).sample(300, seed=0)]
+        return ks.RestrictedSpace(ks.NasBench201(1), names)
+
+
 class TestList(SpaceTests):
     draws = 8
 
