@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .execution import Executor as Executor
     from .execution import Local as Local
     from .execution import Processes as Processes
+    from .execution import preference as preference
     from .pipeline import estimate_ranking as estimate_ranking
     from .pipeline import rank as rank
     from .ranking import Agreement as Agreement
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from .scores import SharedWeightScore as SharedWeightScore
     from .scores import Source as Source
     from .scores import TrainScore as TrainScore
+    from .scores import TruthScore as TruthScore
     from .scores import evaluate_scores as evaluate_scores
     from .scores import parse_scores as parse_scores
     from .scores import score_names as score_names
@@ -57,9 +59,26 @@ if TYPE_CHECKING:
     from .spaces import MacroSpace as MacroSpace
     from .spaces import NasBench201 as NasBench201
     from .spaces import RecipeSpace as RecipeSpace
+    from .spaces import RestrictedSpace as RestrictedSpace
     from .spaces import Space as Space
     from .spaces import read_candidates as read_candidates
     from .spaces import space_from_text as space_from_text
+    from .strategies import Bandit as Bandit
+    from .strategies import LocalSearch as LocalSearch
+    from .strategies import Predictor as Predictor
+    from .strategies import QLearning as QLearning
+    from .strategies import RandomSearch as RandomSearch
+    from .strategies import RegularizedEvolution as RegularizedEvolution
+    from .strategies import Reinforce as Reinforce
+    from .strategies import Strategy as Strategy
+    from .strategies import Trial as Trial
+    from .strategies import WarmUp as WarmUp
+    from .studies import Nsga2 as Nsga2
+    from .studies import StrategySampler as StrategySampler
+    from .studies import Tpe as Tpe
+    from .studies import optimize as optimize
+    from .studies import strategy_from_text as strategy_from_text
+    from .studies import suggest as suggest
     from .training import FullTraining as FullTraining
     from .training import Regime as Regime
     from .training import Supernet as Supernet
@@ -73,7 +92,7 @@ if TYPE_CHECKING:
     from .truth import load_truth as load_truth
 
 _ROOMS = {
-    "execution": ("Executor", "Local", "Processes"),
+    "execution": ("Executor", "Local", "Processes", "preference"),
     "pipeline": ("estimate_ranking", "rank"),
     "ranking": (
         "Agreement",
@@ -109,6 +128,7 @@ _ROOMS = {
         "SharedWeightScore",
         "Source",
         "TrainScore",
+        "TruthScore",
         "evaluate_scores",
         "parse_scores",
         "score_names",
@@ -122,9 +142,30 @@ _ROOMS = {
         "MacroSpace",
         "NasBench201",
         "RecipeSpace",
+        "RestrictedSpace",
         "Space",
         "read_candidates",
         "space_from_text",
+    ),
+    "strategies": (
+        "Bandit",
+        "LocalSearch",
+        "Predictor",
+        "QLearning",
+        "RandomSearch",
+        "RegularizedEvolution",
+        "Reinforce",
+        "Strategy",
+        "Trial",
+        "WarmUp",
+    ),
+    "studies": (
+        "Nsga2",
+        "StrategySampler",
+        "Tpe",
+        "optimize",
+        "strategy_from_text",
+        "suggest",
     ),
     "training": (
         "FullTraining",

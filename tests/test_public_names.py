@@ -38,6 +38,9 @@ SEARCH = """
     fidelity_figure leaderboard_figure score_matrix_figure score_score_figure score_truth_figure
     FullTraining Regime SharedWeightScore Supernet Trained TrainingSettings
     estimate_training export_network train train_supernet
+    optimize preference strategy_from_text suggest StrategySampler Strategy Trial
+    Bandit LocalSearch Nsga2 Predictor QLearning RandomSearch RegularizedEvolution Reinforce Tpe
+    WarmUp RestrictedSpace TruthScore
 """
 MACHINERY = {"TYPE_CHECKING", "lazy_names", "answer"}
 """What a package needs to make its names."""

@@ -5,4 +5,5 @@ from .base import Task as Task
 from .evaluation import Evaluator as Evaluator
 from .evaluation import Item as Item
 from .local import Local as Local
+from .preference import preference as preference
 from .processes import Processes as Processes

@@ -20,7 +20,9 @@ Rule = Literal["ucb", "thompson"]
 
 @dataclass(frozen=True)
 class Bandit(Strategy):
-    """Of each parameter the option with the largest index, whatever the others are, from the mean
+    """Every parameter a machine of its own, and every option one of its arms.
+
+    Of each parameter the option with the largest index, whatever the others are, from the mean
     x̄ of the values of the n of t trials that had it, scaled to lie between 0 and 1 of all values so
     far. ``"ucb"``: ``x̄ + √(2 ln t / n)`` (UCB1); options that were never tried come first.
     ``"thompson"``: a number drawn from the normal distribution with the mean ``Σ x / (n + 1)`` and

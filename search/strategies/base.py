@@ -33,11 +33,13 @@ class Trial:
         number: of the proposal, from 0.
         candidate: that was proposed.
         value: the larger the better; ``None`` of one that failed.
+        others: values of further objectives, the larger the better, for strategies that have them.
     """
 
     number: int
     candidate: Candidate
     value: float | None
+    others: tuple[float, ...] = ()
 
     @property
     def status(self) -> Status:
@@ -81,6 +83,11 @@ class Strategy(ABC):
     def abilities(self) -> tuple[type, ...]:
         """What it asks of the spaces that it searches; nothing by default."""
         return ()
+
+    @property
+    def objectives(self) -> int:
+        """How many values of a candidate it heeds at most; one by default."""
+        return 1
 
     def begin(self, space: Space, seed: int = 0) -> Course:
         """Its way through a space, before the first trial.

@@ -22,7 +22,9 @@ Preference = Callable[[Candidate], float | None]
 
 @dataclass(frozen=True)
 class RegularizedEvolution(Strategy):
-    """A population of ``population``; of ``tournament`` members drawn with replacement the best
+    """Mutants of the best of a few members of a population that members leave.
+
+    A population of ``population``; of ``tournament`` members drawn with replacement the best
     one's mutant is the next proposal, and when that has ended and the population is full, one
     member leaves.
 

@@ -13,7 +13,9 @@ from .base import Course, Strategy, Trial, random_candidate, rng_of
 
 @dataclass(frozen=True)
 class LocalSearch(Strategy):
-    """From a random candidate to its first neighbour with a larger value, and on from there; where
+    """To the first neighbour that is better, until none is.
+
+    From a random candidate to its first neighbour with a larger value, and on from there; where
     none of all neighbours is better, from another random candidate.
 
     Neighbours come in random order, and those that were tried before are not proposed again: their

@@ -17,7 +17,9 @@ from .base import Course, Strategy, Trial, check_least, random_candidate
 
 @dataclass(frozen=True)
 class Predictor(Strategy):
-    """After ``first`` random proposals a Gaussian process is fitted to the values so far, with the
+    """A Gaussian process on the space's encoding, which tells of what may be best.
+
+    After ``first`` random proposals a Gaussian process is fitted to the values so far, with the
     kernel ``σ² exp(−‖u − v‖² / (2 ℓ²)) + noise`` of the candidates' codes u and v, its numbers by
     maximum likelihood. Of ``pool`` candidates, half of them mutants of the best ``parents`` and
     half random, that were not tried yet, the one with the largest value drawn from its predictive

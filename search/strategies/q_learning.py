@@ -16,7 +16,9 @@ from .options import Options
 
 @dataclass(frozen=True)
 class QLearning(Strategy):
-    """A controller that chooses the parameters one after the other: the state is what was chosen
+    """A table of what each choice is worth after those before it.
+
+    A controller that chooses the parameters one after the other: the state is what was chosen
     so far, an action the next option, the reward the value of the whole at the end. After each
     trial, from its last choice to its first,
 

@@ -21,7 +21,9 @@ BETAS, EPSILON = (0.9, 0.999), 1e-8
 
 @dataclass(frozen=True)
 class Reinforce(Strategy):
-    """Every parameter has logits of its own, ``π(a) = softmax(θ)_a``, from which proposals are
+    """A policy of free logits, moved towards what was rewarded.
+
+    Every parameter has logits of its own, ``π(a) = softmax(θ)_a``, from which proposals are
     drawn; after each trial with the reward r, its value,
 
         θ ← Adam(θ, (r − b) ∇ log π(candidate) + β ∇ H(π)),   b ← μ b + (1 − μ) r,

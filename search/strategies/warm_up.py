@@ -15,7 +15,9 @@ from .evolution import Preference, RegularizedEvolution
 
 @dataclass(frozen=True)
 class WarmUp(Strategy):
-    """Of ``pool`` random candidates the ``first`` that a cheap score calls best are proposed, the
+    """The candidates that a cheap score calls best among many, then another strategy.
+
+    Of ``pool`` random candidates the ``first`` that a cheap score calls best are proposed, the
     best one first; then ``then`` goes on, which was told of all of them.
 
     Args:

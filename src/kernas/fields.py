@@ -60,7 +60,7 @@ def parse_fields(kind: type, text: str, whole: str) -> dict[str, Any]:
     Raises:
         ConfigurationError: a field is unknown, stands twice, or has a value of another type.
     """
-    known = {field.name: field for field in fields_of(kind)}
+    known = {field.name: field for field in fields_of(kind) if is_written(field)}
     values: dict[str, Any] = {}
     for part in text.split(",") if text else ():
         name, equals, value = (piece.strip() for piece in part.partition("="))
@@ -85,6 +85,15 @@ def format_fields(value: Any) -> str:
         if own != field.default:
             changed.append(f"{field.name}={value_text(own)}")
     return ",".join(changed)
+
+
+def is_written(field: Field) -> bool:
+    """Whether a text can have a value of the field: not of a function, or another object."""
+    kinds = get_args(field.type) if get_origin(field.type) in (Union, UnionType) else (field.type,)
+    return all(
+        kind in (int, float, bool, str, NoneType) or get_origin(kind) in (Literal, tuple)
+        for kind in kinds
+    )
 
 
 def value_text(value: Any) -> str:

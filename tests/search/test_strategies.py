@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from toy_search import TOY, network, sum_of
 
-import kernas.kernels as kk
 import kernas.search as ks
 from kernas.errors import ConfigurationError
 from kernas.search.spaces import Candidate, Space
@@ -35,24 +35,10 @@ from kernas.search.strategies.q_learning import QTable
 from kernas.search.strategies.reinforce import Policy
 from kernas.search.testing import StrategyTests
 
-PARAMETERS, CHOICES = 5, 4
-
-
-def network(**chosen: int) -> kk.Architecture:
-    return kk.serial(kk.Flatten(), kk.Dense(W_std=1.0 + sum(chosen.values())), kk.Dense())
-
-
-TOY = ks.ChoiceSpace(network, {f"p{number}": list(range(CHOICES)) for number in range(PARAMETERS)})
-
 
 def cheap(candidate: Candidate) -> float:
     """A preference that knows something."""
     return float(len(candidate.name) % 5)
-
-
-def sum_of(candidate: Candidate) -> float:
-    """The value of the toy: its optimum is known, and every parameter counts by itself."""
-    return sum(candidate.genotype) / ((CHOICES - 1) * PARAMETERS)
 
 
 STRATEGIES = (

@@ -1,0 +1,63 @@
+"""A cheap score as what a strategy prefers by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ..scores import Score
+from ..spaces import Candidate, Family
+from .evaluation import Evaluator
+
+
+@dataclass
+class ScorePreference:
+    """A score as a function of candidates: equal work is done once, and nothing is kept.
+
+    Attributes:
+        score: whose.
+        known: work → value, the larger the better.
+    """
+
+    score: Score
+    known: dict[str, float | None] = field(default_factory=dict)
+    _families: list[Family] = field(default_factory=list)
+    _ready: Evaluator | None = None
+
+    @property
+    def name(self) -> str:
+        """The score's."""
+        return self.score.name
+
+    def __call__(self, candidate: Candidate) -> float | None:
+        """The value, the larger the better; ``None`` of who fails or is degenerate."""
+        evaluator = self._prepared(candidate)
+        (item,) = evaluator.items(candidate)
+        if item.work not in self.known:
+            value = evaluator.begin(item)().values.get(self.score.name)
+            sign = 1.0 if self.score.higher_is_better else -1.0
+            self.known[item.work] = None if value is None else sign * value.value
+        return self.known[item.work]
+
+    def _prepared(self, candidate: Candidate) -> Evaluator:
+        """Ready for the candidate's family and those before it."""
+        if self._ready is None:
+            self._ready = Evaluator.of([self.score])
+        if candidate.family not in self._families:
+            self._families.append(candidate.family)
+            self._ready = self._ready.prepared([candidate])
+        return self._ready
+
+
+def preference(score: Score) -> ScorePreference:
+    """What a strategy prefers by: mutants of an evolution, or the first of many (:class:`WarmUp`).
+
+    Args:
+        score: a cheap one, such as a proxy or a kernel score of few images.
+
+    >>> import kernas.search as ks
+    >>> space = ks.NasBench201(1)
+    >>> prefer = ks.preference(ks.CountScore("params", (32, 32, 3), 10))
+    >>> prefer(space.candidate(15624)) > prefer(space.candidate(0))
+    True
+    """
+    return ScorePreference(score)

@@ -1,0 +1,72 @@
+"""Strategies by their names: one text for each, on the command line and in records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+
+from kernas.errors import ConfigurationError
+from kernas.fields import nearest, parse_fields
+
+from ..strategies import (
+    Bandit,
+    LocalSearch,
+    Predictor,
+    QLearning,
+    RandomSearch,
+    RegularizedEvolution,
+    Reinforce,
+    Strategy,
+    WarmUp,
+)
+from ..strategies.evolution import Preference
+from .samplers import Nsga2, Tpe
+
+STRATEGIES: Mapping[str, type[Strategy]] = {
+    "random": RandomSearch,
+    "regularized-evolution": RegularizedEvolution,
+    "local-search": LocalSearch,
+    "warm-up": WarmUp,
+    "reinforce": Reinforce,
+    "q-learning": QLearning,
+    "bandit": Bandit,
+    "predictor": Predictor,
+    "tpe": Tpe,
+    "nsga2": Nsga2,
+}
+"""The strategies that have a name."""
+
+
+def strategy_from_text(text: str, prefer: Preference | None = None) -> Strategy:
+    """The strategy of ``name`` or ``name:field=value,field=value``.
+
+    Args:
+        text: a name with those of its fields that are not to be as by default.
+        prefer: the cheap score of the strategies that choose by one, from :func:`preference`.
+
+    Raises:
+        ConfigurationError: the strategy, a field or a value is unknown; it needs ``prefer``, or has
+            no use for it.
+
+    >>> strategy_from_text("regularized-evolution:population=10,tournament=3").population
+    10
+    """
+    name, _, rest = (part.strip() for part in str(text).partition(":"))
+    if name not in STRATEGIES:
+        raise ConfigurationError(
+            f"unknown strategy {name!r}{nearest(name, STRATEGIES)}, expected one of "
+            f"{', '.join(STRATEGIES)}"
+        )
+    kind = STRATEGIES[name]
+    values = parse_fields(kind, rest, text)
+    takes = "prefer" in {field.name for field in fields(kind)}  # pyright: ignore[reportArgumentType]
+    if prefer is None and kind is WarmUp:
+        raise ConfigurationError("warm-up chooses its first candidates by a cheap score: give one")
+    if prefer is not None:
+        if not takes or (kind is RegularizedEvolution and values.get("mutants", 1) == 1):
+            raise ConfigurationError(
+                f"{text} chooses by no other score: leave it out, or give warm-up or "
+                "regularized-evolution:mutants=10"
+            )
+        values["prefer"] = prefer
+    return kind(**values)
