@@ -24,3 +24,6 @@ difference that these cells show. The number of weights has 0.80: less that, it 
 
 DEFAULT_SCORES = f"{RANKING_SCORE},ntk:validation_accuracy"
 """Beside it stands the accuracy on validation images, which people ask for by name."""
+
+STRATEGY = "regularized-evolution:population=20,tournament=5"
+"""What proposes in a search: of 100 trials, the number by default, 80 are children."""

@@ -23,7 +23,9 @@ from .options import (
     PredictOptions,
     RankOptions,
     ScoresOptions,
+    SearchOptions,
     SpacesOptions,
+    StrategiesOptions,
     TrainOptions,
     VerifyOptions,
 )
@@ -93,6 +95,21 @@ COMMANDS = (
         shown=3,
     ),
     Command(
+        "search",
+        SearchOptions,
+        "search_command:run_search",
+        (
+            "--n-trials 200 --output runs/search",
+            "--strategy local-search --score nngp:loo_error --workers 2",
+            "--strategy regularized-evolution:population=20,tournament=5,mutants=10 --prefer "
+            "synflow --n-trials 100",
+            f"--dataset cifar10 --truth {TRUTH} --score truth:val12_cifar10 --truth-seconds "
+            "seconds12_cifar10 --time-budget 20000",
+            "--strategy nsga2:population=20 --score ntk:loo_error,flops --space macro",
+            "--storage sqlite:///runs/search.db --study-name cells --n-trials 500",
+        ),
+    ),
+    Command(
         "train",
         TrainOptions,
         "train_command:run_train",
@@ -100,6 +117,7 @@ COMMANDS = (
             '"|nor_conv_3x3~0|+|nor_conv_3x3~0|skip_connect~1|+|none~0|none~1|nor_conv_1x1~2|"',
             '"|nor_conv_3x3~0|+|nor_conv_3x3~0|skip_connect~1|+|none~0|none~1|nor_conv_1x1~2|" '
             "--dataset cifar10 --image-size 16 --width 16 --epochs 12 --augment --export cell",
+            "--best runs/search --top 3 --epochs 20 --export winner",
             "network.json --optimizer adam --learning-rate 1e-3 --output runs/network --resume",
         ),
     ),
@@ -167,6 +185,7 @@ COMMANDS = (
     ),
     Command("scores", ScoresOptions, "scores_command:run_scores", ("", "--json")),
     Command("spaces", SpacesOptions, "spaces_command:run_spaces", ("", "--json")),
+    Command("strategies", StrategiesOptions, "spaces_command:run_strategies", ("", "--json")),
 )
 
 GROUPS = {"data": "Fetch and verify the data sets that are known by name."}

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from kernas.errors import ConfigurationError, DataError
 
-from .options import DrawnImageOptions, RankOptions
+from .options import DrawnImageOptions, RankOptions, SearchOptions
 from .printing import tell
 
 if TYPE_CHECKING:
@@ -133,8 +134,19 @@ def check_images(
             raise DataError(f"{fit.name} has {error}") from None
 
 
-def scores_on(options: RankOptions, draws: Sequence[Images]) -> tuple[Score | Combined, ...]:
-    """The scores that the options name, their means where they differ between draws of the images.
+def scores_on(
+    options: RankOptions | SearchOptions,
+    names: str,
+    draws: Sequence[Images],
+    grams: Path | None = None,
+) -> tuple[Score | Combined, ...]:
+    """The scores of some names, their means where they differ between draws of the images.
+
+    Args:
+        options: how they are computed.
+        names: comma-separated.
+        draws: of the images, one for each seed.
+        grams: a folder that keeps matrices.
 
     Raises:
         ConfigurationError: an option is out of its range.
@@ -143,7 +155,7 @@ def scores_on(options: RankOptions, draws: Sequence[Images]) -> tuple[Score | Co
     from ..scores import MeanScore, Score
 
     of_draws = [
-        _scores_of_draw(options, images, seed)
+        _scores_of_draw(options, names, images, seed, grams)
         for images, seed in zip(draws, image_seeds(options), strict=True)
     ]
     found: list[Score | Combined] = []
@@ -154,17 +166,16 @@ def scores_on(options: RankOptions, draws: Sequence[Images]) -> tuple[Score | Co
 
 
 def _scores_of_draw(
-    options: RankOptions, images: Images, seed: int
+    options: RankOptions | SearchOptions, names: str, images: Images, seed: int, grams: Path | None
 ) -> tuple[Score | Combined, ...]:
     from kernas.kernels.augmentation import named
 
     from ..scores.registry import parse_scores
 
-    grams = options.grams
     if grams is not None and options.image_seeds > 1:
         grams = grams / f"images-{seed}"  # a store holds the matrix of one draw
     return parse_scores(
-        options.score,
+        names,
         images.fit,
         images.validation,
         ridge=options.ridge,

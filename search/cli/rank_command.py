@@ -6,7 +6,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..defaults import SHIPPED_SPACE, SHIPPED_TRUTH, SPACE
 from .agreement import told
 from .devices import configure_jax
 from .exit_codes import DONE, FAILED
@@ -16,6 +15,7 @@ from .interruption import way_on
 from .options import RankOptions
 from .printing import messages_aside, say, say_json, table_width, tell
 from .space import space_of
+from .truth import space_text, truth_of
 
 if TYPE_CHECKING:
     from ..execution import Executor
@@ -69,12 +69,12 @@ def _asked(options: RankOptions) -> _Asked:
 
     check_score_names(options.score)
     executor = Local() if options.workers == 1 else Processes(options.workers)
-    space, seeds = space_of(options, _space_text(options)), image_seeds(options)
+    space, seeds = space_of(options, space_text(options)), image_seeds(options)
     if options.image_size is not None and not options.architectures:
         space.check_shape((options.image_size, options.image_size, 1))
     output = options.output or numbered_folder("rank", options.dataset, options.resume)
     check_output(output, _identity(options, space, None), resume=options.resume)
-    truth = _truth(options, space)
+    truth = truth_of(options, space)
     candidates = _candidates(options, space, truth)
     if truth is not None and options.truth is None and not truth.covers(candidates):
         truth = None  # nobody asked for it
@@ -86,7 +86,7 @@ def _asked(options: RankOptions) -> _Asked:
     check_images(candidates, draws[0].fit, options.augment)
     arguments = {
         "candidates": candidates,
-        "scores": scores_on(options, draws),
+        "scores": scores_on(options, options.score, draws, options.grams),
         "output": output,
         "resume": options.resume,
         "truth": truth,
@@ -111,30 +111,6 @@ def _rank(options: RankOptions, asked: _Asked) -> Ranking:
 
 def _seed(options: RankOptions, own: int | None) -> int:
     return options.seed if own is None else own
-
-
-def _on_shipped(options: RankOptions) -> bool:
-    """Whether the images are those of the shipped truth's trainings."""
-    from kernas.kernels.data.known import known_name
-
-    return known_name(options.dataset) == SHIPPED_TRUTH
-
-
-def _space_text(options: RankOptions) -> str:
-    return options.space or (SHIPPED_SPACE if _on_shipped(options) else SPACE)
-
-
-def _truth(options: RankOptions, space: Space) -> Truth | None:
-    """The truth that was asked for, or the shipped one where images and space are its own."""
-    from ..spaces import space_from_text
-    from ..truth import load_truth
-
-    if options.truth == "none":
-        return None
-    if options.truth is not None:
-        return load_truth(options.truth, options.truth_column)
-    own = _on_shipped(options) and space == space_from_text(SHIPPED_SPACE)
-    return load_truth(SHIPPED_TRUTH, options.truth_column) if own else None
 
 
 def _candidates(options: RankOptions, space: Space, truth: Truth | None) -> list[Candidate]:
@@ -193,7 +169,7 @@ def _text(ranking: Ranking, asked: _Asked, options: RankOptions) -> str:
     parts += _on_truth(asked.arguments["truth"])
     failed = sum(row.status == "error" for row in ranking.rows)
     degenerate = sum(row.status == "degenerate" for row in ranking.rows)
-    of = "" if options.architectures else f" of {_space_text(options)}"
+    of = "" if options.architectures else f" of {space_text(options)}"
     parts.append(
         f"{len(ranking)} candidates{of} ({degenerate} degenerate, {failed} failed) in "
         f"{ranking.summary['seconds']:.1f} s; written in {asked.output}: "

@@ -6,6 +6,7 @@ from .data import FetchOptions as FetchOptions
 from .data import VerifyOptions as VerifyOptions
 from .listings import ScoresOptions as ScoresOptions
 from .listings import SpacesOptions as SpacesOptions
+from .listings import StrategiesOptions as StrategiesOptions
 from .matrix import FitOptions as FitOptions
 from .matrix import GramOptions as GramOptions
 from .matrix import MatrixOptions as MatrixOptions
@@ -17,4 +18,5 @@ from .parts import SpaceOptions as SpaceOptions
 from .predict import PredictOptions as PredictOptions
 from .rank import DrawnImageOptions as DrawnImageOptions
 from .rank import RankOptions as RankOptions
+from .search import SearchOptions as SearchOptions
 from .train import TrainOptions as TrainOptions

@@ -1,4 +1,4 @@
-"""Options of ``kernas scores`` and ``kernas spaces``."""
+"""Options of ``kernas scores``, ``kernas spaces`` and ``kernas strategies``."""
 
 from __future__ import annotations
 
@@ -17,5 +17,12 @@ class ScoresOptions:
 @dataclass(frozen=True)
 class SpacesOptions:
     """List the search spaces and their fields, as --space takes them."""
+
+    json: Json = False
+
+
+@dataclass(frozen=True)
+class StrategiesOptions:
+    """List the strategies of a search and their fields, as --strategy takes them."""
 
     json: Json = False

@@ -50,37 +50,8 @@ class CandidateOptions(SpaceOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScoreOptions:
-    """What candidates are ranked by, and compared with."""
-
-    score: Annotated[
-        str,
-        tyro.conf.arg(
-            metavar="NAME,...",
-            help="Comma-separated scores, the first one ranks: `kernas scores` lists them. "
-            "ntk:gcv@cosine and ntk:gcv@centred read the kernel's cosines and the centred kernel. "
-            "log_rank(ntk:loo_error, 2*params) combines the ranks of some, with their weights; all "
-            "is every other one that trains nothing.",
-        ),
-    ] = DEFAULT_SCORES
-
-    ridge: float = 1e-2
-    """Ridge relative to the kernel's mean diagonal."""
-
-    width: int = 16
-    """Channels of the finite networks: those that are counted, drawn for proxies, or trained."""
-
-    repeats: int = 3
-    """Networks that a proxy is the mean of."""
-
-    batch_size: Annotated[
-        int | None,
-        tyro.conf.arg(
-            metavar="INT",
-            help="Images of the regression that are a proxy's batch.",
-            help_behavior_hint="(default: 32, or half of them)",
-        ),
-    ] = None
+class TruthOptions:
+    """What candidates are compared with."""
 
     truth: Annotated[
         str | None,
@@ -101,6 +72,45 @@ class ScoreOptions:
             help_behavior_hint=f"(default: test_cifar10, and of {SHIPPED_TRUTH} accuracy)",
         ),
     ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreSettingOptions:
+    """How scores are computed."""
+
+    ridge: float = 1e-2
+    """Ridge relative to the kernel's mean diagonal."""
+
+    width: int = 16
+    """Channels of the finite networks: those that are counted, drawn for proxies, or trained."""
+
+    repeats: int = 3
+    """Networks that a proxy is the mean of."""
+
+    batch_size: Annotated[
+        int | None,
+        tyro.conf.arg(
+            metavar="INT",
+            help="Images of the regression that are a proxy's batch.",
+            help_behavior_hint="(default: 32, or half of them)",
+        ),
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreOptions(TruthOptions, ScoreSettingOptions):
+    """What candidates are ranked by."""
+
+    score: Annotated[
+        str,
+        tyro.conf.arg(
+            metavar="NAME,...",
+            help="Comma-separated scores, the first one ranks: `kernas scores` lists them. "
+            "ntk:gcv@cosine and ntk:gcv@centred read the kernel's cosines and the centred kernel. "
+            "log_rank(ntk:loo_error, 2*params) combines the ranks of some, with their weights; all "
+            "is every other one that trains nothing.",
+        ),
+    ] = DEFAULT_SCORES
 
     bootstrap_seed: OwnSeed = None
     """Fixes the intervals of the agreement with the truth."""

@@ -8,13 +8,18 @@ from typing import Annotated, Literal
 
 import tyro
 
-from .arguments import NETWORK, Flag
+from .arguments import NETWORK, DatasetName, Flag
 from .parts import DeviceOptions, ImageOptions, PrintingOptions, SpaceOptions
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainedImageOptions(ImageOptions):
     """Images to train and to test on."""
+
+    dataset: Annotated[  # pyright: ignore[reportIncompatibleVariableOverride]
+        DatasetName | None,
+        tyro.conf.arg(help_behavior_hint="(default: digits, or that of the run of --best)"),
+    ] = None
 
     n_train: Annotated[
         int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="(default: all)")
@@ -110,4 +115,18 @@ class TrainOptions(
     command with --resume goes on, and ends with the same weights.
     """
 
-    architecture: Annotated[tyro.conf.Positional[str], NETWORK]
+    architecture: Annotated[tyro.conf.Positional[str | None], NETWORK] = None
+
+    best: Annotated[
+        Path | None,
+        tyro.conf.arg(
+            metavar="RUN",
+            help="Train the best candidates of a finished run folder of kernas search or kernas "
+            "rank in place of one network, each into a folder of its own; --export is of the one "
+            "whose test accuracy is the highest.",
+            help_behavior_hint="(default: none)",
+        ),
+    ] = None
+
+    top: int = 3
+    """How many of them."""
