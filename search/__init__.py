@@ -64,13 +64,16 @@ if TYPE_CHECKING:
     from .spaces import read_candidates as read_candidates
     from .spaces import space_from_text as space_from_text
     from .strategies import Bandit as Bandit
+    from .strategies import ExploreThenExploit as ExploreThenExploit
     from .strategies import LocalSearch as LocalSearch
     from .strategies import Predictor as Predictor
+    from .strategies import Progressive as Progressive
     from .strategies import QLearning as QLearning
     from .strategies import RandomSearch as RandomSearch
     from .strategies import RegularizedEvolution as RegularizedEvolution
     from .strategies import Reinforce as Reinforce
     from .strategies import Strategy as Strategy
+    from .strategies import SuccessiveHalving as SuccessiveHalving
     from .strategies import Trial as Trial
     from .strategies import WarmUp as WarmUp
     from .studies import Nsga2 as Nsga2
@@ -149,13 +152,16 @@ _ROOMS = {
     ),
     "strategies": (
         "Bandit",
+        "ExploreThenExploit",
         "LocalSearch",
         "Predictor",
+        "Progressive",
         "QLearning",
         "RandomSearch",
         "RegularizedEvolution",
         "Reinforce",
         "Strategy",
+        "SuccessiveHalving",
         "Trial",
         "WarmUp",
     ),

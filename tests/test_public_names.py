@@ -40,7 +40,7 @@ SEARCH = """
     estimate_training export_network train train_supernet
     optimize preference strategy_from_text suggest StrategySampler Strategy Trial
     Bandit LocalSearch Nsga2 Predictor QLearning RandomSearch RegularizedEvolution Reinforce Tpe
-    WarmUp RestrictedSpace TruthScore
+    WarmUp RestrictedSpace TruthScore ExploreThenExploit Progressive SuccessiveHalving
 """
 MACHINERY = {"TYPE_CHECKING", "lazy_names", "answer"}
 """What a package needs to make its names."""

@@ -98,13 +98,17 @@ class ToyScore(Score):
         return self.written.read_text().splitlines()
 
 
-def run(storage: str, written: str, n_trials: int, wait: float, strategy: str) -> None:
+def strategy(text: str) -> ks.Strategy:
+    """That of a text, which prefers by the value itself if it prefers by anything."""
+    return ks.strategy_from_text(text, sum_of if text.startswith(("warm", "explore")) else None)
+
+
+def run(storage: str, written: str, n_trials: int, wait: float, text: str) -> None:
     """A search as a process of its own."""
-    prefer = sum_of if "warm" in strategy or "mutants" in strategy else None
     ks.optimize(
         TOY,
         ToyScore(Path(written), wait=wait),
-        strategy=ks.strategy_from_text(strategy, prefer),
+        strategy=strategy(text),
         n_trials=n_trials,
         storage=storage,
         progress=False,
@@ -116,6 +120,6 @@ if __name__ == "__main__":
 
     import toy_search  # whose space is that of whoever imports it, and not of __main__
 
-    storage, written, n_trials, wait, strategy = sys.argv[1:]
+    storage, written, n_trials, wait, text = sys.argv[1:]
     print(os.getpid(), flush=True)
-    toy_search.run(storage, written, int(n_trials), float(wait), strategy)
+    toy_search.run(storage, written, int(n_trials), float(wait), text)

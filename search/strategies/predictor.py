@@ -86,7 +86,14 @@ class _Predictor(Course):
         pool = self._pool(rng, {candidate.name for candidate in running})
         if not pool:
             return random_candidate(self.space, rng)
-        means, deviations = self._predicted(pool, rng.randrange(2**32))
+        encode = require(self.space, Encoded).encode
+        known = self.seen[-self.strategy.most :]
+        means, deviations = predicted(
+            np.array([encode(candidate) for candidate, _ in known]),
+            np.array([value for _, value in known]),
+            np.array([encode(candidate) for candidate in pool]),
+            rng.randrange(2**32),
+        )
         drawn = [rng.gauss(m, d) for m, d in zip(means, deviations, strict=True)]
         return pool[int(np.argmax(drawn))]
 
@@ -104,21 +111,26 @@ class _Predictor(Course):
                 found[candidate.name] = candidate
         return list(found.values())
 
-    def _predicted(self, pool: Sequence[Candidate], seed: int) -> tuple[np.ndarray, np.ndarray]:
-        """Means and deviations of the values of candidates."""
-        from sklearn.exceptions import ConvergenceWarning  # takes a second to import
-        from sklearn.gaussian_process import GaussianProcessRegressor
-        from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 
-        encode = require(self.space, Encoded).encode
-        known = self.seen[-self.strategy.most :]
-        codes = np.array([encode(candidate) for candidate, _ in known])
-        values = np.array([value for _, value in known])
-        kernel = ConstantKernel(1.0) * RBF(1.0, (0.1, 100.0)) + WhiteKernel(0.1, (1e-6, 1.0))
-        model = GaussianProcessRegressor(kernel, normalize_y=True, random_state=seed)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # a number at its bound is no fault
-            model.fit(codes, values)
-        codes = np.array([encode(candidate) for candidate in pool])
-        means, deviations = cast(Any, model).predict(codes, return_std=True)
-        return means, deviations
+def predicted(
+    known: np.ndarray, values: np.ndarray, asked: np.ndarray, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Means and deviations of a Gaussian process at codes, fitted to the values of others.
+
+    Args:
+        known: ``(n, d)``, their codes.
+        values: ``(n,)``.
+        asked: ``(m, d)``.
+        seed: of the fit's restarts.
+    """
+    from sklearn.exceptions import ConvergenceWarning  # takes a second to import
+    from sklearn.gaussian_process import GaussianProcessRegressor
+    from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
+
+    kernel = ConstantKernel(1.0) * RBF(1.0, (0.1, 100.0)) + WhiteKernel(0.1, (1e-6, 1.0))
+    model = GaussianProcessRegressor(kernel, normalize_y=True, random_state=seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # a number at its bound is no fault
+        model.fit(known, values)
+    means, deviations = cast(Any, model).predict(asked, return_std=True)
+    return means, deviations

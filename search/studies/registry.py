@@ -10,13 +10,16 @@ from kernas.fields import nearest, parse_fields
 
 from ..strategies import (
     Bandit,
+    ExploreThenExploit,
     LocalSearch,
     Predictor,
+    Progressive,
     QLearning,
     RandomSearch,
     RegularizedEvolution,
     Reinforce,
     Strategy,
+    SuccessiveHalving,
     WarmUp,
 )
 from ..strategies.evolution import Preference
@@ -27,6 +30,9 @@ STRATEGIES: Mapping[str, type[Strategy]] = {
     "regularized-evolution": RegularizedEvolution,
     "local-search": LocalSearch,
     "warm-up": WarmUp,
+    "explore-then-exploit": ExploreThenExploit,
+    "progressive": Progressive,
+    "successive-halving": SuccessiveHalving,
     "reinforce": Reinforce,
     "q-learning": QLearning,
     "bandit": Bandit,
@@ -35,6 +41,9 @@ STRATEGIES: Mapping[str, type[Strategy]] = {
     "nsga2": Nsga2,
 }
 """The strategies that have a name."""
+
+NEEDY = (WarmUp, ExploreThenExploit)
+"""Those that are nothing without a cheap score."""
 
 
 def strategy_from_text(text: str, prefer: Preference | None = None) -> Strategy:
@@ -60,13 +69,13 @@ def strategy_from_text(text: str, prefer: Preference | None = None) -> Strategy:
     kind = STRATEGIES[name]
     values = parse_fields(kind, rest, text)
     takes = "prefer" in {field.name for field in fields(kind)}  # pyright: ignore[reportArgumentType]
-    if prefer is None and kind is WarmUp:
-        raise ConfigurationError("warm-up chooses its first candidates by a cheap score: give one")
+    if prefer is None and kind in NEEDY:
+        raise ConfigurationError(f"{name} chooses its first candidates by a cheap score: give one")
     if prefer is not None:
         if not takes or (kind is RegularizedEvolution and values.get("mutants", 1) == 1):
             raise ConfigurationError(
-                f"{text} chooses by no other score: leave it out, or give warm-up or "
-                "regularized-evolution:mutants=10"
+                f"{text} chooses by no other score: leave it out, or give warm-up, "
+                "explore-then-exploit or regularized-evolution:mutants=10"
             )
         values["prefer"] = prefer
     return kind(**values)

@@ -122,23 +122,47 @@ def test_several_scores_have_a_front(kernas: Any) -> None:
     assert "No trial is as good by every score" in out
 
 
+CHEAP = {
+    "warm-up": "warm-up:pool=20,first=4",
+    "explore-then-exploit": "explore-then-exploit:pool=20,mutants=3",
+}
+"""Those that need a cheap score."""
+
+ALONE = [name for name in STRATEGIES if name != "successive-halving"]
+
+
 @pytest.mark.parametrize("space", ["nasbench201:cells=1,reduction=pool", "macro:max_depth=2"])
-@pytest.mark.parametrize("name", STRATEGIES)
+@pytest.mark.parametrize("name", ALONE)
 def test_every_strategy_searches_cells_and_networks(kernas: Any, name: str, space: str) -> None:
     arguments = ["--score", "params", "--n-trials", "8", "--quiet", "--space", space, *IMAGES]
-    if name == "warm-up":
-        arguments += ["--prefer", "flops"]
-    text = "warm-up:pool=20,first=4" if name == "warm-up" else name
+    arguments += ["--prefer", "flops"] if name in CHEAP else []
+    text = CHEAP.get(name, name)
     code, out, err = kernas("search", "--dataset", "digits", "--strategy", text, *arguments)
     assert code == 0, err
     assert "8 trials of" in out
 
 
-@pytest.mark.parametrize("name", STRATEGIES)
+def test_successive_halving_climbs_the_epochs_of_recipes(kernas: Any) -> None:
+    Path("own_recipes.py").write_text(
+        "import kernas.search as ks\n"
+        "cells = ks.NasBench201(1, reduction='pool')\n"
+        "recipes = ks.RecipeSpace(cells, epochs=[1, 2])\n"
+    )
+    arguments = ["--dataset", "digits", "--strategy", "successive-halving:eta=2", *IMAGES]
+    few = ["--n-trials", "6", "--score", "params", "--quiet"]
+    code, _, err = kernas("search", *arguments, *few, "--space", "own_recipes:recipes")
+    assert code == 0, err
+    epochs = [row["candidate"].rpartition("=")[2] for row in trials()]
+    assert epochs == ["1", "1", "2", "1", "1", "2"]
+    code, _, err = kernas("search", *arguments, *few, "--space", "nasbench201:cells=1")
+    assert code == 2
+    assert "has no parameter 'epochs'" in err
+
+
+@pytest.mark.parametrize("name", ALONE)
 def test_every_strategy_searches_a_table(kernas: Any, name: str, table: str) -> None:
-    arguments = ["--dataset", "digits", *IMAGES] if name == "warm-up" else []
-    arguments += ["--prefer", "params"] if name == "warm-up" else []
-    text = "warm-up:pool=20,first=4" if name == "warm-up" else name
+    arguments = ["--dataset", "digits", *IMAGES, "--prefer", "params"] if name in CHEAP else []
+    text = CHEAP.get(name, name)
     code, _, err = kernas(
         "search", *arguments, "--space", "nasbench201:cells=1", "--truth", table,
         "--truth-column", "late", "--score", "truth:early", "--strategy", text, "--n-trials", "30",

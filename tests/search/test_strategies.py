@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from functools import partial
 from itertools import product
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
-from toy_search import TOY, network, sum_of
+from toy_search import CHOICES, TOY, network, sum_of
 
 import kernas.search as ks
 from kernas.errors import ConfigurationError
@@ -17,23 +20,27 @@ from kernas.search.spaces import Candidate, Space
 from kernas.search.spaces.abilities import has
 from kernas.search.strategies import (
     Bandit,
+    ExploreThenExploit,
     LocalSearch,
     Predictor,
+    Progressive,
     QLearning,
     RandomSearch,
     RegularizedEvolution,
     Reinforce,
     Strategy,
+    SuccessiveHalving,
     Trial,
     WarmUp,
     search,
 )
-from kernas.search.strategies.base import rng_of
+from kernas.search.strategies.base import random_candidate, rng_of
 from kernas.search.strategies.evolution import preferred
 from kernas.search.strategies.options import Options
 from kernas.search.strategies.q_learning import QTable
 from kernas.search.strategies.reinforce import Policy
 from kernas.search.testing import StrategyTests
+from kernas.search.training.controller import Controller
 
 
 def cheap(candidate: Candidate) -> float:
@@ -48,6 +55,10 @@ STRATEGIES = (
     RegularizedEvolution(6, 2, retention="stochastic", mutants=3, prefer=cheap),
     LocalSearch(),
     Reinforce(entropy=0.1),
+    Reinforce("lstm", learning_rate=0.01, entropy=0.1),
+    Progressive(beam=3),
+    ExploreThenExploit((cheap, cheap), pool=30, kept=0.3, mutants=3, patience=4),
+    SuccessiveHalving("batch_size"),
     QLearning(exploration=20),
     Bandit(),
     Bandit("thompson"),
@@ -65,6 +76,7 @@ PAIRS = [
     (strategy, name)
     for strategy, (name, space) in product(STRATEGIES, SPACES.items())
     if all(has(space, ability) for ability in strategy.abilities)
+    and (not isinstance(strategy, SuccessiveHalving) or name == "recipes")
 ]
 
 
@@ -84,10 +96,19 @@ class TestStrategies(StrategyTests):
 
 def test_what_a_space_lacks_is_named() -> None:
     """Neighbours of a rate that has no end of values."""
-    refused = [pair for pair in product(STRATEGIES, SPACES) if pair not in PAIRS]
-    assert refused == [(LocalSearch(), "recipes")]
-    for strategy, space in refused:
-        with pytest.raises(ConfigurationError, match="is not Neighbouring"):
+    refused = {
+        (strategy.name, space): strategy
+        for strategy, space in product(STRATEGIES, SPACES)
+        if (strategy, space) not in PAIRS
+    }
+    assert set(refused) == {
+        ("local-search", "recipes"),
+        ("successive-halving", "nasbench201"),
+        ("successive-halving", "macro"),
+    }
+    for (name, space), strategy in refused.items():
+        said = "is not Neighbouring" if name == "local-search" else "no parameter 'batch_size'"
+        with pytest.raises(ConfigurationError, match=said):
             strategy.begin(SPACES[space])
 
 
@@ -119,7 +140,12 @@ def test_it_beats_random_search_where_the_optimum_can_be_reached_by_steps(
 
 @pytest.mark.parametrize(
     "strategy",
-    [Reinforce(learning_rate=0.1), QLearning(0.3, initial=0.0, exploration=60), Bandit()],
+    [
+        Reinforce(learning_rate=0.1),
+        Reinforce("lstm", learning_rate=0.02),
+        QLearning(0.3, initial=0.0, exploration=60),
+        Bandit(),
+    ],
     ids=lambda one: one.name,
 )
 def test_what_a_controller_proposes_in_the_end_is_better_than_chance(strategy: Strategy) -> None:
@@ -235,6 +261,116 @@ def test_the_policys_gradient_is_that_of_the_expected_reward() -> None:
             down = objective()
             of[place] += step
             assert found[place] == pytest.approx((up - down) / (2 * step), abs=1e-8)
+
+
+def test_the_recurrent_policys_gradient_is_that_of_the_expected_reward() -> None:
+    """Against enumeration: by the weights of all layers."""
+    controller = Controller((3, 2), 0.01, 0.0)
+    (variables, _), rewards = controller.begin(1), np.random.default_rng(0).standard_normal((3, 2))
+    paths = [jnp.array(path) for path in product(range(3), range(2))]
+
+    def probability(variables: Any, path: jax.Array) -> Any:
+        return jnp.exp(controller.objective(variables, path, 1.0))
+
+    def expected(variables: Any) -> Any:
+        return sum(probability(variables, path) * rewards[tuple(path)] for path in paths)
+
+    exact = jax.grad(expected)(variables)
+    sampled = [
+        jax.tree.map(
+            partial(jnp.multiply, probability(variables, path)),
+            jax.grad(controller.objective)(variables, path, rewards[tuple(path)]),
+        )
+        for path in paths
+    ]
+    assert sum(float(probability(variables, path)) for path in paths) == pytest.approx(1, abs=1e-6)
+    mean = jax.tree.map(lambda *leaves: sum(leaves), *sampled)
+    for one, other in zip(jax.tree.leaves(mean), jax.tree.leaves(exact), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+def rungs_of(trials: list[Trial]) -> list[list[float]]:
+    """The values that ended at each number of epochs."""
+    found: dict[int, list[float]] = {1: [], 3: [], 9: []}
+    for trial in trials:
+        found[CLIMBED.recipe(trial.candidate)["epochs"]].append(trial.value or 0.0)
+    return list(found.values())
+
+
+CLIMBED = ks.RecipeSpace(ks.NasBench201(1), epochs=[9, 1, 3])
+
+
+def test_successive_halving_promotes_one_of_eta_the_best() -> None:
+    """Budgets, at every moment of a search; and who goes on."""
+
+    def value(candidate: Candidate) -> float:
+        return random.Random(candidate.name.partition(" @ ")[0]).random()
+
+    trials = search(SuccessiveHalving(eta=3), CLIMBED, value, 130, seed=0)
+    for end in range(1, len(trials) + 1):
+        first, second, third = rungs_of(trials[:end])
+        assert len(second) <= len(first) // 3
+        assert len(third) <= len(second) // 3
+    first, second, third = rungs_of(trials)
+    assert [len(first) // 3 - len(second), len(second) // 3 - len(third)] in ([0, 0], [1, 0])
+    assert sorted(first)[-15:] == sorted(second)[-15:]  # no rung is waited for: some were best then
+    assert set(third) <= set(sorted(first)[-15:])
+
+
+def test_the_one_that_explored_best_is_tried_first() -> None:
+    strategy = ExploreThenExploit((sum_of, lambda one: -float(one.genotype[0])), 100, 0.2)
+    trials = search(strategy, TOY, sum_of, 4, seed=2)
+    rng = rng_of(2, 0, "pool")
+    pool = list({c.name: c for c in (random_candidate(TOY, rng) for _ in range(100))}.values())
+    left = sorted(pool, key=lambda one: -sum_of(one))[: round(0.2 * len(pool))]
+    left.sort(key=lambda one: one.genotype[0])
+    assert [trial.candidate for trial in trials] == left[:4]
+
+
+@pytest.mark.parametrize(("scale", "reliability"), [(1.0, 1.0), (-1.0, 0.0), (0.0, 0.0)])
+def test_what_a_score_says_counts_as_far_as_it_proved_right(
+    scale: float, reliability: float
+) -> None:
+    """One that orders trials the wrong way, or not at all, chooses as chance does."""
+    strategy = ExploreThenExploit(lambda one: scale * sum_of(one), 20, 0.5, mutants=8)
+    course = strategy.begin(TOY, 0)
+    trials = search(strategy, TOY, sum_of, 15)
+    for trial in trials:
+        course.tell(trial)
+    assert course.reliabilities() == pytest.approx(reliability)  # pyright: ignore
+    alone = ExploreThenExploit(lambda one: 0.0, 20, 0.5, mutants=1).begin(TOY, 0)
+    for trial in trials:
+        alone.tell(trial)
+    chosen = [[c.propose(rng_of(9, n)) for n in range(60)] for c in (course, alone)]
+    if reliability == 0:
+        assert chosen[0] == chosen[1]
+    else:
+        means = [float(np.mean([sum_of(one) for one in of])) for of in chosen]
+        assert means[0] > means[1]
+
+
+def test_who_was_outdone_dies() -> None:
+    """On a history that is written down."""
+    strategy = ExploreThenExploit(cheap, pool=2, kept=0.5, patience=2)
+    course = strategy.begin(TOY, 0)
+    values = [0.5, 0.9, 0.4, 0.6, 0.7, 0.3]
+    for number, value in enumerate(values):
+        course.tell(Trial(number, TOY.candidate((number % 4,) * 5), value))
+    alive = [member.value for member in course.members]  # pyright: ignore
+    assert alive == [0.9, 0.6, 0.7, 0.3]  # 0.5 by 0.9 and 0.6, 0.4 by 0.6 and 0.7
+
+
+def test_progressive_search_grows_by_what_is_predicted() -> None:
+    """Each size is tried before the next one; and the optimum of a sum is found."""
+    beam = 16
+    trials = search(Progressive(beam), TOY, sum_of, CHOICES + 4 * beam, seed=0)
+    chosen = [trial.candidate.genotype for trial in trials]
+    assert [one[0] for one in chosen[:CHOICES]] == list(range(CHOICES))
+    sizes = [max((n for n, option in enumerate(one, 1) if option), default=1) for one in chosen]
+    levels = Counter(np.maximum.accumulate(sizes).tolist())  # one with the first option is known
+    assert list(levels) == [1, 2, 3, 4, 5]
+    assert all(levels[level] <= beam for level in (2, 3, 4))
+    assert max(trial.value or 0.0 for trial in trials) == 1.0
 
 
 def test_q_values_tend_to_the_best_that_can_follow() -> None:
