@@ -26,6 +26,7 @@ from .library import JournalFileBackend, optuna
 
 JOURNALS = (".journal", ".log")
 SQLITE = "sqlite:///"
+LOCK = "study.lock"
 
 
 @dataclass
@@ -65,15 +66,16 @@ class Place:
         text = str(storage)
         try:
             if text.endswith(JOURNALS):
-                path = Path(text)
-                path.parent.mkdir(parents=True, exist_ok=True)
-                backend = JournalFileBackend(text)
-                return cls(optuna.storages.JournalStorage(backend), _beside(path))
-            if "://" not in text:
+                folder = _beside(Path(text))
+            elif "://" in text:
+                folder = _folder_of(text)
+            else:
                 raise ValueError("expected sqlite:///PATH, another database's URL or PATH.journal")
-            if text.startswith(SQLITE):
-                Path(text.removeprefix(SQLITE)).parent.mkdir(parents=True, exist_ok=True)
-            return cls(optuna.storages.get_storage(text), _folder_of(text))
+            if folder is None:
+                return cls(_storage(text), None)
+            folder.mkdir(parents=True, exist_ok=True)
+            with exclusive(folder / LOCK, wait=True):  # another may be making the same tables
+                return cls(_storage(text), folder)
         except Exception as error:  # of whatever driver is behind the URL
             reason = " ".join(str(getattr(error, "orig", None) or error).split())
             raise ConfigurationError(
@@ -99,7 +101,7 @@ class Place:
         """Hold the lock of who changes what others read, for a moment."""
         if self.folder is None:
             return nullcontext()
-        return exclusive(self.folder / "study.lock", wait=True)
+        return exclusive(self.folder / LOCK, wait=True)
 
     def is_at_work(self, worker: str | None) -> bool:
         """Whether the process of a name lives; one of another machine is believed to."""
@@ -118,6 +120,12 @@ class Place:
     def _lock_of(self, worker: str) -> Path:
         assert self.folder is not None
         return self.folder / f"{worker}.lock"
+
+
+def _storage(text: str) -> optuna.storages.BaseStorage:
+    if text.endswith(JOURNALS):
+        return optuna.storages.JournalStorage(JournalFileBackend(text))
+    return optuna.storages.get_storage(text)
 
 
 def _host() -> str:
