@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count, islice
 from typing import Literal
 
 from kernas.errors import ConfigurationError
@@ -156,6 +157,24 @@ def random_candidate(space: Space, rng: random.Random) -> Candidate:
     return candidate
 
 
+def searched(
+    strategy: Strategy, space: Space, evaluate: Evaluate, seed: int = 0
+) -> Iterator[Trial]:
+    """Trials one after the other, as long as the strategy proposes any; see :func:`search`."""
+    course = strategy.begin(space, seed)
+    known: dict[str, float | None] = {}
+    for number in count():
+        try:
+            candidate = course.propose(rng_of(seed, number))
+        except ExhaustedError:
+            return
+        if candidate.name not in known:
+            known[candidate.name] = evaluate(candidate)
+        trial = Trial(number, candidate, known[candidate.name])
+        course.tell(trial)
+        yield trial
+
+
 def search(
     strategy: Strategy, space: Space, evaluate: Evaluate, n_trials: int, seed: int = 0
 ) -> list[Trial]:
@@ -174,16 +193,4 @@ def search(
         ConfigurationError: ``n_trials`` is below 1, or the space lacks an ability.
     """
     check_least(n_trials, "n_trials")
-    course = strategy.begin(space, seed)
-    known: dict[str, float | None] = {}
-    trials: list[Trial] = []
-    for number in range(n_trials):
-        try:
-            candidate = course.propose(rng_of(seed, number))
-        except ExhaustedError:
-            break
-        if candidate.name not in known:
-            known[candidate.name] = evaluate(candidate)
-        trials.append(Trial(number, candidate, known[candidate.name]))
-        course.tell(trials[-1])
-    return trials
+    return list(islice(searched(strategy, space, evaluate, seed), n_trials))
