@@ -81,6 +81,7 @@ if TYPE_CHECKING:
     from .studies import Tpe as Tpe
     from .studies import optimize as optimize
     from .studies import strategy_from_text as strategy_from_text
+    from .studies import study_figure as study_figure
     from .studies import suggest as suggest
     from .training import FullTraining as FullTraining
     from .training import Regime as Regime
@@ -171,6 +172,7 @@ _ROOMS = {
         "Tpe",
         "optimize",
         "strategy_from_text",
+        "study_figure",
         "suggest",
     ),
     "training": (

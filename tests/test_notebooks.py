@@ -38,6 +38,13 @@ FEWER = {
         "train_set.subset(200": "train_set.subset(80",
         ",snip,grad_norm,zico,synflow,naswot,jacob_cov,zen,": ",l2_norm,",
     },
+    "06_search": {
+        "n_train=50, n_test=1, image_size=8": "n_train=10, n_test=1, image_size=4",
+        '"digits_hard", image_size=8': '"digits_hard", image_size=4',
+        "searched(40)": "searched(5)",
+        "searched(60)": "searched(12)",
+        "steps=200": "steps=10",
+    },
 }
 """What the ordinary run puts in the place of a notebook's numbers of images and of networks."""
 

@@ -38,7 +38,7 @@ SEARCH = """
     fidelity_figure leaderboard_figure score_matrix_figure score_score_figure score_truth_figure
     FullTraining Regime SharedWeightScore Supernet Trained TrainingSettings
     estimate_training export_network train train_supernet
-    optimize preference strategy_from_text suggest StrategySampler Strategy Trial
+    optimize preference strategy_from_text study_figure suggest StrategySampler Strategy Trial
     Bandit LocalSearch Nsga2 Predictor QLearning RandomSearch RegularizedEvolution Reinforce Tpe
     WarmUp RestrictedSpace TruthScore ExploreThenExploit Progressive SuccessiveHalving
 """

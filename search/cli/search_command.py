@@ -224,9 +224,9 @@ def _search(options: SearchOptions, asked: _Asked) -> Study:
 def _written(options: SearchOptions, asked: _Asked, study: Study) -> dict[str, Any]:
     """The files of the run folder; returns the summary."""
     from ..report.panels import to_png
-    from ..report.searched import front_figure, search_figure
     from ..runs.environment import environment
-    from ..studies.results import best_of, best_so_far, trials_of
+    from ..studies import study_figure
+    from ..studies.results import best_of, trials_of
 
     trials, best = trials_of(study), best_of(study)
     names = [score.name for score in asked.scores]
@@ -235,21 +235,7 @@ def _written(options: SearchOptions, asked: _Asked, study: Study) -> dict[str, A
         return None if asked.truth is None or candidate is None else asked.truth.get(candidate)
 
     title = f"{options.strategy} on {space_text(options)}, guided by {', '.join(names)}"
-    if len(names) > 1:
-        known = [one for one in trials if one.values]
-        front = {one.number for one in best}
-        places = [place for place, one in enumerate(known) if one.number in front]
-        figure = front_figure(title, names, [one.values for one in known], places)
-    else:
-        so_far = best_so_far(study, trials)
-        figure = search_figure(
-            title,
-            names[0],
-            [one.values[0] if one.values else None for one in trials],
-            [None if one is None else one.values[0] for one in so_far],
-            [one.seconds for one in trials],
-            [measured(one and one.candidate) for one in so_far] if asked.truth else None,
-        )
+    figure = study_figure(study, asked.truth, title)
     summary = {
         "config": {
             "options": {

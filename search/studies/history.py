@@ -12,6 +12,9 @@ from ..strategies import Course, Trial
 from ..strategies.base import rng_of
 from .library import optuna
 
+IDENTITY = "kernas"
+"""Attribute of a study that says what it searches."""
+
 CANDIDATE, OUTCOME, WORKER, REPEATS = "candidate", "outcome", "worker", "repeats"
 """Attributes of a trial: its candidate's name, what became of it, the process that has it, and the
 number of the lost trial that it repeats."""

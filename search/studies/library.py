@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -11,14 +12,15 @@ from kernas.errors import MissingDependencyError
 from ..spaces.abilities import Distribution, LogRange
 
 try:
-    import optuna
-    from optuna import Study as Study
-    from optuna.distributions import (
-        BaseDistribution,
-        CategoricalDistribution,
-        FloatDistribution,
-    )
-    from optuna.storages.journal import JournalFileBackend as JournalFileBackend
+    with warnings.catch_warnings(action="ignore"):  # its tqdm misses widgets in a notebook
+        import optuna
+        from optuna import Study as Study
+        from optuna.distributions import (
+            BaseDistribution,
+            CategoricalDistribution,
+            FloatDistribution,
+        )
+        from optuna.storages.journal import JournalFileBackend as JournalFileBackend
 except ImportError as error:
     raise MissingDependencyError(
         f"searches are kept by optuna, which cannot be imported ({error}): "

@@ -18,12 +18,18 @@ from ..scores.base import check_scores, check_seed
 from ..spaces import Candidate, Family, Space
 from ..strategies import RegularizedEvolution, Strategy
 from ..strategies.base import ExhaustedError, check_least
-from .history import CANDIDATE, COMPLETE, FAIL, OUTCOME, REPEATS, WORKER, History
+from .history import (
+    CANDIDATE,
+    COMPLETE,
+    FAIL,
+    IDENTITY,
+    OUTCOME,
+    REPEATS,
+    WORKER,
+    History,
+)
 from .library import MAXIMIZE, MINIMIZE, optuna, quiet
 from .place import Place
-
-IDENTITY = "kernas"
-"""Attribute of a study that says what it searches."""
 
 WAIT_SECONDS = 0.2
 """How often who waits for another process's trial looks."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -247,3 +248,15 @@ def test_what_has_no_best_is_refused(kernas: Any, arguments: list[str], said: st
     code, _, err = kernas("train", *arguments)
     assert code == 2
     assert said in err
+
+
+@pytest.mark.parametrize("arguments", [["search", *SMALL], ["strategies"]])
+def test_without_optuna_its_extra_is_named(
+    kernas: Any, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    for name in [name for name in sys.modules if name.startswith("kernas.search.studies")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    code, out, err = kernas(*arguments)
+    assert (code, out) == (1, "")
+    assert "pip install 'kernas[search]'" in err
