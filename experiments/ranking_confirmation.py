@@ -42,6 +42,7 @@ from ranking_settings import (
 )
 from ranking_study import HERE, TRUTH, cells_of
 from running import RUNS, Options, Size, command
+from scipy.stats import rankdata, spearmanr
 from trainings import trained
 
 import kernas.kernels as kk
@@ -57,6 +58,7 @@ from kernas.search.report.panels import (
     plain,
     to_png,
 )
+from kernas.search.scores.base import oriented
 from kernas.search.scores.proxies import PROXIES
 
 PIECE = 250
@@ -65,6 +67,8 @@ EPOCHS = "12 epochs"
 """The benchmark's own validation accuracy after so many."""
 
 TRAINING = "trained"
+
+OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 
 SINGLE = ("default", "validation_accuracy", "kernel")
 TOGETHER = ("kernels", "counts_and_kernels", "everything")
@@ -119,6 +123,7 @@ def main(options: Options) -> None:
             name: judged(scores, mask, accuracy, choice)
             for name, mask in subsets(names, accuracy).items()
         },
+        "residuals": residuals(scores, names, accuracy, choice),
         "of_trained_cells": judged(
             {name: values[: len(few)] for name, values in scores.items()} | accuracies,
             np.ones(len(few), bool),
@@ -258,6 +263,35 @@ def judged(
         "cells": int(mask.sum()),
         "best_proxy": proxy,
         "scores": {name: row_of(agreed, name, proxy) for name in agreed.best_first()},
+    }
+
+
+def residuals(
+    columns: Columns, names: Sequence[str], accuracy: np.ndarray, choice: Mapping[str, Any]
+) -> dict[str, dict[str, float]]:
+    """What chosen scores miss: of each Spearman's correlation of (rank by the accuracy − rank by
+    the score) with the number of edges of an operation; above 0 where cells with more of it are
+    better than the score says."""
+    directions = {name: is_higher_better(name) for name in columns if SECONDS not in name}
+    counts = {
+        operation: np.array([name.count(f"|{operation}~") for name in names])
+        for operation in OPERATIONS
+    }
+    truth = rankdata(accuracy)
+    scores: dict[str, np.ndarray] = {}
+    for name in ("default", "kernel", COUNTS[0], "synflow"):
+        column = column_of(choice[name]) if name in choice else name
+        scores[name] = rankdata(oriented(columns[column], directions[column]))
+    combined = ks.Combined(
+        {column_of(part): 1.0 for part in parts_of(choice["counts_and_kernels"])}
+    )
+    scores["counts_and_kernels"] = rankdata(combined.values(columns, directions))
+    return {
+        name: {
+            operation: round(float(spearmanr(truth - ranks, of).statistic), 4)  # pyright: ignore
+            for operation, of in counts.items()
+        }
+        for name, ranks in scores.items()
     }
 
 

@@ -19,12 +19,16 @@ from kernas.kernels.regression import METRICS, NORMALIZATIONS
 from kernas.search.scores.kernel_source import KernelName
 from kernas.search.scores.proxies import PROXIES
 from kernas.search.scores.registry import known_score
+from kernas.search.scores.sampled_kernels import SampledName
 from kernas.search.spaces.nasbench201 import PYTORCH_GAIN
 
 DEVELOPMENT, CONFIRMATION = 0, 1
 """Halves of the images."""
 
 RIDGES = (1e-2, 1e-3)
+SAMPLED: tuple[SampledName, ...] = ("nngp_mc", "ntk_mc")
+"""Kernels of networks of finite width."""
+
 WITHOUT_RIDGE = ("alignment", "descent", "trace", "effective_rank")
 KERNELS: dict[Parameterization, tuple[KernelName, ...]] = {
     "ntk": ("nngp", "ntk"),
@@ -171,7 +175,9 @@ def crossed(best: Sequence[KernelSetting]) -> list[KernelSetting]:
 
 def direction_of(column: str) -> bool:
     """Whether higher values of a column are better: of a score, and its ridge after a space."""
-    return known_score(column.split()[0]).higher_is_better
+    name = column.split()[0]
+    metric = METRICS.get(name.partition("@")[0].partition(":")[2])
+    return known_score(name).higher_is_better if metric is None else metric.higher_is_better
 
 
 def values_of(setting: KernelSetting, names: Sequence[str], half: int, folder: Path) -> Columns:
@@ -199,6 +205,25 @@ def values_of(setting: KernelSetting, names: Sequence[str], half: int, folder: P
             columns.setdefault(column, values + rest)
     shutil.rmtree(folder)
     return columns
+
+
+def sampled_on(
+    setting: KernelSetting, names: Sequence[str], half: int, folder: Path | None
+) -> Columns:
+    """The control: every metric of the mean kernels of networks of finite width."""
+    fit, _ = setting.images(half)
+    cells = [setting.space.candidate(name) for name in names]
+    return ranked(cells, sampled_scores(fit), folder)
+
+
+def sampled_scores(fit: kk.Dataset) -> list[ks.SampledKernelScore]:
+    """Those of the control, at the width that the standard parameterisation counts by."""
+    return [
+        ks.SampledKernelScore(fit, None, get, name)
+        for get in SAMPLED
+        for name, metric in METRICS.items()
+        if not metric.needs_validation
+    ]
 
 
 def counts_of(names: Sequence[str]) -> Columns:

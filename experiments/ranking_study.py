@@ -30,6 +30,7 @@ from ranking_settings import (
     COUNTS,
     DEVELOPMENT,
     DRAWS,
+    FEW,
     SECONDS,
     KernelSetting,
     counts_of,
@@ -39,6 +40,7 @@ from ranking_settings import (
     one_at_a_time,
     proxies_of,
     proxies_on,
+    sampled_on,
     values_of,
 )
 from running import RUNS, Options, Size, command
@@ -112,6 +114,8 @@ def main(options: StudyOptions) -> None:
         kernels = crossed(best_settings(kernels, names, pieces, accuracy))
     columns = {str(one): ranks_of(one, names, pieces) for one in kernels[: options.n]}
     others(names, pieces, quick=quick)
+    if options.stage == "development" and options.n is None:
+        columns["control"] = control(setting.kernels[0], names, pieces, quick=quick)
     rows = {name: judged(of, accuracy) for name, of in columns.items()}
     record = {**options.asked(), "cells": len(names), "settings": rows, **environment()}
     report(record, None if quick else HERE / f"{options.stage}.json")
@@ -153,6 +157,21 @@ def others(names: Sequence[str], pieces: Pieces, *, quick: bool) -> Columns:
         return in_ranks(proxies_on(fit, names, folder))
 
     return pieces.get("counts", "", counted) | pieces.get("proxies", key, probed)
+
+
+def control(
+    setting: KernelSetting, names: Sequence[str], pieces: Pieces, *, quick: bool
+) -> Columns:
+    """The ranks of a few cells by kernels of networks of finite width."""
+    few = names[: 3 if quick else FEW]
+    folder = None if quick else RUNS / "ranking_study" / "control"
+    rest: list[float | None] = [None] * (len(names) - len(few))
+
+    def sampled() -> Columns:
+        found = in_ranks(sampled_on(setting, few, DEVELOPMENT, folder))
+        return {name: values + rest for name, values in found.items()}
+
+    return pieces.get("control", setting.key(DEVELOPMENT), sampled)
 
 
 def in_ranks(columns: Columns) -> Columns:
