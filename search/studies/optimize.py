@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from kernas.comparison import first_difference
-from kernas.errors import ConfigurationError
+from kernas.errors import ConfigurationError, KernasError
 from kernas.progress import progress_bar
 
 from ..execution import Evaluator, Executor, Local
@@ -88,6 +89,7 @@ def optimize(
             for, there are more objectives than it heeds, or one evaluation takes more than the
             budget.
         DataError: a table does not have a candidate.
+        KernasError: the storage cannot be written any more; what had ended is kept.
 
     >>> import kernas.search as ks
     >>> space, score = ks.NasBench201(1), ks.CountScore("params", (32, 32, 3), 10)
@@ -250,9 +252,15 @@ class _Search:
                     show()
                     if self.waiting:
                         time.sleep(WAIT_SECONDS)
-        except BaseException:
-            for one in (*self.mine.values(), *self.waiting.values()):
-                self.history.study.tell(one.trial, state=FAIL)  # lost, for whoever goes on
+        except BaseException as error:
+            with suppress(Exception):  # the storage may be what failed
+                for one in (*self.mine.values(), *self.waiting.values()):
+                    self.history.study.tell(one.trial, state=FAIL)  # lost, for whoever goes on
+            if isinstance(error, optuna.exceptions.StorageInternalError):
+                raise KernasError(
+                    f"the study cannot be written ({' '.join(str(error).split())[:200]}); every "
+                    "trial that had ended is kept: make room, and search again"
+                ) from error
             raise
 
     def _items(self, *, several: bool) -> Iterator[_Item]:
@@ -274,7 +282,7 @@ class _Search:
 
     def _wants_more(self) -> bool:
         history = self.history
-        if self.is_over and not history.lost:
+        if self.is_over:
             return False
         if self.n_trials is not None and history.told + len(history.running) >= self.n_trials:
             return False

@@ -22,7 +22,7 @@ from toy_search import TOY, ToyScore, sum_of
 
 import kernas.kernels as kk
 import kernas.search as ks
-from kernas.errors import ConfigurationError, DataError
+from kernas.errors import ConfigurationError, DataError, KernasError
 from kernas.kernels.engine import compilations
 from kernas.search.spaces import Candidate, Space
 from kernas.search.strategies import Course, Strategy, Trial, search
@@ -382,6 +382,25 @@ def test_what_cannot_be_searched_is_refused_in_a_line(options: Any, said: str) -
         optimized(**options)
     assert "\n" not in str(caught.value)
     assert "secret" not in str(caught.value)
+
+
+def test_a_storage_that_is_full_ends_a_search_in_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And with room again it goes on."""
+    url, tell = f"sqlite:///{tmp_path}/study.db", optuna.Study.tell
+
+    def full(study: optuna.Study, trial: Any, *arguments: Any, **options: Any) -> Any:
+        if len(study.trials) > 5:
+            raise optuna.exceptions.StorageInternalError("database or disk is full")
+        return tell(study, trial, *arguments, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(optuna.Study, "tell", full)
+        with pytest.raises(KernasError, match="cannot be written") as of:
+            optimized(storage=url)
+    assert "\n" not in str(of.value)
+    assert candidates(optimized(storage=url)) == candidates(optimized())
 
 
 def test_a_study_that_was_not_made_here_is_refused() -> None:
