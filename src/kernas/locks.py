@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-POLL_SECONDS = 0.05
-"""How often who waits for a lock looks again."""
+FIRST_SECONDS, POLL_SECONDS = 0.001, 0.05
+"""How soon who waits for a lock looks again: at first, since most are held for a moment, and after
+ever longer pauses at last."""
 
 if sys.platform == "win32":
     import msvcrt
@@ -49,8 +50,10 @@ def exclusive(path: Path, *, wait: bool = False) -> Iterator[bool]:
     """
     with path.open("ab") as file:
         held = _acquired(file)
+        pause = FIRST_SECONDS
         while wait and not held:
-            time.sleep(POLL_SECONDS)
+            time.sleep(pause)
+            pause = min(1.5 * pause, POLL_SECONDS)
             held = _acquired(file)
         try:
             yield held
