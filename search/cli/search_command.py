@@ -13,6 +13,7 @@ from kernas.errors import ConfigurationError, RunFolderError
 from kernas.files import write_whole
 from kernas.quantities import duration
 
+from ..defaults import TRUTH
 from .agreement import told
 from .devices import configure_jax
 from .exit_codes import DONE, FAILED
@@ -147,7 +148,7 @@ def _looked_up(options: SearchOptions, truth: Truth | None) -> tuple[list[Any], 
         return [], [options.score]
     if truth is None:
         raise ConfigurationError(
-            f"--score {own[0]} without a table: give --truth, for example nasbench201"
+            f"--score {own[0]} without a table: give --truth, for example {TRUTH}"
         )
     source = options.truth or truth.source
     seconds = options.truth_seconds and load_truth(source, options.truth_seconds)

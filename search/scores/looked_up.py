@@ -83,9 +83,9 @@ class TruthScore(Score):
 
     Args:
         truth: candidate's name → value, the larger the better, such as
-            ``load_truth("nasbench201", "val12_cifar10")``.
-        cost: candidate's name → seconds that measuring it took, ``load_truth("nasbench201",
-            "seconds12_cifar10")``; without it a value costs nothing.
+            ``load_truth(table, "val12_cifar10")``.
+        cost: candidate's name → seconds that measuring it took, such as
+            ``load_truth(table, "seconds12_cifar10")``; without it a value costs nothing.
 
     Raises:
         ConfigurationError: ``truth`` is no mapping.

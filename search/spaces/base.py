@@ -112,6 +112,11 @@ class Space(ABC):
 
         return text_of(self)
 
+    @property
+    def whole(self) -> Space:
+        """Whose candidates it hands out: its own, unless it is a part of another space."""
+        return self
+
     def recognises(self, text: str) -> bool:
         """Whether a text is meant as a candidate's name, and not as that of a file."""
         try:

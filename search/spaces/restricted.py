@@ -66,10 +66,20 @@ class RestrictedSpace(Space):
         """How many of what."""
         return f"{len(self.names)} of {self.space.name}"
 
+    @property
+    def whole(self) -> Space:
+        """The other space, whose truths, programs and trainings are for these candidates too."""
+        return self.space.whole
+
     def settings(self) -> dict[str, Any]:
-        """The other space's, and a digest of the names."""
+        """The other space's, how many candidates, and a digest of their names."""
         digest = hashlib.sha256("\n".join(sorted(self.names)).encode()).hexdigest()[:16]
-        return {**self.space.settings(), "candidates": len(self.names), "names": digest}
+        return {
+            "name": self.name,
+            "of": self.space.settings(),
+            "candidates": len(self.names),
+            "names": digest,
+        }
 
     @cached_property
     def _values(self) -> dict[tuple[Hashable, ...], Candidate]:

@@ -203,7 +203,7 @@ class StrategySampler(optuna.samplers.BaseSampler):
         ConfigurationError: the space lacks an ability.
 
     >>> import optuna, kernas.search as ks
-    >>> space, score = ks.NasBench201(1), ks.CountScore("params", (32, 32, 3), 10)
+    >>> space, score = ks.space_from_text("macro"), ks.CountScore("params", (32, 32, 3), 10)
     >>> sampler = ks.StrategySampler(ks.RegularizedEvolution(10, tournament=3), space)
     >>> optuna.logging.set_verbosity(optuna.logging.WARNING)
     >>> study = optuna.create_study(sampler=sampler, direction="maximize")

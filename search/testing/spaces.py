@@ -57,7 +57,7 @@ class SpaceTests:
             assert isinstance(candidate.genotype, Hashable)
             assert candidate.name.isprintable()
             assert candidate.name == candidate.name.strip() != ""
-            assert candidate.space == space
+            assert candidate.space == space.whole
             for given in (candidate.name, candidate.genotype):
                 again = space.candidate(given)
                 assert again == candidate
@@ -216,7 +216,7 @@ def able_to(space: Space, ability: type) -> Any:
 
 def inside(space: Space, candidate: Candidate) -> None:
     """Assert that a candidate is one of the space's."""
-    assert candidate.space == space
+    assert candidate.space == space.whole
     assert space.candidate(candidate.name) == candidate
     assert space.candidate(candidate.genotype) == candidate
 

@@ -79,6 +79,9 @@ class Truth(Mapping[str, float]):
                 kept[own] = float(value)
         object.__setattr__(self, "measured", MappingProxyType(kept))
 
+    def __reduce__(self) -> tuple[type[Truth], tuple[Any, ...]]:
+        return Truth, (dict(self.measured), self.source, self.column, self.space, self.dataset)
+
     def __getitem__(self, name: Any) -> float:
         if isinstance(name, str) and name in self.measured:
             return self.measured[name]
