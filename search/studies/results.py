@@ -57,18 +57,16 @@ def trials_of(study: optuna.Study) -> list[Found]:
 
 
 def best_of(study: optuna.Study) -> list[Found]:
-    """Different candidates, the best first: by their value, or of several scores by the front that
-    nothing dominates, in the order of the first."""
+    """Different networks, each the first candidate of it that was proposed, the best first: by
+    their value, or of several scores those in the front that nothing dominates, in the order of the
+    first."""
     of = trials_of(study)
     if len(study.directions) > 1:
         front = {trial.number for trial in study.best_trials}
         of = [one for one in of if one.number in front]
     sign = -1.0 if study.directions[0] == MAXIMIZE else 1.0
-    named: dict[str, Found] = {}
-    for one in of:
-        if one.values:
-            named.setdefault(one.candidate, one)
-    return sorted(named.values(), key=lambda one: sign * one.values[0])
+    different = [one for one in of if one.values and one.same_as is None]
+    return sorted(different, key=lambda one: sign * one.values[0])
 
 
 def best_so_far(study: optuna.Study, found: Sequence[Found]) -> list[Found | None]:
