@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from kernas.csv_text import csv_table
 from kernas.errors import ConfigurationError, RunFolderError
-from kernas.files import write_whole
 from kernas.quantities import duration
 
 from ..defaults import TRUTH
 from .agreement import told
 from .devices import configure_jax
 from .exit_codes import DONE, FAILED
-from .folders import numbered_folder
+from .folders import numbered_folder, write_in_run
 from .images import check_images, image_seeds, read_images, say_resized, scores_on
 from .interruption import way_on
 from .options import SearchOptions
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from ..scores import Combined, Score
     from ..spaces import Space
     from ..strategies import Strategy
-    from ..studies.library import Study
+    from ..studies.dependency import Study
     from ..truth import Truth
 
 SHOWN = 10
@@ -123,10 +122,10 @@ def _asked(options: SearchOptions) -> _Asked:
     found = scores_on(options, ",".join(names), draws) if names else ()
     prefer = None
     if options.prefer is not None:
-        (cheap,) = scores_on(options, options.prefer, draws)[:1]
-        if not isinstance(cheap, Score):
+        cheap = scores_on(options, options.prefer, draws)
+        if len(cheap) != 1 or not isinstance(cheap[0], Score):
             raise ConfigurationError(f"--prefer {options.prefer}: expected one score")
-        prefer = preference(cheap)
+        prefer = preference(cheap[0])
     strategy = strategy_from_text(options.strategy, prefer)
     output.mkdir(parents=True, exist_ok=True)
     scores = (*tables, *_alone(options, found, space, output))
@@ -138,9 +137,10 @@ def _asked(options: SearchOptions) -> _Asked:
 def _looked_up(options: SearchOptions, truth: Truth | None) -> tuple[list[Any], list[str]]:
     """The scores that are looked up, and the names of the others."""
     from ..scores import TruthScore
+    from ..scores.registry import comma_separated
     from ..truth import load_truth
 
-    names = [name.strip() for name in options.score.split(",")]
+    names = comma_separated(options.score)
     own = [name for name in names if name.startswith(LOOKED_UP)]
     if not own:
         if options.truth_seconds is not None:
@@ -163,6 +163,7 @@ def _alone(
     """Scores of one candidate at a time: those of ranks within a sample, which is ranked here."""
     from ..pipeline import rank
     from ..scores import Combined, Score
+    from ..scores.registry import comma_separated
 
     combined = [one for one in found if isinstance(one, Combined)]
     single = [one for one in found if isinstance(one, Score)]
@@ -178,7 +179,7 @@ def _alone(
         resume=True,
         progress=not options.quiet,
     ).columns()
-    asked = [name.strip() for name in options.score.split(",")]
+    asked = comma_separated(options.score)
     kept = [one for one in single if one.name not in taken or one.name in asked]
     return [*(one.within(reference, single) for one in combined), *kept]
 
@@ -278,16 +279,9 @@ def _written(options: SearchOptions, asked: _Asked, study: Study) -> dict[str, A
          one.seconds, one.same_as, one.message]
         for one in trials
     ]  # fmt: skip
-    cells = [["" if cell is None else cell for cell in line] for line in lines]
-    contents = (csv_table([head, *cells]).encode(), to_png(figure), _as_json(summary))
+    contents = (csv_table([head, *lines]).encode(), to_png(figure), _as_json(summary))
     for file, content in zip(FILES, contents, strict=True):
-        try:
-            write_whole(asked.output / file, content)
-        except OSError as error:
-            raise RunFolderError(
-                f"cannot write {asked.output / file} ({error.strerror}); make room, and give "
-                "--resume"
-            ) from None
+        write_in_run(asked.output / file, content)
     return summary
 
 

@@ -12,13 +12,12 @@ import numpy as np
 
 from kernas.csv_text import csv_table
 from kernas.errors import ConfigurationError, RunFolderError
-from kernas.files import write_whole
 
 from .agreement import told
 from .best import Best, best_of_run
 from .devices import configure_jax
 from .exit_codes import DONE, FAILED
-from .folders import numbered_folder
+from .folders import numbered_folder, write_in_run
 from .interruption import way_on
 from .options import TrainOptions
 from .printing import messages_aside, say, say_json, table_width, tell
@@ -53,7 +52,7 @@ def run_train(options: TrainOptions) -> int:
         ]
         exported = _exported(options, asked, trained)
         if asked.best is not None:
-            _write(asked.output / BEST, _best_table(asked.best, found).encode())
+            write_in_run(asked.output / BEST, _best_table(asked.best, found).encode())
     if options.json:
         say_json(found[0] if asked.best is None else {"best": found})
     else:
@@ -230,17 +229,8 @@ def _written(options: TrainOptions, asked: _Asked, job: _Job, trained: Trained) 
         (PICTURE, to_png(curves_figure(trained, name))),
         (METRICS, (json.dumps(metrics, indent=1) + "\n").encode()),
     ):
-        _write(job.output / file, content)
+        write_in_run(job.output / file, content)
     return metrics
-
-
-def _write(path: Path, content: bytes) -> None:
-    try:
-        write_whole(path, content)
-    except OSError as error:
-        raise RunFolderError(
-            f"cannot write {path} ({error.strerror}); make room, and give --resume"
-        ) from None
 
 
 def _exported(options: TrainOptions, asked: _Asked, trained: Sequence[Trained]) -> Path | None:
@@ -296,8 +286,7 @@ def _best_lines(best: Best, found: Sequence[Mapping[str, Any]]) -> list[list[Any
 
 def _best_table(best: Best, found: Sequence[Mapping[str, Any]]) -> str:
     head = ["rank", best.score, "test_accuracy", "standard_error", "parameters", "candidate"]
-    lines = _best_lines(best, found)
-    return csv_table([head, *[["" if cell is None else cell for cell in one] for one in lines]])
+    return csv_table([head, *_best_lines(best, found)])
 
 
 def _best_text(asked: _Asked, found: Sequence[Mapping[str, Any]]) -> str:

@@ -16,7 +16,7 @@ from kernas.kernels.engine import compilations
 from ..runs.outcome import DEGENERATE, DIVERGED, ERROR, OK, Outcome, Place, Status
 from ..scores import Evaluation, Score, Source
 from ..scores.base import by_source, joined
-from ..spaces import Candidate
+from ..spaces import Candidate, Family
 from ..spaces.base import in_a_line
 
 
@@ -46,9 +46,11 @@ class Evaluator:
 
     Attributes:
         groups: by the keys of the sources, each with its scores.
+        families: that the sources are prepared for.
     """
 
     groups: dict[str, tuple[Source, tuple[Score, ...]]]
+    families: frozenset[Family] = frozenset()
 
     @classmethod
     def of(cls, scores: Iterable[Score]) -> Evaluator:
@@ -56,10 +58,15 @@ class Evaluator:
         return cls({source.key: (source, tuple(of)) for source, of in by_source(scores)})
 
     def prepared(self, candidates: Sequence[Candidate]) -> Evaluator:
-        """With every source prepared for the families of some candidates."""
+        """With every source prepared for the families of some candidates too; this one, if it is
+        prepared for all of them."""
         families = list(dict.fromkeys(candidate.family for candidate in candidates))
+        new = [family for family in families if family not in self.families]
+        if not new:
+            return self
         return Evaluator(
-            {key: (source.prepare(families, of), of) for key, (source, of) in self.groups.items()}
+            {key: (source.prepare(new, of), of) for key, (source, of) in self.groups.items()},
+            self.families.union(new),
         )
 
     def resumed(self, outcomes: Iterable[Outcome]) -> Evaluator:
@@ -69,7 +76,8 @@ class Evaluator:
             {
                 key: (source.resumed(o.settings for o in recorded if o.source == key), of)
                 for key, (source, of) in self.groups.items()
-            }
+            },
+            self.families,
         )
 
     def items(self, candidate: Candidate) -> list[Item]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ..scores import Score
-from ..spaces import Candidate, Family
+from ..spaces import Candidate
 from .evaluation import Evaluator
 
 
@@ -20,8 +20,9 @@ class ScorePreference:
 
     score: Score
     known: dict[str, float | None] = field(default_factory=dict)
-    _families: list[Family] = field(default_factory=list)
-    _ready: Evaluator | None = None
+
+    def __post_init__(self) -> None:
+        self._evaluator = Evaluator.of([self.score])
 
     @property
     def name(self) -> str:
@@ -30,22 +31,13 @@ class ScorePreference:
 
     def __call__(self, candidate: Candidate) -> float | None:
         """The value, the larger the better; ``None`` of who fails or is degenerate."""
-        evaluator = self._prepared(candidate)
-        (item,) = evaluator.items(candidate)
+        (item,) = self._evaluator.items(candidate)
         if item.work not in self.known:
-            value = evaluator.begin(item)().values.get(self.score.name)
+            self._evaluator = self._evaluator.prepared([candidate])
+            value = self._evaluator.begin(item)().values.get(self.score.name)
             sign = 1.0 if self.score.higher_is_better else -1.0
             self.known[item.work] = None if value is None else sign * value.value
         return self.known[item.work]
-
-    def _prepared(self, candidate: Candidate) -> Evaluator:
-        """Ready for the candidate's family and those before it."""
-        if self._ready is None:
-            self._ready = Evaluator.of([self.score])
-        if candidate.family not in self._families:
-            self._families.append(candidate.family)
-            self._ready = self._ready.prepared([candidate])
-        return self._ready
 
 
 def preference(score: Score) -> ScorePreference:

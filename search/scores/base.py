@@ -126,10 +126,10 @@ class Source(ABC):
     def prepare(self, families: Sequence[Family], scores: Sequence[Any]) -> Self:
         """This source, ready for all candidates of a run, before the first one is begun.
 
-        Changes no value.
+        Changes no value. What an earlier call has prepared stays.
 
         Args:
-            families: all to which the candidates belong.
+            families: those to which the candidates belong.
             scores: that are going to be asked for, all of this source.
         """
         return self

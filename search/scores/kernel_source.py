@@ -174,7 +174,7 @@ class KernelSource(Source):
                     own.append(kernel.settings(shape))
             if compiled is not None:
                 compiled.result()
-        ready = replace(self, programs=programs)
+        ready = replace(self, programs={**self.programs, **programs})
         return ready if self.blocking is not None else ready.resumed(own)
 
     def resumed(self, settings: Iterable[Mapping[str, Any]]) -> KernelSource:

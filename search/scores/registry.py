@@ -235,7 +235,7 @@ def check_score_names(text: str) -> list[str | Combined]:
     """
     asked: list[str | Combined] = []
     needed: list[str] = []
-    for part in _parts(text):
+    for part in comma_separated(text):
         if part == ALL:
             asked += [name for name in _untrained() if name not in asked]
             continue
@@ -245,8 +245,8 @@ def check_score_names(text: str) -> list[str | Combined]:
             asked.append(known_score(part).name)
         else:
             how, inside = combined.groups()
-            weights = dict(_weighted(name) for name in _parts(inside))
-            if len(weights) < len(_parts(inside)):
+            weights = dict(_weighted(name) for name in comma_separated(inside))
+            if len(weights) < len(comma_separated(inside)):
                 raise ConfigurationError(f"{part!r} combines a score with itself; give each once")
             asked.append(Combined(weights, cast(How, how)))
             needed += weights
@@ -276,7 +276,7 @@ def _weighted(text: str) -> tuple[str, float]:
         ) from None
 
 
-def _parts(text: str) -> list[str]:
+def comma_separated(text: str) -> list[str]:
     """What commas separate outside of brackets."""
     parts, depth = [""], 0
     for character in text:

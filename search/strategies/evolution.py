@@ -120,6 +120,20 @@ class _Evolution(Course):
         return preferred(mutants, strategy.prefer)
 
 
+def pool_of(space: Space, size: int, seed: int) -> list[Candidate]:
+    """So many random candidates, those that come twice once."""
+    rng = rng_of(seed, 0, "pool")
+    drawn = (random_candidate(space, rng) for _ in range(size))
+    return list({candidate.name: candidate for candidate in drawn}.values())
+
+
+def best_first(candidates: Sequence[Candidate], prefer: Preference) -> list[Candidate]:
+    """Those that a cheap score says anything of, the first of equals first."""
+    said = [(prefer(candidate), candidate) for candidate in candidates]
+    known = [(value, candidate) for value, candidate in said if value is not None]
+    return [candidate for _, candidate in sorted(known, key=lambda one: -one[0])]
+
+
 def preferred(candidates: Sequence[Candidate], prefer: Preference | None) -> Candidate:
     """The one that a cheap score calls best, the first of equals; those that it says nothing of
     come last."""

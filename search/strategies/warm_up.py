@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from kernas.errors import ConfigurationError
 
 from ..spaces import Candidate, Space
-from .base import Course, Strategy, Trial, random_candidate, rng_of
-from .evolution import Preference, RegularizedEvolution
+from .base import Course, Strategy, Trial
+from .evolution import Preference, RegularizedEvolution, best_first, pool_of
 
 
 @dataclass(frozen=True)
@@ -57,12 +57,8 @@ class WarmUp(Strategy):
 
     def course(self, space: Space, seed: int) -> Course:
         """With the pool scored."""
-        rng = rng_of(seed, 0, "pool")
-        drawn = {c.name: c for c in (random_candidate(space, rng) for _ in range(self.pool))}
-        scored = ((self.prefer(candidate), candidate) for candidate in drawn.values())
-        known = [(value, candidate) for value, candidate in scored if value is not None]
-        best = sorted(known, key=lambda one: -one[0])[: self.first]
-        return _WarmUp([candidate for _, candidate in best], self.then.begin(space, seed))
+        best = best_first(pool_of(space, self.pool, seed), self.prefer)
+        return _WarmUp(best[: self.first], self.then.begin(space, seed))
 
 
 @dataclass

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ..report.searched import front_figure, search_figure
+from .dependency import optuna
 from .history import IDENTITY
-from .library import optuna
 from .results import best_of, best_so_far, trials_of
 
 if TYPE_CHECKING:

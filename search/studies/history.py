@@ -10,7 +10,7 @@ from ..scores import Score, Source
 from ..spaces import Candidate, Space
 from ..strategies import Course, Trial
 from ..strategies.base import rng_of
-from .library import optuna
+from .dependency import optuna
 
 IDENTITY = "kernas"
 """Attribute of a study that says what it searches."""

@@ -16,9 +16,10 @@ from ..execution import Evaluator, Executor, Local
 from ..runs.outcome import OK, Outcome
 from ..scores import Score
 from ..scores.base import check_scores, check_seed
-from ..spaces import Candidate, Family, Space
+from ..spaces import Candidate, Space
 from ..strategies import RegularizedEvolution, Strategy
 from ..strategies.base import ExhaustedError, check_least
+from .dependency import MAXIMIZE, MINIMIZE, optuna, quiet
 from .history import (
     CANDIDATE,
     COMPLETE,
@@ -29,7 +30,6 @@ from .history import (
     WORKER,
     History,
 )
-from .library import MAXIMIZE, MINIMIZE, optuna, quiet
 from .place import Place
 
 WAIT_SECONDS = 0.2
@@ -234,7 +234,6 @@ class _Search:
     mine: dict[int, _Begun] = field(default_factory=dict)
     waiting: dict[int, _Begun] = field(default_factory=dict)
     is_over: bool = False
-    _families: list[Family] = field(default_factory=list)
     _held: _Item | None = None
     _idle: int = 0
 
@@ -270,11 +269,9 @@ class _Search:
             item, self._held = self._held or self._next(), None
             if item is None:
                 return
-            family = item.candidate.family
-            if family not in self._families:
-                self._families.append(family)
-                self.evaluator = self.evaluator.prepared([item.candidate])
-                self._held = item
+            ready = self.evaluator.prepared([item.candidate])
+            if ready is not self.evaluator:
+                self.evaluator, self._held = ready, item
                 return
             yield item
             if not several:
@@ -355,15 +352,18 @@ class _Search:
     def _settled(self) -> _Item | None:
         """Give trials that wait the values that are there; one whose work nobody does any more is
         evaluated here."""
+        ended = False
         for number, begun in list(self.waiting.items()):
             known = self.history.results.get(self.history.work(begun.candidate))
             if known is not None:
                 del self.waiting[number]
                 outcome = {**known.user_attrs[OUTCOME], "seconds": 0.0, "same_as": known.number}
                 self._end(begun, outcome)
+                ended = True
             elif not self.history.is_run(begun.candidate, self.waiting):
                 return self._evaluated(self.waiting.pop(number))
-        self.history.read()
+        if ended:
+            self.history.read()
         return None
 
     def _is_affordable(self, candidate: Candidate) -> bool:

@@ -22,7 +22,7 @@ import platformdirs
 from kernas.errors import ConfigurationError
 from kernas.locks import exclusive
 
-from .library import JournalFileBackend, optuna
+from .dependency import JournalFileBackend, optuna
 
 JOURNALS = (".journal", ".log")
 SQLITE = "sqlite:///"

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from .dependency import MAXIMIZE, optuna
 from .history import CANDIDATE, COMPLETE, FAIL, OUTCOME
-from .library import MAXIMIZE, optuna
 
 
 @dataclass(frozen=True)
@@ -64,14 +64,13 @@ def best_of(study: optuna.Study) -> list[Found]:
     if len(study.directions) > 1:
         front = {trial.number for trial in study.best_trials}
         of = [one for one in of if one.number in front]
-    sign = -1.0 if study.directions[0] == MAXIMIZE else 1.0
     different = [one for one in of if one.values and one.same_as is None]
-    return sorted(different, key=lambda one: sign * one.values[0])
+    return sorted(different, key=lambda one: -_sign(study) * one.values[0])
 
 
 def best_so_far(study: optuna.Study, found: Sequence[Found]) -> list[Found | None]:
     """After each trial the best one by the first score; ``None`` before any has a value."""
-    sign = 1.0 if study.directions[0] == MAXIMIZE else -1.0
+    sign = _sign(study)
     best: Found | None = None
     so_far: list[Found | None] = []
     for one in found:
@@ -79,3 +78,8 @@ def best_so_far(study: optuna.Study, found: Sequence[Found]) -> list[Found | Non
             best = one
         so_far.append(best)
     return so_far
+
+
+def _sign(study: optuna.Study) -> float:
+    """1 where a larger first value is better."""
+    return 1.0 if study.directions[0] == MAXIMIZE else -1.0

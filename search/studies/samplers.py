@@ -11,7 +11,7 @@ from ..spaces import Candidate, Space
 from ..spaces.abilities import Distributed, require
 from ..strategies import Course, Strategy, Trial
 from ..strategies.base import check_least, rng_of
-from .library import (
+from .dependency import (
     MAXIMIZE,
     BaseDistribution,
     CategoricalDistribution,
@@ -216,7 +216,7 @@ class StrategySampler(optuna.samplers.BaseSampler):
     strategy: Strategy
     space: Space
     seed: int = 0
-    _told: dict[int, Trial] = field(default_factory=dict, init=False, repr=False)
+    _told: set[int] = field(default_factory=set, init=False, repr=False)
 
     def __post_init__(self) -> None:
         require(self.space, Distributed)
@@ -246,8 +246,8 @@ class StrategySampler(optuna.samplers.BaseSampler):
                 running.append(candidate)
             elif one.state in (states.COMPLETE, states.FAIL):
                 value = one.value if maximize or one.value is None else -one.value
-                self._told[one.number] = Trial(len(self._told), candidate, value)
-                self._course.tell(self._told[one.number])
+                self._course.tell(Trial(len(self._told), candidate, value))
+                self._told.add(one.number)
         number = len(self._told) + len(running)
         return able.values_of(self._course.propose(rng_of(self.seed, number), running))
 

@@ -24,6 +24,7 @@ import kernas.kernels as kk
 import kernas.search as ks
 from kernas.errors import ConfigurationError, DataError, KernasError
 from kernas.kernels.engine import compilations
+from kernas.search.execution import Evaluator
 from kernas.search.spaces import Candidate, Space
 from kernas.search.strategies import Course, Strategy, Trial, search
 from kernas.search.studies.history import OUTCOME
@@ -522,3 +523,16 @@ def test_the_page_shows_one_search(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     first = names["study"]
     exec(plain, names)
     assert candidates(first) == [trial.user_attrs["candidate"] for trial in names["study"].trials]
+
+
+def test_programs_of_every_family_that_was_met_stay() -> None:
+    """A search comes back to families that it has met before."""
+    space = ks.space_from_text("macro:max_depth=2")
+    cells = {candidate.family: candidate for candidate in space.sample(20)}
+    one, other = list(cells.values())[:2]
+    evaluator = Evaluator.of([ks.KernelScore(few_images(), metric="loo_error")])
+    both = evaluator.prepared([one]).prepared([other])
+    assert both.prepared([one, other]) is both
+    ((source, _),) = both.groups.values()
+    assert isinstance(source, ks.KernelSource)
+    assert set(source.programs) == {one.family, other.family}

@@ -12,7 +12,18 @@ from typing import Annotated
 import tyro
 
 from ...defaults import SPACE
-from .arguments import Augment, Backend, DatasetName, Device, Dtype, ImageSize, Json, Quiet, Resize
+from .arguments import (
+    Augment,
+    Backend,
+    DatasetName,
+    Device,
+    Dtype,
+    Flag,
+    ImageSize,
+    Json,
+    Quiet,
+    Resize,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +88,17 @@ class ComputingOptions(DeviceOptions):
     """Where kernels are computed, and in which precision."""
 
     dtype: Dtype = "float32"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluatingOptions:
+    """How candidates are evaluated."""
+
+    workers: int = 1
+    """Processes that evaluate candidates, each with its share of the cores."""
+
+    yes: Flag = False
+    """Begin without asking what takes more than 10 minutes."""
 
 
 @dataclass(frozen=True, kw_only=True)

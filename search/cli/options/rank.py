@@ -10,7 +10,14 @@ import tyro
 
 from ...defaults import DEFAULT_SCORES, SHIPPED_SPACE, SHIPPED_TRUTH, SPACE, TRUTH
 from .arguments import DatasetName, Flag, ImageSize, Quiet
-from .parts import ComputingOptions, ImageOptions, KernelOptions, PrintingOptions, SpaceOptions
+from .parts import (
+    ComputingOptions,
+    EvaluatingOptions,
+    ImageOptions,
+    KernelOptions,
+    PrintingOptions,
+    SpaceOptions,
+)
 
 OwnSeed = Annotated[
     int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="(default: --seed)")
@@ -18,8 +25,8 @@ OwnSeed = Annotated[
 
 
 @dataclass(frozen=True, kw_only=True)
-class CandidateOptions(SpaceOptions):
-    """What is ranked."""
+class SearchedSpaceOptions(SpaceOptions):
+    """The space whose candidates are scored."""
 
     space: Annotated[
         str | None,
@@ -30,6 +37,11 @@ class CandidateOptions(SpaceOptions):
             help_behavior_hint=f"(default: {SPACE}; of {SHIPPED_TRUTH} {SHIPPED_SPACE})",
         ),
     ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CandidateOptions(SearchedSpaceOptions):
+    """What is ranked."""
 
     sample: int = 100
     """How many candidates to draw, no two of them the same network."""
@@ -149,7 +161,7 @@ class DrawnImageOptions(ImageOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunOptions(PrintingOptions):
+class RunOptions(EvaluatingOptions, PrintingOptions):
     """Where a ranking is written, and how it begins."""
 
     output: Annotated[
@@ -181,12 +193,6 @@ class RunOptions(PrintingOptions):
             "with a larger --sample, more scores or another truth; another process may be at it."
         ),
     ] = False
-
-    workers: int = 1
-    """Processes that evaluate candidates, each with its share of the cores."""
-
-    yes: Flag = False
-    """Begin without asking what takes more than 10 minutes."""
 
     dry_run: Flag = False
     """Say what the ranking will take, and neither compute nor write anything."""

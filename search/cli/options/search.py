@@ -8,25 +8,15 @@ from typing import Annotated
 
 import tyro
 
-from ...defaults import RANKING_SCORE, SHIPPED_SPACE, SHIPPED_TRUTH, SPACE, STRATEGY
+from ...defaults import RANKING_SCORE, STRATEGY
 from .arguments import Flag
-from .parts import ComputingOptions, KernelOptions, PrintingOptions, SpaceOptions
-from .rank import DrawnImageOptions, ScoreSettingOptions, TruthOptions
+from .parts import ComputingOptions, EvaluatingOptions, KernelOptions, PrintingOptions
+from .rank import DrawnImageOptions, ScoreSettingOptions, SearchedSpaceOptions, TruthOptions
 
 
 @dataclass(frozen=True, kw_only=True)
-class StrategyOptions(SpaceOptions):
+class StrategyOptions(SearchedSpaceOptions):
     """What is searched, and how."""
-
-    space: Annotated[
-        str | None,
-        tyro.conf.arg(
-            metavar="NAME[:FIELD=VALUE,...]",
-            help=f"The search space and its fields, such as {SHIPPED_SPACE}; `kernas spaces` lists "
-            "them. Your own Space is MODULE:NAME.",
-            help_behavior_hint=f"(default: {SPACE}; of {SHIPPED_TRUTH} {SHIPPED_SPACE})",
-        ),
-    ] = None
 
     strategy: Annotated[
         str,
@@ -94,7 +84,7 @@ class GuideOptions(TruthOptions, ScoreSettingOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class StudyOptions(PrintingOptions):
+class StudyOptions(EvaluatingOptions, PrintingOptions):
     """Where a search is kept, and how it begins."""
 
     output: Annotated[
@@ -127,12 +117,6 @@ class StudyOptions(PrintingOptions):
             "with more trials; another process may be at it."
         ),
     ] = False
-
-    workers: int = 1
-    """Processes that evaluate candidates, each with its share of the cores."""
-
-    yes: Flag = False
-    """Begin without asking what takes more than 10 minutes."""
 
 
 @dataclass(frozen=True, kw_only=True)
