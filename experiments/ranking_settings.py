@@ -43,6 +43,10 @@ SECONDS = "seconds"
 this name and a space before it."""
 
 
+WIDE = 2**32
+"""Bytes of a tile of one pair of images of 32×32, and of nothing smaller."""
+
+
 @dataclass(frozen=True)
 class KernelSetting:
     """Networks and images.
@@ -121,6 +125,7 @@ class KernelSetting:
                 metric=name,
                 ridge=ridge,
                 grams=grams,
+                tile_bytes=WIDE if self.side > 16 else None,
                 augment=(kk.Flip(),) if self.flip else (),
                 normalization=normalization,
                 parameterization=parameterization,

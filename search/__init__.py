@@ -64,6 +64,9 @@ if TYPE_CHECKING:
     from .spaces import read_candidates as read_candidates
     from .spaces import space_from_text as space_from_text
     from .strategies import Bandit as Bandit
+    from .strategies import Darts as Darts
+    from .strategies import EcoNas as EcoNas
+    from .strategies import Enas as Enas
     from .strategies import ExploreThenExploit as ExploreThenExploit
     from .strategies import LocalSearch as LocalSearch
     from .strategies import Predictor as Predictor
@@ -153,6 +156,9 @@ _ROOMS = {
     ),
     "strategies": (
         "Bandit",
+        "Darts",
+        "EcoNas",
+        "Enas",
         "ExploreThenExploit",
         "LocalSearch",
         "Predictor",

@@ -88,17 +88,18 @@ def check_choices(architecture: Architecture, choices: Any) -> Any:
 
     Args:
         architecture: a template.
-        choices: numbers; of an array, which may be known only when a program runs, the length alone
-            is looked at.
+        choices: numbers; of an array, which may be known only when a program runs, the shape alone
+            is looked at. A row of weights in place of each number mixes branches.
 
     Raises:
         ArchitectureError: they are not one for each choice, or one is not a branch's number.
     """
     branches = branches_of(architecture)
-    if np.shape(choices) != (len(branches),):
+    wide = (len(branches), max(branches, default=0))
+    if np.shape(choices) not in ((len(branches),), wide):
         raise ArchitectureError(
             f"choices of shape {np.shape(choices)} for a network whose slots read {len(branches)}: "
-            "expected one number for each"
+            f"expected one number for each, or weights of shape {wide}"
         )
     if not hasattr(choices, "dtype"):
         for place, (number, count) in enumerate(zip(choices, branches, strict=True)):

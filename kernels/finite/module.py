@@ -79,7 +79,8 @@ class FiniteNetwork(nn.Module):
             choices: what fills the slots of a template: the number of a branch for each
                 :attr:`Slot.choice`, as integers or an array of them. An array may be an argument of
                 a compiled function, which then serves all choices; the branches that are not chosen
-                are not computed, unless it is mapped over. ``init`` needs none.
+                are not computed, unless it is mapped over. An array ``(choices, branches)`` mixes
+                all branches, ``y = Σ_b w_b branch_b(x)`` with ``w`` its row. ``init`` needs none.
 
         Returns:
             ``(n, channels)``, or ``(n, height, width, channels)`` of a network that keeps pixels.
@@ -271,7 +272,8 @@ class FiniteNetwork(nn.Module):
 
 
 class _Slot(nn.Module):
-    """One of several networks, by a number that may be known only when the program runs.
+    """One of several networks, by a number that may be known only when the program runs, or all of
+    them in a mixture.
 
     Its variables are those of all branches.
     """
@@ -294,6 +296,9 @@ class _Slot(nn.Module):
                         "and the padding of what they read"
                     )
             return made[0]
+        if jnp.ndim(chosen) == 1:
+            mixed = [chosen[number] * branch(self, x) for number, branch in enumerate(branches)]
+            return sum(mixed[1:], mixed[0])
         return nn.switch(chosen, branches, self, x)
 
 

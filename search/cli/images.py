@@ -82,6 +82,17 @@ def read_images(options: DrawnImageOptions, seed: int) -> Images:
     return Images(fit.standardized(fit), validation.standardized(fit))
 
 
+def halves(options: DrawnImageOptions, seed: int) -> tuple[Dataset, Dataset]:
+    """All training images in two halves: for strategies that train on the one, and judge by the
+    other.
+
+    Raises:
+        DataError: the data set cannot be read.
+    """
+    train, judged = _loaded(options, None, seed).split(0.5, seed=seed)
+    return train.standardized(train), judged.standardized(train)
+
+
 def _loaded(options: DrawnImageOptions, n: int | None, seed: int) -> Dataset:
     """So many images of the training set, or all of them, as they are stored or smaller."""
     from kernas.kernels.data import load

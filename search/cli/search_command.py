@@ -17,7 +17,7 @@ from .agreement import told
 from .devices import configure_jax
 from .exit_codes import DONE, FAILED
 from .folders import numbered_folder, write_in_run
-from .images import check_images, image_seeds, read_images, say_resized, scores_on
+from .images import check_images, halves, image_seeds, read_images, say_resized, scores_on
 from .interruption import way_on
 from .options import SearchOptions
 from .printing import messages_aside, say, say_json, table_width, tell
@@ -48,6 +48,9 @@ ESTIMATED = 10
 """Candidates that stand for all where it is said what a search takes."""
 
 LOOKED_UP = "truth:"
+WEIGHTS = "shared"
+"""The folder of weights that a strategy trains."""
+
 DATABASE, FILES = "study.db", ("trials.csv", "search.png", "summary.json")
 
 
@@ -126,7 +129,13 @@ def _asked(options: SearchOptions) -> _Asked:
         if len(cheap) != 1 or not isinstance(cheap[0], Score):
             raise ConfigurationError(f"--prefer {options.prefer}: expected one score")
         prefer = preference(cheap[0])
-    strategy = strategy_from_text(options.strategy, prefer)
+    strategy = strategy_from_text(
+        options.strategy,
+        prefer,
+        lambda: halves(options, options.seed),
+        folder=output / WEIGHTS,
+        progress=not options.quiet,
+    )
     output.mkdir(parents=True, exist_ok=True)
     scores = (*tables, *_alone(options, found, space, output))
     executor = None if options.workers == 1 else Processes(options.workers)

@@ -36,6 +36,12 @@ from .choices import SHUFFLED, ChoiceSpace
 BETWEEN = " @ "
 """What stands in a name between the network's and the recipe's."""
 
+CHOSEN = ("learning_rate", "batch_size", "epochs")
+"""What a recipe may choose."""
+
+RANGE, EITHER = "..", "|"
+"""Between the ends of a range, and between the values of a list, in a text."""
+
 WALKED = (Mutable, Neighbouring, Crossing, Encoded, Distributed)
 """Abilities that recipes have by themselves, where there is one network alone."""
 
@@ -53,8 +59,8 @@ class RecipeSpace(Space):
     encoded beside the networks: a mutation changes the one or the other with equal odds, a code has
     one number more for each value, its place on a logarithmic scale. A range has no end of values,
     with which a space is neither ``Enumerable`` nor ``Neighbouring``. To search recipes alone, give
-    an ``ArchitectureList`` of one network. The space is no text by itself: on the command line it
-    is ``module:attribute``.
+    an ``ArchitectureList`` of one network. As a text it is that of the other space with what is
+    chosen behind: ``nasbench201:cells=1 @ learning_rate=0.01..0.3,batch_size=32|64``.
 
     Args:
         space: of the networks.
@@ -117,7 +123,7 @@ class RecipeSpace(Space):
     @property
     def _choices(self) -> dict[str, Any]:
         """What is given to choose among, by name."""
-        own = {name: getattr(self, name) for name in ("learning_rate", "batch_size", "epochs")}
+        own = {name: getattr(self, name) for name in CHOSEN}
         return {name: of for name, of in own.items() if of is not None}
 
     @cached_property
@@ -346,6 +352,72 @@ def _place(value: float, of: Any) -> float:
 
 def _no_network(**values: Any) -> Architecture:
     raise ArchitectureError(f"{values!r:.80} is a recipe, which has no network")
+
+
+def recipe_space(space: Space, text: str) -> RecipeSpace:
+    """The space of ``learning_rate=0.01..0.3,batch_size=32|64,epochs=1|3|9`` over another.
+
+    Args:
+        space: of the networks.
+        text: a range as ``low..high``, a list with ``|`` between its values.
+
+    Raises:
+        ConfigurationError: a name is none of a recipe, or a value no number.
+
+    >>> from kernas.search import NasBench201
+    >>> recipe_space(NasBench201(1), "epochs=1|3|9").epochs
+    [1, 3, 9]
+    """
+    values: dict[str, Any] = {}
+    for part in text.split(","):
+        name, _, given = (piece.strip() for piece in part.partition("="))
+        if name not in CHOSEN or name in values or not given:
+            raise ConfigurationError(
+                f"recipe {text!r}: expected each of {', '.join(CHOSEN)} once at most, with its "
+                "values, for example learning_rate=0.01..0.3,epochs=1|3|9"
+            )
+        if RANGE in given:
+            values[name] = tuple(_number(end, text) for end in given.split(RANGE))
+        else:
+            values[name] = [_number(one, text) for one in given.split(EITHER)]
+    return RecipeSpace(space, **values)
+
+
+def recipes_text(space: RecipeSpace) -> str:
+    """What :func:`recipe_space` reads."""
+    parts: list[str] = []
+    for name in CHOSEN:
+        of = getattr(space, name)
+        if of is not None:
+            between = RANGE if isinstance(of, tuple) else EITHER
+            parts.append(f"{name}={between.join(map(str, of))}")
+    return ",".join(parts)
+
+
+def recipes_of_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of a :class:`RecipeSpace` that its settings have, beside the other space."""
+    found: dict[str, Any] = {}
+    for name in CHOSEN:
+        of = settings.get(name)
+        if isinstance(of, Mapping):
+            found[name] = tuple(of["log"])
+        elif of is not None:
+            found[name] = [_number(str(one), name) for one in of]
+    return found
+
+
+def _number(text: str, whole: str) -> int | float:
+    """An integer where the text is one.
+
+    Raises:
+        ConfigurationError: it is no number.
+    """
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    raise ConfigurationError(f"recipe {whole!r}: expected a number in place of {text.strip()!r}")
 
 
 def _log_range(given: tuple[Any, ...]) -> LogRange:

@@ -14,6 +14,7 @@ from .base import Space, in_a_line
 from .graph_space import GraphSpace
 from .macro import MacroSpace
 from .nasbench201 import NasBench201
+from .recipes import BETWEEN, RecipeSpace, recipe_space, recipes_of_settings, recipes_text
 
 SPACES: Mapping[str, type[Space]] = {
     "nasbench201": NasBench201,
@@ -24,12 +25,15 @@ SPACES: Mapping[str, type[Space]] = {
 
 
 def space_from_text(text: str) -> Space:
-    """The space of ``name``, ``name:field=value,field=value`` or ``module:attribute``.
+    """The space of ``name``, ``name:field=value,field=value`` or ``module:attribute``, and behind
+    `` @ `` what is chosen of its candidates' training.
 
     Args:
         text: a name that ``kernas spaces`` lists, with those of its fields that are not to be as by
             default; or the module and the name in it of a user's own space or of a class of them,
-            whose fields follow after another colon.
+            whose fields follow after another colon. A :class:`RecipeSpace` of any of them has
+            `` @ learning_rate=0.01..0.3,batch_size=32|64,epochs=1|3|9`` behind it, or some of
+            these.
 
     Raises:
         ConfigurationError: the space, a field or a value is unknown; the module cannot be imported
@@ -38,6 +42,9 @@ def space_from_text(text: str) -> Space:
     >>> space_from_text("nasbench201:cells=1,reduction=pool").text
     'nasbench201:cells=1,reduction=pool'
     """
+    network, between, recipe = str(text).partition(BETWEEN)
+    if between:
+        return recipe_space(space_from_text(network), recipe)
     name, _, rest = (part.strip() for part in str(text).partition(":"))
     if name in SPACES:
         return _made(SPACES[name], rest, text)
@@ -67,6 +74,8 @@ def space_from_settings(settings: Mapping[str, Any]) -> Space:
     Raises:
         ConfigurationError: it is none of the spaces that have a name.
     """
+    if isinstance(settings.get("space"), Mapping):
+        return RecipeSpace(space_from_settings(settings["space"]), **recipes_of_settings(settings))
     own = {name: tuple(of) if isinstance(of, list) else of for name, of in settings.items()}
     kind = SPACES.get(str(own.pop("name", "")))
     try:
@@ -87,6 +96,8 @@ def text_of(space: Space) -> str:
     its name, which cannot be read back.
     """
     kind = type(space)
+    if isinstance(space, RecipeSpace):
+        return f"{text_of(space.space)}{BETWEEN}{recipes_text(space)}"
     for name, known in SPACES.items():
         if kind is known:
             return _joined(name, format_fields(space))

@@ -5,6 +5,9 @@ from .base import Course as Course
 from .base import Strategy as Strategy
 from .base import Trial as Trial
 from .base import search as search
+from .darts import Darts as Darts
+from .econas import EcoNas as EcoNas
+from .enas import Enas as Enas
 from .evolution import RegularizedEvolution as RegularizedEvolution
 from .explore_then_exploit import ExploreThenExploit as ExploreThenExploit
 from .local_search import LocalSearch as LocalSearch

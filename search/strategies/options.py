@@ -1,4 +1,5 @@
-"""A space's parameters as lists of options, for strategies that choose among them."""
+"""A space's parameters as lists of options, for strategies that choose among them, and one of them
+that is climbed."""
 
 from __future__ import annotations
 
@@ -6,6 +7,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from kernas.errors import ConfigurationError
 
 from ..spaces import Candidate, Space
 from ..spaces.abilities import Distributed, Distribution, LogRange, place, require
@@ -54,6 +57,52 @@ class Options:
         able = require(self.space, Distributed)
         values, distributions = able.values_of(candidate), able.distributions()
         return tuple(_number(values[name], distributions[name]) for name in self.of)
+
+
+Rest = tuple[tuple[str, Any], ...]
+"""The values of a candidate's other parameters."""
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """A parameter of a space that makes a candidate cost more, and say more.
+
+    Attributes:
+        space: whose.
+        fidelity: the parameter.
+        levels: its values, the least first.
+    """
+
+    space: Space
+    fidelity: str
+    levels: Sequence[float]
+
+    @classmethod
+    def of(cls, space: Space, fidelity: str) -> Ladder:
+        """That of a list of two numbers or more.
+
+        Raises:
+            ConfigurationError: the space has no such parameter.
+        """
+        of: Any = require(space, Distributed).distributions().get(fidelity)
+        numbers = isinstance(of, list) and all(isinstance(one, int | float) for one in of)
+        if not numbers or len(of) < 2:
+            raise ConfigurationError(
+                f"space {space.name!r} has no parameter {fidelity!r} of two numbers or more, which "
+                f"is climbed here: {space.name} @ {fidelity}=1|3|9 has one"
+            )
+        return cls(space, fidelity, sorted(of))
+
+    def candidate(self, rest: Rest, level: int) -> Candidate:
+        """That of the other values at a level, a place in ``levels``."""
+        values = {**dict(rest), self.fidelity: self.levels[level]}
+        return require(self.space, Distributed).candidate_of(values)
+
+    def place(self, candidate: Candidate) -> tuple[int, Rest]:
+        """The level of a candidate, and its other values."""
+        values = dict(require(self.space, Distributed).values_of(candidate))
+        level = self.levels.index(values.pop(self.fidelity))
+        return level, tuple(values.items())
 
 
 def _options(given: Distribution) -> list[Any]:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
-
-from kernas.errors import ConfigurationError
 
 from ..spaces import Candidate, Space
-from ..spaces.abilities import Distributed, require
+from ..spaces.abilities import Distributed
 from .base import Course, Strategy, Trial, check_least, random_candidate
+from .options import Ladder, Rest
 
 
 @dataclass(frozen=True)
@@ -55,19 +53,8 @@ class SuccessiveHalving(Strategy):
 
     def course(self, space: Space, seed: int) -> Course:
         """Its rungs so far."""
-        of: Any = require(space, Distributed).distributions().get(self.fidelity)
-        numbers = isinstance(of, list) and all(isinstance(one, int | float) for one in of)
-        if not numbers or len(of) < 2:
-            raise ConfigurationError(
-                f"space {space.name!r} has no parameter {self.fidelity!r} of two numbers or more: "
-                "successive halving climbs it; RecipeSpace(space, epochs=[1, 3, 9]) has one"
-            )
-        levels = sorted(of)
-        return Rungs(self, space, levels, [{} for _ in levels])
-
-
-Rest = tuple[tuple[str, Any], ...]
-"""The values of a candidate's other parameters."""
+        ladder = Ladder.of(space, self.fidelity)
+        return Rungs(self, ladder, [{} for _ in ladder.levels])
 
 
 @dataclass
@@ -75,43 +62,30 @@ class Rungs(Course):
     """What has ended at each level.
 
     Attributes:
-        levels: of the fidelity, the least first.
         ended: of each, the other values → the value, below everything where it failed.
         promoted: the other values of whoever was proposed above a level, by its number.
     """
 
     strategy: SuccessiveHalving
-    space: Space
-    levels: Sequence[float]
+    ladder: Ladder
     ended: list[dict[Rest, float]]
     promoted: set[tuple[int, Rest]] = field(default_factory=set)
 
     def tell(self, trial: Trial) -> None:
-        level, rest = self._place(trial.candidate)
+        level, rest = self.ladder.place(trial.candidate)
         self.ended[level][rest] = -float("inf") if trial.value is None else trial.value
         self.promoted.add((level - 1, rest))
 
     def propose(self, rng: random.Random, running: Sequence[Candidate] = ()) -> Candidate:
-        under_way = {
-            (level - 1, rest) for level, rest in (self._place(candidate) for candidate in running)
-        }
+        under_way = {(level - 1, rest) for level, rest in map(self.ladder.place, running)}
         gone = self.promoted | under_way
-        for level in reversed(range(len(self.levels) - 1)):
+        for level in reversed(range(len(self.ladder.levels) - 1)):
             ended = self.ended[level]
             taken = sum(of == level for of, _ in gone)
             left = [rest for rest in ended if (level, rest) not in gone]
             if taken < len(ended) // self.strategy.eta and left:
                 best = max(left, key=ended.__getitem__)
                 if ended[best] > -float("inf"):
-                    return self._candidate(dict(best), level + 1)
-        drawn = require(self.space, Distributed).values_of(random_candidate(self.space, rng))
-        return self._candidate(drawn, 0)
-
-    def _candidate(self, values: Mapping[str, Any], level: int) -> Candidate:
-        able = require(self.space, Distributed)
-        return able.candidate_of({**values, self.strategy.fidelity: self.levels[level]})
-
-    def _place(self, candidate: Candidate) -> tuple[int, Rest]:
-        values = dict(require(self.space, Distributed).values_of(candidate))
-        level = self.levels.index(values.pop(self.strategy.fidelity))
-        return level, tuple(values.items())
+                    return self.ladder.candidate(best, level + 1)
+        _, drawn = self.ladder.place(random_candidate(self.ladder.space, rng))
+        return self.ladder.candidate(drawn, 0)

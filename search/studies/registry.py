@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
 from dataclasses import fields
+from typing import TYPE_CHECKING
 
 from kernas.errors import ConfigurationError
 from kernas.fields import nearest, parse_fields
 
 from ..strategies import (
     Bandit,
+    Darts,
+    EcoNas,
+    Enas,
     ExploreThenExploit,
     LocalSearch,
     Predictor,
@@ -25,6 +30,9 @@ from ..strategies import (
 from ..strategies.evolution import Preference
 from .samplers import Nsga2, Tpe
 
+if TYPE_CHECKING:
+    from kernas.kernels import Dataset
+
 STRATEGIES: Mapping[str, type[Strategy]] = {
     "random": RandomSearch,
     "regularized-evolution": RegularizedEvolution,
@@ -33,10 +41,13 @@ STRATEGIES: Mapping[str, type[Strategy]] = {
     "explore-then-exploit": ExploreThenExploit,
     "progressive": Progressive,
     "successive-halving": SuccessiveHalving,
+    "econas": EcoNas,
     "reinforce": Reinforce,
     "q-learning": QLearning,
     "bandit": Bandit,
     "predictor": Predictor,
+    "enas": Enas,
+    "darts": Darts,
     "tpe": Tpe,
     "nsga2": Nsga2,
 }
@@ -45,17 +56,29 @@ STRATEGIES: Mapping[str, type[Strategy]] = {
 NEEDY = (WarmUp, ExploreThenExploit)
 """Those that are nothing without a cheap score."""
 
+TRAINING = (Enas, Darts)
+"""Those that train weights which candidates share, before they propose any."""
 
-def strategy_from_text(text: str, prefer: Preference | None = None) -> Strategy:
+
+def strategy_from_text(
+    text: str,
+    prefer: Preference | None = None,
+    images: Callable[[], tuple[Dataset, Dataset]] | None = None,
+    folder: str | os.PathLike[str] | None = None,
+    progress: bool = False,
+) -> Strategy:
     """The strategy of ``name`` or ``name:field=value,field=value``.
 
     Args:
         text: a name with those of its fields that are not to be as by default.
         prefer: the cheap score of the strategies that choose by one, from :func:`preference`.
+        images: what strategies train on that share weights, and what they judge by.
+        folder: where they keep that training.
+        progress: whether they show a bar on stderr.
 
     Raises:
-        ConfigurationError: the strategy, a field or a value is unknown; it needs ``prefer``, or has
-            no use for it.
+        ConfigurationError: the strategy, a field or a value is unknown; it needs ``prefer`` or
+            ``images``, or has no use for ``prefer``.
 
     >>> strategy_from_text("regularized-evolution:population=10,tournament=3").population
     10
@@ -78,4 +101,13 @@ def strategy_from_text(text: str, prefer: Preference | None = None) -> Strategy:
                 "explore-then-exploit or regularized-evolution:mutants=10"
             )
         values["prefer"] = prefer
+    if kind in TRAINING:
+        if images is None:
+            raise ConfigurationError(
+                f"{name} trains weights that candidates share: give images to train on and others "
+                "to judge by"
+            )
+        train_set, validation = images()
+        values |= {"train_set": train_set, "validation": validation, "folder": folder}
+        values["progress"] = progress
     return kind(**values)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import flax.linen as nn
@@ -67,24 +67,26 @@ class Controller:
     entropy: float
 
     @cached_property
-    def _network(self) -> _Lstm:
+    def network(self) -> _Lstm:
+        """Its layers."""
         return _Lstm(self.sizes)
 
     @cached_property
-    def _optimizer(self) -> optax.GradientTransformation:
+    def optimizer(self) -> optax.GradientTransformation:
+        """What moves its weights."""
         return optax.adam(self.learning_rate)
 
     def begin(self, seed: int) -> tuple[Any, Any]:
         """First weights, and what Adam knows."""
         first = jnp.zeros(len(self.sizes), jnp.int32)
-        variables = self._network.init(jax.random.key(seed % 2**31), first)
-        return variables, self._optimizer.init(variables)
+        variables = self.network.init(jax.random.key(seed % 2**31), first)
+        return variables, self.optimizer.init(variables)
 
     def drawn(self, variables: Any, rng: random.Random) -> list[int]:
         """Options that the policy draws."""
         chosen = np.zeros(len(self.sizes), np.int32)
         for place, size in enumerate(self.sizes):
-            logits = np.asarray(self._logits(variables, chosen)[place], np.float64)
+            logits = np.asarray(_logits(self, variables, chosen)[place], np.float64)
             weights = np.exp(logits - logits.max())
             chosen[place] = rng.choices(range(size), weights=weights.tolist())[0]
         return chosen.tolist()
@@ -92,7 +94,7 @@ class Controller:
     def objective(self, variables: Any, chosen: jax.Array, advantage: float) -> jax.Array:
         """``advantage log π(chosen) + β Σ_p H_p``, whose gradient is that of REINFORCE."""
         total = jnp.zeros(())
-        of_parameters: Any = self._network.apply(variables, chosen)
+        of_parameters: Any = self.network.apply(variables, chosen)
         for place, logits in enumerate(of_parameters):
             logs = jax.nn.log_softmax(logits)
             total += advantage * logs[chosen[place]] - self.entropy * (jnp.exp(logs) * logs).sum()
@@ -102,19 +104,20 @@ class Controller:
         self, state: tuple[Any, Any], chosen: Sequence[int], advantage: float
     ) -> tuple[Any, Any]:
         """The weights after a step of Adam towards what was rewarded."""
-        return self._step(state, np.array(chosen, np.int32), advantage)
+        return _moved(self, state, np.array(chosen, np.int32), advantage)
 
-    @cached_property
-    def _logits(self) -> Any:
-        return jax.jit(self._network.apply)
 
-    @cached_property
-    def _step(self) -> Any:
-        @jax.jit
-        def step(state: tuple[Any, Any], chosen: jax.Array, advantage: float) -> tuple[Any, Any]:
-            variables, moments = state
-            gradients = jax.grad(lambda v: -self.objective(v, chosen, advantage))(variables)
-            updates, moments = self._optimizer.update(gradients, moments)
-            return optax.apply_updates(variables, updates), moments
+@partial(jax.jit, static_argnums=0)
+def _logits(controller: Controller, variables: Any, chosen: jax.Array) -> Any:
+    """Of every parameter; compiled once for equal controllers."""
+    return controller.network.apply(variables, chosen)
 
-        return step
+
+@partial(jax.jit, static_argnums=0)
+def _moved(
+    controller: Controller, state: tuple[Any, Any], chosen: jax.Array, advantage: float
+) -> tuple[Any, Any]:
+    variables, moments = state
+    gradients = jax.grad(lambda v: -controller.objective(v, chosen, advantage))(variables)
+    updates, moments = controller.optimizer.update(gradients, moments)
+    return optax.apply_updates(variables, updates), moments

@@ -10,7 +10,7 @@ from kernas.kernels import Architecture, Dataset
 from kernas.quantities import duration
 
 from ..spaces import Candidate
-from .loop import EVALUATED, along, training_of
+from .loop import EVALUATED, PathTraining, along, training_of
 from .settings import TrainingSettings
 from .trained import recipe_for, what_is_trained
 
@@ -67,7 +67,9 @@ def estimate_training(
         as :func:`train`.
     """
     what, recipe = what_is_trained(candidate), recipe_for(candidate, settings)
-    training = training_of(what.template, train_set, recipe, seeds, along(what.slots))
+    training = training_of(
+        *(PathTraining, what.template, train_set, recipe, seeds), paths=along(what.slots)
+    )
     state, _ = training.advance(training.start().state, 0, 1)  # compiles
     begun = time.perf_counter()
     count = min(MEASURED, training.steps)

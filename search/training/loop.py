@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import jax
 import numpy as np
@@ -35,12 +36,14 @@ EVALUATED = 250
 
 PACKAGES = ("kernas", "jax", "jaxlib", "flax", "optax", "numpy")
 
+Kind = TypeVar("Kind", bound="Training")
+
 Paths = Callable[[int, int], np.ndarray]
 """``(first, count) -> (count, paths, slots)``: what fills a template's slots in some steps."""
 
 
 @dataclass(frozen=True, eq=False)
-class Training:
+class Training(ABC):
     """What is trained, on what, and its programs; the state is the caller's.
 
     Attributes:
@@ -51,7 +54,6 @@ class Training:
         steps: of the whole training.
         train_set: images and labels.
         recipe: the settings.
-        paths: through the template.
     """
 
     template: Architecture
@@ -61,7 +63,10 @@ class Training:
     steps: int
     train_set: Dataset
     recipe: TrainingSettings
-    paths: Paths
+
+    @abstractmethod
+    def advance(self, state: State, first: int, count: int) -> tuple[State, np.ndarray]:
+        """The state after the steps from ``first`` on, and their losses ``(count, seeds)``."""
 
     def start(self) -> Checkpoint:
         """The state before the first step."""
@@ -71,16 +76,17 @@ class Training:
             np.zeros((0, len(self.seeds))),
         )
 
-    def advance(self, state: State, first: int, count: int) -> tuple[State, np.ndarray]:
-        """The state after the steps from ``first`` on, and their losses ``(count, seeds)``."""
+    def stepped(self, state: State, first: int, paths: np.ndarray) -> tuple[State, np.ndarray]:
+        """The same for steps along these paths, ``(count, paths, slots)``."""
+        count = len(paths)
         drawn = batches(
             *(first, count, self.seeds, len(self.train_set), self.recipe.batch_size),
             self.train_set.input_shape,
         )
-        choices = self.paths(first, count).astype(np.int32)
+        choices = paths.astype(np.int32)
         state, losses = self.programs.advance(
-            *(state, self.pace, _whole(choices), *self._on_device),
-            *(Batches(*map(_whole, drawn)), np.int32(count)),
+            *(state, self.pace, whole(choices), *self._on_device),
+            *(Batches(*map(whole, drawn)), np.int32(count)),
         )
         return state, np.asarray(losses)[:count]
 
@@ -107,6 +113,21 @@ class Training:
         return jax.device_put((self.train_set.x, self.train_set.y.astype(np.int32)))
 
 
+@dataclass(frozen=True, eq=False)
+class PathTraining(Training):
+    """Steps along paths that are known before.
+
+    Attributes:
+        paths: through the template.
+    """
+
+    paths: Paths
+
+    def advance(self, state: State, first: int, count: int) -> tuple[State, np.ndarray]:
+        """Along the paths of these steps."""
+        return self.stepped(state, first, self.paths(first, count))
+
+
 def along(slots: Sequence[int]) -> Paths:
     """The same path in every step."""
     path = np.array(slots, np.int32)
@@ -114,23 +135,27 @@ def along(slots: Sequence[int]) -> Paths:
 
 
 def training_of(
+    kind: Callable[..., Kind],
     template: Architecture,
     train_set: Dataset,
     recipe: TrainingSettings,
     seeds: int | Sequence[int],
-    paths: Paths,
     *,
     sets: int = 1,
-) -> Training:
+    on_path: bool = False,
+    **own: Any,
+) -> Kind:
     """A training, with all that can be checked of it.
 
     Args:
+        kind: of training.
         template: the network.
         train_set: images and labels.
         recipe: the settings.
         seeds: how many networks, with the seeds from 0, or the seeds themselves.
-        paths: through the template.
         sets: of weights that are mixed for each path.
+        on_path: whether a step moves the weights of its path alone.
+        own: attributes of this kind.
 
     Raises:
         ArchitectureError: the network does not fit the images, or does not end in ``Dense``.
@@ -141,9 +166,11 @@ def training_of(
     numbers = _seeds(seeds)
     _check_set("train_set", train_set)
     steps = recipe.steps_for(train_set)
-    programs = programs_of(template, train_set.input_shape, train_set.n_classes, recipe, sets)
+    programs = programs_of(
+        template, train_set.input_shape, train_set.n_classes, recipe, sets, on_path
+    )
     pace = Pace.of(recipe, steps)
-    return Training(template, programs, pace, numbers, steps, train_set, recipe, paths)
+    return kind(template, programs, pace, numbers, steps, train_set, recipe, **own)
 
 
 @dataclass(frozen=True, eq=False)
@@ -255,7 +282,7 @@ def check_pair(train_set: Dataset, test_set: Dataset) -> None:
         )
 
 
-def _whole(of_steps: np.ndarray) -> np.ndarray:
+def whole(of_steps: np.ndarray) -> np.ndarray:
     """Draws of some steps with zeros for those that are not done, so that one program serves."""
     missing = CHUNK - len(of_steps)
     return np.pad(of_steps, ((0, missing), *[(0, 0)] * (of_steps.ndim - 1)))

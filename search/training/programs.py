@@ -82,12 +82,14 @@ class Programs:
             moved by batches of ``images``, ``(batches, batch, …)``.
         correct: ``(state, choices, images, labels) -> (seeds,)`` images that are classified
             correctly; a label of -1 never is.
+        correct_in_batch: the same by the statistics of these images, as a step of training has it.
     """
 
     start: Callable[[Architecture, Sequence[int]], State]
     advance: Callable[..., tuple[State, Array]]
     inherited: Callable[..., State]
     correct: Callable[..., Array]
+    correct_in_batch: Callable[..., Array]
 
 
 def programs_of(
@@ -96,6 +98,7 @@ def programs_of(
     n_classes: int,
     settings: TrainingSettings,
     sets: int = 1,
+    on_path: bool = False,
 ) -> Programs:
     """The programs of a template; equal for templates that differ in gains only, and for recipes
     that differ in what a :class:`Pace` has or in the size of batches.
@@ -106,15 +109,22 @@ def programs_of(
         n_classes: of the labels.
         settings: the recipe.
         sets: of weights that are mixed for each path (see :mod:`.mixing`).
+        on_path: whether a step leaves weights without a gradient, and their momentum, as they are,
+            so that it moves those of its path alone.
 
     Raises:
         ArchitectureError: the network does not fit the images, or does not end in ``Dense``.
     """
-    plain = TrainingSettings()
-    shared = {name: getattr(plain, name) for name in ARGUMENTS}
     return _programs(
-        with_gains(template, 1.0), image_shape, n_classes, replace(settings, **shared), sets
+        *(with_gains(template, 1.0), image_shape, n_classes, as_compiled(settings)),
+        *(sets, on_path),
     )
+
+
+def as_compiled(settings: TrainingSettings) -> TrainingSettings:
+    """What a program depends on of a recipe; all else is as by default."""
+    plain = TrainingSettings()
+    return replace(settings, **{name: getattr(plain, name) for name in ARGUMENTS})
 
 
 @lru_cache(maxsize=KEPT)
@@ -124,6 +134,7 @@ def _programs(
     n_classes: int,
     settings: TrainingSettings,
     sets: int,
+    on_path: bool,
 ) -> Programs:
     ways = ways_for(jax.local_devices()[0].platform, image_shape[:-1])
     network: Any = finite_network(
@@ -145,7 +156,7 @@ def _programs(
                 rng = np.random.default_rng([seed, 3])
                 own["params"] = start_of_sets(own["params"], sets, branches, rng)
         variables = jax.tree.map(lambda *each: np.stack(each), *drawn)
-        moments = jax.eval_shape(jax.vmap(_optimizer(settings, STILL).init), variables["params"])
+        moments = jax.eval_shape(jax.vmap(optimizer_of(settings, STILL).init), variables["params"])
         zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), moments)
         return {"variables": variables, "optimizer": zeros}
 
@@ -179,9 +190,14 @@ def _programs(
 
         nothing = jax.tree.map(jnp.zeros_like, params)
         (gradients, rest), values = lax.scan(along, (nothing, rest), paths)
-        optimizer = _optimizer(settings, pace)
+        optimizer = optimizer_of(settings, pace)
         updates, moments = optimizer.update(gradients, state["optimizer"], params)
-        variables = {**rest, "params": optax.apply_updates(params, updates)}
+        after = optax.apply_updates(params, updates)
+        if on_path:
+            after, moments = moved_alone(
+                optimizer, gradients, (params, state["optimizer"]), (after, moments)
+            )
+        variables = {**rest, "params": after}
         return {"variables": variables, "optimizer": moments}, values.mean()
 
     def advance(
@@ -228,7 +244,16 @@ def _programs(
 
         return over_seeds(one)(state["variables"])
 
-    return Programs(start, jax.jit(advance), jax.jit(inherited), jax.jit(correct))
+    def correct_in_batch(state: State, choices: Array, images: Array, labels: Array) -> Array:
+        def one(variables: Any) -> Array:
+            rest = dict(variables)
+            logits, _ = forward(rest.pop("params"), rest, images, choices)
+            return (jnp.argmax(logits, axis=-1) == labels).sum()
+
+        return over_seeds(one)(state["variables"])
+
+    compiled = map(jax.jit, (advance, inherited, correct, correct_in_batch))
+    return Programs(start, *compiled)
 
 
 @dataclass(frozen=True)
@@ -259,7 +284,35 @@ def _one_after_another(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return partial(lax.map, function)
 
 
-def _optimizer(settings: TrainingSettings, pace: Pace) -> optax.GradientTransformation:
+def moved_alone(
+    optimizer: optax.GradientTransformation,
+    gradients: Any,
+    before: tuple[Any, Any],
+    after: tuple[Any, Any],
+) -> tuple[Any, Any]:
+    """Parameters and the optimiser's state after a step, as before it where an array has no
+    gradient at all.
+
+    Args:
+        optimizer: whose state it is.
+        gradients: of the parameters.
+        before: parameters and state.
+        after: likewise.
+    """
+    has_one = jax.tree.map(lambda gradient: jnp.any(gradient != 0), gradients)
+
+    def chosen(moved: Array, new: Array, old: Array) -> Array:
+        return jnp.where(moved, new, old)
+
+    of_state = optax.tree_map_params(
+        *(optimizer, lambda _, moved: moved, after[1], has_one),
+        transform_non_params=lambda _: jnp.array(True),
+    )
+    params = jax.tree.map(chosen, has_one, after[0], before[0])
+    return params, jax.tree.map(chosen, of_state, after[1], before[1])
+
+
+def optimizer_of(settings: TrainingSettings, pace: Pace) -> optax.GradientTransformation:
     """The optimiser at a pace, on which the shapes of its state do not depend."""
     if settings.optimizer == "adam":
         return optax.adamw(pace.rate, weight_decay=pace.weight_decay)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Literal
@@ -21,7 +22,7 @@ from ..spaces.abilities import Slotted, require
 from ..spaces.base import genotype_of
 from ..spaces.parts import check_one_of
 from .checkpoints import Checkpoint
-from .loop import Training, run, training_of
+from .loop import PathTraining, Training, run, training_of
 from .settings import TrainingSettings
 
 Sampling = Literal["uniform", "fair"]
@@ -81,7 +82,7 @@ class Supernet:
         """
         genotype_of(self.space, candidate)
         able = require(self.space, Slotted)
-        if able.template(candidate) != _template(self.space):
+        if able.template(candidate) != shared_template(self.space):
             raise ConfigurationError(
                 f"{candidate.name} has another template than the supernet: its weights are shared "
                 "by candidates of one template"
@@ -90,13 +91,7 @@ class Supernet:
         training = _training(
             *(self.space, self.train_set, self.recipe, self.sampling, self.sets, self.seed)
         )
-        size = (RECALIBRATED, self.recipe.batch_size)
-        chosen = np.random.default_rng(0).choice(len(self.train_set), size)
-        inherited = training.programs.inherited(
-            self.reached.state, np.array(slots, np.int32), self.train_set.x[chosen]
-        )
-        path = replace(self.reached, state=inherited)
-        return float(training.accuracy(path, of, slots)[0])
+        return inherited_accuracy(training, self.reached, slots, of)
 
 
 def train_supernet(
@@ -145,6 +140,29 @@ def train_supernet(
     )
 
 
+def inherited_accuracy(
+    training: Training, reached: Checkpoint, slots: Sequence[int], of: Dataset
+) -> float:
+    """What share of images a path classifies correctly with the weights that it inherits; as
+    :meth:`Supernet.accuracy` says.
+
+    Args:
+        training: of the shared weights.
+        reached: its end.
+        slots: the path.
+        of: images and labels.
+    """
+    size = (RECALIBRATED, training.recipe.batch_size)
+    chosen = np.random.default_rng(0).choice(len(training.train_set), size)
+    inherited = training.programs.inherited(
+        {"variables": reached.state["variables"]},
+        np.array(slots, np.int32),
+        training.train_set.x[chosen],
+    )
+    path = replace(reached, state=inherited)
+    return float(training.accuracy(path, of, slots)[0])
+
+
 def _training(
     space: Space,
     train_set: Dataset,
@@ -156,7 +174,7 @@ def _training(
     """The training of a supernet, with all that can be checked."""
     check_one_of("sampling", sampling, Sampling)
     check_count(sets, "sets")
-    template = _template(space)
+    template = shared_template(space)
     branches = branches_of(template)
     if sampling == "fair" and len(set(branches)) > 1:
         raise ConfigurationError(
@@ -167,11 +185,13 @@ def _training(
     def paths(first: int, count: int) -> np.ndarray:
         return np.stack([_paths(branches, sampling, seed, first + i) for i in range(count)])
 
-    return training_of(template, train_set, recipe, (seed,), paths, sets=sets)
+    return training_of(
+        *(PathTraining, template, train_set, recipe, (seed,)), sets=sets, paths=paths
+    )
 
 
 @lru_cache(maxsize=8)
-def _template(space: Space) -> Architecture:
+def shared_template(space: Space) -> Architecture:
     """The one template of a space.
 
     Raises:

@@ -19,7 +19,7 @@ from kernas.kernels.finite.filling import filled_variables
 
 from ..spaces import Candidate
 from ..spaces.abilities import Slotted, chosen_recipe, has, require
-from .loop import Judged, along, check_pair, run, training_of
+from .loop import Judged, PathTraining, along, check_pair, run, training_of
 from .settings import TrainingSettings
 
 
@@ -121,7 +121,9 @@ def train(
     """
     recipe = recipe_for(candidate, settings)
     what = what_is_trained(candidate)
-    training = training_of(what.template, train_set, recipe, seeds, along(what.slots))
+    training = training_of(
+        *(PathTraining, what.template, train_set, recipe, seeds), paths=along(what.slots)
+    )
     check_pair(train_set, test_set)
     judged = Judged(test_set, what.slots, evaluate_every)
     reached = run(training, what.identity(), folder=folder, judged=judged, progress=progress)

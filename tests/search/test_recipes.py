@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import re
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ import kernas.kernels as kk
 import kernas.search as ks
 from kernas.errors import ArchitectureError, ConfigurationError, RunFolderError
 from kernas.kernels.engine import compilations
-from kernas.search.spaces import abilities
+from kernas.search.spaces import abilities, space_from_settings
 
 NETWORK = kk.serial(kk.Flatten(), kk.Dense(W_std=2**0.5), kk.Relu(), kk.Dense())
 OTHER = kk.serial(kk.Flatten(), kk.Dense(b_std=0.1))
@@ -273,3 +274,34 @@ def test_a_recipe_of_unknown_names_is_refused(digits: tuple[kk.Dataset, kk.Datas
         ks.rank(space.sample(1), [score], progress=False)
     with pytest.raises(ConfigurationError, match=message):
         ks.train(space.sample(1)[0], *digits)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "nasbench201:cells=1,reduction=pool @ epochs=1|3|9",
+        "nasbench201 @ learning_rate=0.01..0.5,batch_size=16|32",
+        "macro:max_depth=2 @ learning_rate=0.1|0.2",
+    ],
+)
+def test_the_text_of_recipes_is_read_again(text: str) -> None:
+    space = ks.space_from_text(text)
+    assert isinstance(space, ks.RecipeSpace)
+    assert space.text == text
+    assert space_from_settings(space.settings()) == space
+
+
+@pytest.mark.parametrize(
+    ("recipe", "said"),
+    [
+        ("", "expected each of learning_rate, batch_size, epochs once at most"),
+        ("width=3", "expected each of learning_rate, batch_size, epochs once at most"),
+        ("epochs=1|2,epochs=3", "once at most"),
+        ("epochs=one", "expected a number in place of 'one'"),
+        ("learning_rate=0.1..0.2..0.3", "expected a range"),
+        ("batch_size=1.5|2", "expected a list of integers > 1"),
+    ],
+)
+def test_a_text_that_is_no_recipe_is_refused(recipe: str, said: str) -> None:
+    with pytest.raises(ConfigurationError, match=re.escape(said)):
+        ks.space_from_text(f"nasbench201 @ {recipe}")

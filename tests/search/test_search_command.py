@@ -14,6 +14,7 @@ import pytest
 
 import kernas.search as ks
 from kernas.search.cli.app import run
+from kernas.search.spaces import space_from_settings
 from kernas.search.studies.registry import STRATEGIES
 
 IMAGES = ("--image-size", "4", "--n-train", "10", "--n-validation", "10")
@@ -129,7 +130,17 @@ CHEAP = {
 }
 """Those that need a cheap score."""
 
-ALONE = [name for name in STRATEGIES if name != "successive-halving"]
+CLIMBING = ["successive-halving", "econas"]
+"""Those that need a fidelity."""
+
+SHARING = {
+    "enas": "enas:steps=4,samples=2,width=2,batch_size=8",
+    "darts": "darts:steps=4,width=2,batch_size=8",
+}
+"""Those that train weights which candidates share, before they propose any."""
+
+TEXTS = {**CHEAP, **SHARING}
+ALONE = [name for name in STRATEGIES if name not in CLIMBING]
 
 
 @pytest.mark.parametrize("space", ["nasbench201:cells=1,reduction=pool", "macro:max_depth=2"])
@@ -137,22 +148,38 @@ ALONE = [name for name in STRATEGIES if name != "successive-halving"]
 def test_every_strategy_searches_cells_and_networks(kernas: Any, name: str, space: str) -> None:
     arguments = ["--score", "params", "--n-trials", "8", "--quiet", "--space", space, *IMAGES]
     arguments += ["--prefer", "flops"] if name in CHEAP else []
-    text = CHEAP.get(name, name)
+    text = TEXTS.get(name, name)
     code, out, err = kernas("search", "--dataset", "digits", "--strategy", text, *arguments)
+    if name in SHARING and space.startswith("macro"):
+        assert code == 2
+        assert "space 'macro' is not Slotted" in err
+        return
     assert code == 0, err
     assert "8 trials of" in out
 
 
+@pytest.mark.parametrize(
+    "space",
+    ["nasbench201:cells=1,reduction=pool @ epochs=1|2", "macro:max_depth=2 @ epochs=1|2"],
+)
+def test_econas_climbs_the_epochs_of_recipes(kernas: Any, space: str) -> None:
+    code, _, err = kernas(
+        "search", "--dataset", "digits", *IMAGES, "--score", "params", "--n-trials", "8",
+        "--strategy", "econas:population=3,children=2,tournament=1", "--space", space, "--quiet",
+    )  # fmt: skip
+    assert code == 0, err
+    epochs = [row["candidate"].rpartition("=")[2] for row in trials()]
+    assert epochs == ["1", "1", "1", "1", "1", "2", "1", "1"]
+
+
 def test_successive_halving_climbs_the_epochs_of_recipes(kernas: Any) -> None:
-    Path("own_recipes.py").write_text(
-        "import kernas.search as ks\n"
-        "cells = ks.NasBench201(1, reduction='pool')\n"
-        "recipes = ks.RecipeSpace(cells, epochs=[1, 2])\n"
-    )
+    recipes = "nasbench201:cells=1,reduction=pool @ epochs=1|2"
     arguments = ["--dataset", "digits", "--strategy", "successive-halving:eta=2", *IMAGES]
     few = ["--n-trials", "6", "--score", "params", "--quiet"]
-    code, _, err = kernas("search", *arguments, *few, "--space", "own_recipes:recipes")
+    code, _, err = kernas("search", *arguments, *few, "--space", recipes)
     assert code == 0, err
+    summary = json.loads(Path("runs/search-digits-1/summary.json").read_text())
+    assert space_from_settings(summary["config"]["options"]["space"]).text == recipes
     epochs = [row["candidate"].rpartition("=")[2] for row in trials()]
     assert epochs == ["1", "1", "2", "1", "1", "2"]
     code, _, err = kernas("search", *arguments, *few, "--space", "nasbench201:cells=1")
@@ -163,7 +190,9 @@ def test_successive_halving_climbs_the_epochs_of_recipes(kernas: Any) -> None:
 @pytest.mark.parametrize("name", ALONE)
 def test_every_strategy_searches_a_table(kernas: Any, name: str, table: str) -> None:
     arguments = ["--dataset", "digits", *IMAGES, "--prefer", "params"] if name in CHEAP else []
-    text = CHEAP.get(name, name)
+    text = TEXTS.get(name, name)
+    if name in SHARING:
+        arguments = ["--dataset", "digits", *IMAGES]
     code, _, err = kernas(
         "search", *arguments, "--space", "nasbench201:cells=1", "--truth", table,
         "--truth-column", "late", "--score", "truth:early", "--strategy", text, "--n-trials", "30",

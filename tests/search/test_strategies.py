@@ -20,6 +20,7 @@ from kernas.search.spaces import Candidate, Space
 from kernas.search.spaces.abilities import has
 from kernas.search.strategies import (
     Bandit,
+    EcoNas,
     ExploreThenExploit,
     LocalSearch,
     Predictor,
@@ -59,6 +60,7 @@ STRATEGIES = (
     Progressive(beam=3),
     ExploreThenExploit((cheap, cheap), pool=30, kept=0.3, mutants=3, patience=4),
     SuccessiveHalving("batch_size"),
+    EcoNas("batch_size", population=6, children=3, tournament=2, patience=2),
     QLearning(exploration=20),
     Bandit(),
     Bandit("thompson"),
@@ -76,7 +78,7 @@ PAIRS = [
     (strategy, name)
     for strategy, (name, space) in product(STRATEGIES, SPACES.items())
     if all(has(space, ability) for ability in strategy.abilities)
-    and (not isinstance(strategy, SuccessiveHalving) or name == "recipes")
+    and (not isinstance(strategy, SuccessiveHalving | EcoNas) or name == "recipes")
 ]
 
 
@@ -105,6 +107,8 @@ def test_what_a_space_lacks_is_named() -> None:
         ("local-search", "recipes"),
         ("successive-halving", "nasbench201"),
         ("successive-halving", "macro"),
+        ("econas", "nasbench201"),
+        ("econas", "macro"),
     }
     for (name, space), strategy in refused.items():
         said = "is not Neighbouring" if name == "local-search" else "no parameter 'batch_size'"
@@ -315,6 +319,41 @@ def test_successive_halving_promotes_one_of_eta_the_best() -> None:
     assert [len(first) // 3 - len(second), len(second) // 3 - len(third)] in ([0, 0], [1, 0])
     assert sorted(first)[-15:] == sorted(second)[-15:]  # no rung is waited for: some were best then
     assert set(third) <= set(sorted(first)[-15:])
+
+
+def test_bins_of_econas_on_a_history_that_is_written_down() -> None:
+    """Who is promoted leaves its bin, and who was neither new nor promoted for some cycles dies."""
+    strategy = EcoNas(population=3, children=1, promoted=1, tournament=1, patience=1)
+    cells = [one.name for one in ks.NasBench201(1).sample(8, seed=0)]
+
+    def of(number: int, epochs: int) -> Candidate:
+        return CLIMBED.candidate(f"{cells[number]} @ epochs={epochs}")
+
+    course: Any = strategy.begin(CLIMBED)
+    told = [(0, 1, 0.1), (1, 1, 0.5), (2, 1, 0.3), (3, 1, 0.2)]
+    for number, (cell, epochs, value) in enumerate(told):
+        assert course.level(number) == 0
+        course.tell(Trial(number, of(cell, epochs), value))
+    assert course.level(4) == 1
+    assert course.propose(rng_of(0, 4)) == of(1, 3)  # the best of the first bin
+    assert course.propose(rng_of(0, 4), [of(1, 3)]) != of(1, 9)  # which nobody has reached
+    course.tell(Trial(4, of(1, 3), 0.6))
+    assert course.level(5) == 2
+    assert course.propose(rng_of(0, 5)) == of(1, 9)
+    course.tell(Trial(5, of(1, 9), None))
+
+    def alive() -> list[list[int]]:
+        of_bins = [[course.ladder.candidate(rest, 0).name for rest in b] for b in course.bins]
+        return [sorted(cells.index(name.partition(" @ ")[0]) for name in b) for b in of_bins]
+
+    assert alive() == [[0, 2, 3], [], [1]]
+    for number, (cell, epochs, value) in enumerate([(4, 1, 0.0), (2, 3, 0.4), (2, 9, 0.9)], 6):
+        course.tell(Trial(number, of(cell, epochs), value))
+    assert alive() == [[0, 3, 4], [], [1, 2]]
+    for number, (cell, epochs, value) in enumerate([(5, 1, 0.05), (3, 3, 0.4), (3, 9, 0.8)], 9):
+        course.tell(Trial(number, of(cell, epochs), value))
+    # The third cycle: who came before the second one is gone, in the last bin too.
+    assert alive() == [[4, 5], [], [2, 3]]
 
 
 def test_the_one_that_explored_best_is_tried_first() -> None:

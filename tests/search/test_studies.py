@@ -43,7 +43,10 @@ OF_A_TEXT = {
     "reinforce": "reinforce:controller=lstm",
     "nsga2": "nsga2:population=6",
 }
-TEXTS = [OF_A_TEXT.get(name, name) for name in STRATEGIES if name != "successive-halving"]
+ELSEWHERE = ("successive-halving", "econas", "enas", "darts")
+"""Strategies that ask for more than the toy has."""
+
+TEXTS = [OF_A_TEXT.get(name, name) for name in STRATEGIES if name not in ELSEWHERE]
 
 
 def made(text: str) -> Strategy:
@@ -470,6 +473,7 @@ def test_of_a_range_optuna_suggests_a_number() -> None:
         ("random:n=3", "unknown field 'n'"),
         ("regularized-evolution:mutants=3", "mutants=3 without prefer"),
         ("warm-up", "by a cheap score: give one"),
+        ("enas", "enas trains weights that candidates share: give images"),
         ("regularized-evolution:prefer=x", "unknown field 'prefer'"),
     ],
 )

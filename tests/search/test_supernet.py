@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from interrupting import after_a_piece
+from two_slots import BRANCHES, SPACE, TwoSlots, built
 
 import kernas.kernels as kk
 import kernas.search as ks
@@ -23,34 +24,6 @@ from kernas.search.training.batches import batches
 from kernas.search.training.supernet import _paths, _training
 
 SETTINGS = TrainingSettings(width=4, batch_size=16, steps=60, learning_rate=0.05)
-BRANCHES = (
-    kk.serial(kk.Identity()),
-    kk.serial(kk.Relu(), kk.Conv(3), kk.Normalize()),
-    kk.serial(kk.Relu(), kk.Conv(1)),
-)
-
-
-def built(first: int, second: int) -> kk.Architecture:
-    return kk.serial(
-        *(kk.Conv(3), kk.Normalize(), BRANCHES[first], BRANCHES[second], kk.Relu()),
-        *(kk.GlobalAvgPool(), kk.Dense()),
-    )
-
-
-class TwoSlots(ks.ChoiceSpace):
-    """Nine networks with one template."""
-
-    def template(self, candidate: ks.Candidate) -> kk.Architecture:
-        return kk.serial(
-            *(kk.Conv(3), kk.Normalize(), Slot(BRANCHES, 0), Slot(BRANCHES, 1), kk.Relu()),
-            *(kk.GlobalAvgPool(), kk.Dense()),
-        )
-
-    def slots(self, candidate: ks.Candidate) -> tuple[int, ...]:
-        return tuple(candidate.genotype)
-
-
-SPACE = TwoSlots(built, {"first": [0, 1, 2], "second": [0, 1, 2]})
 
 
 @pytest.fixture(scope="module")
