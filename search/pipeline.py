@@ -82,7 +82,8 @@ def rank(
         The ranking; ``print(ranking.top(5))`` shows its head. :func:`read_run` reads it back.
 
     Raises:
-        ConfigurationError: no candidate or score, two of one name, or a combination lacks a score.
+        ConfigurationError: no candidate or score, two of one name, a combination lacks a score, or
+            a score does not order a space's candidates.
         DataError: a candidate is missing in ``truth``, or of another space than it measured.
         RunFolderError: the folder cannot be written, holds a run that cannot grow into this one
             (the message names the field), one and ``resume`` is false, or a result that is not
@@ -186,6 +187,7 @@ def _job(
     if table is not None:
         table.require(chosen)
     evaluator = Evaluator.of(score for score in wanted if isinstance(score, Score))
+    evaluator.check_spaces(dict.fromkeys(candidate.space for candidate in chosen))
     items = {candidate.name: evaluator.items(candidate) for candidate in chosen}
     config = RunConfig(
         sources={

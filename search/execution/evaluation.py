@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import product
 from typing import Any
 
 from threadpoolctl import ThreadpoolController
@@ -16,7 +17,7 @@ from kernas.kernels.engine import compilations
 from ..runs.outcome import DEGENERATE, DIVERGED, ERROR, OK, Outcome, Place, Status
 from ..scores import Evaluation, Score, Source
 from ..scores.base import by_source, joined
-from ..spaces import Candidate, Family
+from ..spaces import Candidate, Family, Space
 from ..spaces.base import in_a_line
 
 
@@ -56,6 +57,15 @@ class Evaluator:
     def of(cls, scores: Iterable[Score]) -> Evaluator:
         """Of some scores."""
         return cls({source.key: (source, tuple(of)) for source, of in by_source(scores)})
+
+    def check_spaces(self, spaces: Iterable[Space]) -> None:
+        """Refuse spaces whose candidates a source cannot order.
+
+        Raises:
+            ConfigurationError: the message names the space.
+        """
+        for space, (source, _) in product(spaces, self.groups.values()):
+            source.check_space(space)
 
     def prepared(self, candidates: Sequence[Candidate]) -> Evaluator:
         """With every source prepared for the families of some candidates too; this one, if it is

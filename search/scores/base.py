@@ -16,7 +16,7 @@ from kernas.errors import ConfigurationError
 from kernas.kernels import Architecture
 from kernas.kernels.regression import ScoreValue
 
-from ..spaces import ArchitectureList, Candidate, Family
+from ..spaces import ArchitectureList, Candidate, Family, Space
 
 if TYPE_CHECKING:
     from .combined import Combined
@@ -137,6 +137,14 @@ class Source(ABC):
     def resumed(self, settings: Iterable[Mapping[str, Any]]) -> Self:
         """This source as a run has used it, by the settings of the evaluations that it recorded."""
         return self
+
+    def check_space(self, space: Space) -> None:
+        """Refuse a space whose candidates it cannot order, before any work.
+
+        Raises:
+            ConfigurationError: the message says why.
+        """
+        return
 
     def check(self, candidate: Candidate) -> None:
         """Refuse a candidate that cannot have a value whatever is tried; most have one, and what

@@ -15,7 +15,7 @@ from scipy.stats import rankdata
 from kernas.errors import ConfigurationError
 from kernas.kernels.regression import ScoreValue
 
-from ..spaces import Candidate, Family
+from ..spaces import Candidate, Family, Space
 from .base import Cost, Evaluation, Score, Source, by_source, joined, oriented
 
 How = Literal["log_rank", "rank", "vote"]
@@ -280,6 +280,15 @@ class ReferenceSource(Source):
     def work_key(self, candidate: Candidate) -> str:
         """Equal where it is for every part."""
         return ",".join(dict.fromkeys(source.work_key(candidate) for source in self.sources))
+
+    def check_space(self, space: Space) -> None:
+        """Refuse what a part would.
+
+        Raises:
+            ConfigurationError: as there.
+        """
+        for source in self.sources:
+            source.check_space(space)
 
     def prepare(self, families: Sequence[Family], scores: Sequence[Score]) -> ReferenceSource:
         """With the sources of the parts prepared."""

@@ -34,7 +34,7 @@ from kernas.kernels.regression import (
     score_each,
 )
 
-from ..spaces import Candidate, Family
+from ..spaces import Candidate, Family, Space
 from .base import Cost, Evaluation, Source, joined
 from .counts import DEFAULT_WIDTH
 from .kernel_cost import cost_of_kernel
@@ -149,6 +149,19 @@ class KernelSource(Source):
     def name(self) -> str:
         """``kernel``."""
         return "kernel"
+
+    def check_space(self, space: Space) -> None:
+        """Refuse a space whose candidates differ in what no kernel sees; in the standard
+        parameterisation widths are seen.
+
+        Raises:
+            ConfigurationError: the message has the space's reason.
+        """
+        reason = space.refuses_kernels()
+        if reason is not None and self.parameterization == "ntk":
+            raise ConfigurationError(
+                f"scores of kernels do not order candidates of {space.name}: {reason}"
+            )
 
     def prepare(self, families: Sequence[Family], scores: Sequence[KernelScore]) -> KernelSource:
         """The source with programs that serve every candidate, those of a family compiled side by

@@ -11,7 +11,7 @@ from typing import Any
 from kernas.errors import ConfigurationError
 from kernas.kernels.regression import ScoreValue
 
-from ..spaces import Candidate, Family
+from ..spaces import Candidate, Family, Space
 from .base import Cost, Evaluation, Score, Source, joined
 
 
@@ -37,6 +37,15 @@ class MeanSource(Source):
     def work_key(self, candidate: Candidate) -> str:
         """Equal where it is for every draw."""
         return ",".join(dict.fromkeys(draw.work_key(candidate) for draw in self.draws))
+
+    def check_space(self, space: Space) -> None:
+        """Refuse what every draw would.
+
+        Raises:
+            ConfigurationError: as there.
+        """
+        for draw in self.draws:
+            draw.check_space(space)
 
     def prepare(self, families: Sequence[Family], scores: Sequence[MeanScore]) -> MeanSource:
         """With every draw prepared."""

@@ -10,7 +10,7 @@ from typing import Any
 from kernas.errors import ConfigurationError
 from kernas.kernels.regression import ScoreValue
 
-from ..spaces import Candidate, Family
+from ..spaces import Candidate, Family, Space
 from .base import Cost, Evaluation, Score, Source, joined
 from .counts import CountScore
 
@@ -42,6 +42,15 @@ class RegularizedSource(Source):
     def work_key(self, candidate: Candidate) -> str:
         """Equal where it is for both parts."""
         return ",".join(dict.fromkeys(part.work_key(candidate) for part in self.parts))
+
+    def check_space(self, space: Space) -> None:
+        """Refuse what both parts would.
+
+        Raises:
+            ConfigurationError: as there.
+        """
+        for part in self.parts:
+            part.check_space(space)
 
     def prepare(
         self, families: Sequence[Family], scores: Sequence[RegularizedScore]

@@ -130,6 +130,11 @@ class Space(ABC):
         holds no more than its own network is made of."""
         return self
 
+    def refuses_kernels(self) -> str | None:
+        """Why exact kernels do not order its candidates, as where these differ in widths alone;
+        ``None`` where they do."""
+        return None
+
     def refuses(self, ability: type) -> str | None:
         """Why this space lacks an ability that others of its class have; ``None`` if it has it."""
         return None

@@ -207,6 +207,10 @@ class RecipeSpace(Space):
         """
         self.space.check_shape(image_shape)
 
+    def refuses_kernels(self) -> str | None:
+        """What the other space says."""
+        return self.space.refuses_kernels()
+
     def with_only(self, genotype: tuple[Any, Any]) -> RecipeSpace:
         """With what the other space is without all other networks."""
         return replace(self, space=self.space.with_only(genotype[0]))

@@ -134,6 +134,10 @@ class RestrictedSpace(Space):
         """As the other space does."""
         self.space.check_shape(image_shape)
 
+    def refuses_kernels(self) -> str | None:
+        """What the other space says."""
+        return self.space.refuses_kernels()
+
     def refuses(self, ability: type) -> str | None:
         """An encoding is the other space's."""
         if ability is Encoded and not has(self.space, Encoded):

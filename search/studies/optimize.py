@@ -86,8 +86,8 @@ def optimize(
     Raises:
         ConfigurationError: an argument is out of its range, the storage cannot be opened, the
             study there searches something else, the space lacks an ability that the strategy asks
-            for, there are more objectives than it heeds, or one evaluation takes more than the
-            budget.
+            for, a score does not order its candidates, there are more objectives than the strategy
+            heeds, or one evaluation takes more than the budget.
         DataError: a table does not have a candidate.
         KernasError: the storage cannot be written any more; what had ended is kept.
 
@@ -107,10 +107,11 @@ def optimize(
             f"{len(scores)} scores for {chosen.name}, which heeds {chosen.objectives}: give one, "
             "or Nsga2()"
         )
+    evaluator = Evaluator.of(scores)
+    evaluator.check_spaces([space])
     course = chosen.begin(space, seed)
     place = Place.opened(storage)
     study = _study(place, study_name, space, scores)
-    evaluator = Evaluator.of(scores)
     sources = [source for source, _ in evaluator.groups.values()]
     history = History(study, space, scores, sources, course, seed)
     search = _Search(history, place, evaluator, n_trials, time_budget)
