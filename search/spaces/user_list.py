@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TypeGuard
@@ -59,7 +60,17 @@ def _is_candidate(item: Cell | Path, space: Space) -> TypeGuard[Cell]:
     """Whether it is one, where a text such as ``235`` may be the name of a file."""
     if not isinstance(item, str):
         return not isinstance(item, Path)
-    return space.recognises(item) and ("|" in item or not user_path(item, "architectures").exists())
+    return space.recognises(item) and ("|" in item or not _exists(item))
+
+
+def _exists(item: str) -> bool:
+    """Whether it is the name of a file; a candidate's may be longer than such names can be."""
+    try:
+        return user_path(item, "architectures").exists()
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        return False
 
 
 def _read_item(item: Cell | Path, space: Space) -> list[Candidate]:
