@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from .spaces import GraphSpace as GraphSpace
     from .spaces import LogRange as LogRange
     from .spaces import MacroSpace as MacroSpace
+    from .spaces import NasBench101 as NasBench101
     from .spaces import NasBench201 as NasBench201
     from .spaces import RecipeSpace as RecipeSpace
     from .spaces import RestrictedSpace as RestrictedSpace
@@ -147,6 +148,7 @@ _ROOMS = {
         "GraphSpace",
         "LogRange",
         "MacroSpace",
+        "NasBench101",
         "NasBench201",
         "RecipeSpace",
         "RestrictedSpace",

@@ -10,6 +10,7 @@ from .base import repeated_name as repeated_name
 from .choices import ChoiceSpace as ChoiceSpace
 from .graph_space import GraphSpace as GraphSpace
 from .macro import MacroSpace as MacroSpace
+from .nasbench101 import NasBench101 as NasBench101
 from .nasbench201 import NasBench201 as NasBench201
 from .recipes import RecipeSpace as RecipeSpace
 from .registry import space_from_settings as space_from_settings

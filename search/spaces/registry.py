@@ -13,10 +13,12 @@ from kernas.fields import format_fields, nearest, parse_fields
 from .base import Space, in_a_line
 from .graph_space import GraphSpace
 from .macro import MacroSpace
+from .nasbench101 import NasBench101
 from .nasbench201 import NasBench201
 from .recipes import BETWEEN, RecipeSpace, recipe_space, recipes_of_settings, recipes_text
 
 SPACES: Mapping[str, type[Space]] = {
+    "nasbench101": NasBench101,
     "nasbench201": NasBench201,
     "macro": MacroSpace,
     "graph": GraphSpace,
