@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from .spaces import MacroSpace as MacroSpace
     from .spaces import NasBench101 as NasBench101
     from .spaces import NasBench201 as NasBench201
+    from .spaces import NatsSize as NatsSize
     from .spaces import RecipeSpace as RecipeSpace
     from .spaces import RestrictedSpace as RestrictedSpace
     from .spaces import Space as Space
@@ -150,6 +151,7 @@ _ROOMS = {
         "MacroSpace",
         "NasBench101",
         "NasBench201",
+        "NatsSize",
         "RecipeSpace",
         "RestrictedSpace",
         "Space",

@@ -28,8 +28,8 @@ KERNELS = f"""
 """
 SEARCH = """
     rank Ranking Row
-    Candidate ChoiceSpace GraphSpace LogRange MacroSpace NasBench201 RecipeSpace Space
-    read_candidates space_from_text
+    Candidate ChoiceSpace GraphSpace LogRange MacroSpace NasBench101 NasBench201 NatsSize
+    RecipeSpace Space read_candidates space_from_text
     ArchitectureList Combined Cost CountScore Evaluation Executor KernelScore KernelSource
     Local MeanScore Processes ProxyScore RegularizedScore SampledKernelScore Score Source TrainScore
     evaluate_scores parse_scores read_run score_names

@@ -12,6 +12,7 @@ from .graph_space import GraphSpace as GraphSpace
 from .macro import MacroSpace as MacroSpace
 from .nasbench101 import NasBench101 as NasBench101
 from .nasbench201 import NasBench201 as NasBench201
+from .nats_size import NatsSize as NatsSize
 from .recipes import RecipeSpace as RecipeSpace
 from .registry import space_from_settings as space_from_settings
 from .registry import space_from_text as space_from_text

@@ -56,9 +56,29 @@ def cell_network(
             if apart and after_norm and place > 0:
                 node = skeleton.relu_conv_normalized(node, 3, width)
             node = skeleton.cell(node, operations, width)
-    node = skeleton.add(Relu(), skeleton.normalized(node))
-    node = skeleton.add(readout_layer(space.readout), node)
-    return skeleton.builder.build(skeleton.add(Dense(W_std=space.readout_W_std), node))
+    return skeleton.whole(node)
+
+
+def sized_network(
+    space: NasBench201, operations: Sequence[str], channels: Sequence[float]
+) -> Architecture:
+    """The network of one cell a stage, whose stages and reductions have channels of their own.
+
+    Args:
+        space: decides the skeleton; its number of cells does not count.
+        operations: the six of the cell.
+        channels: relative widths of the stem and the first cell, the first reduction, the second
+            cell, the second reduction and the third cell.
+
+    Reference: ``DynamicShapeTinyNet`` of the code published with Dong et al. 2021.
+    """
+    skeleton = _Skeleton(space)
+    node = skeleton.normalized(skeleton.conv(skeleton.builder.input, 3, channels[0]))
+    node = skeleton.cell(node, operations, channels[0])
+    for before, after in (channels[1:3], channels[3:5]):
+        node = skeleton.reduction(node, before)
+        node = skeleton.cell(node, operations, after, read=before)
+    return skeleton.whole(node)
 
 
 class _Skeleton:
@@ -97,16 +117,35 @@ class _Skeleton:
         branch = self.relu_conv_normalized(branch, 3, width)
         return self.add(Sum(), branch, shortcut)
 
-    def cell(self, node: int, operations: Sequence[str | int], width: float) -> int:
-        """A cell that reads ``node``; edges that carry zero are left out."""
+    def whole(self, node: int) -> Architecture:
+        """The network that reads out ``node``."""
+        node = self.add(Relu(), self.normalized(node))
+        node = self.add(readout_layer(self.space.readout), node)
+        return self.builder.build(self.add(Dense(W_std=self.space.readout_W_std), node))
+
+    def cell(
+        self,
+        node: int,
+        operations: Sequence[str | int],
+        width: float,
+        *,
+        read: float | None = None,
+    ) -> int:
+        """A cell that reads ``node``, whose width is ``read`` if it is another; edges that carry
+        zero are left out. A skip from another width is a convolution without ReLU before it."""
+        widens = read not in (None, width)
         values: dict[int, int | None] = {0: node}
         edges = dict(zip(EDGES, operations, strict=True))
         for target in (1, 2, 3):
             parts: list[int] = []
             for source in range(target):
-                value = values[source]
-                if value is not None and edges[source, target] != "none":
-                    parts.append(self._edge(value, edges[source, target], width))
+                value, operation = values[source], edges[source, target]
+                if value is None or operation == "none":
+                    continue
+                if widens and source == 0 and operation == "skip_connect":
+                    parts.append(self.normalized(self.conv(value, 1, width)))
+                else:
+                    parts.append(self._edge(value, operation, width))
             values[target] = self.add(Sum(), *parts) if parts else None
         output = values[3]
         return self.add(Zero(), node) if output is None else output

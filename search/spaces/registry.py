@@ -15,11 +15,13 @@ from .graph_space import GraphSpace
 from .macro import MacroSpace
 from .nasbench101 import NasBench101
 from .nasbench201 import NasBench201
+from .nats_size import NatsSize
 from .recipes import BETWEEN, RecipeSpace, recipe_space, recipes_of_settings, recipes_text
 
 SPACES: Mapping[str, type[Space]] = {
     "nasbench101": NasBench101,
     "nasbench201": NasBench201,
+    "nats-size": NatsSize,
     "macro": MacroSpace,
     "graph": GraphSpace,
 }

@@ -45,6 +45,31 @@ class TestNasBench201(SpaceTests):
         assert len(found) == len(set(found)) == space.size() == 5**6
 
 
+class TestNasBench101(SpaceTests):
+    image_shape = (5, 6, 1)
+    draws = 100
+
+    @pytest.fixture
+    def space(self):
+        return ks.NasBench101(cells_per_stack=1, max_pool="average")
+
+
+class TestNasBench101OfPublishedChannels(SpaceTests):
+    draws = 40
+
+    @pytest.fixture
+    def space(self):
+        return ks.NasBench101(
+            1, stacks=2, max_pool="average", max_vertices=5, center=False, channels=128
+        )
+
+
+class TestNatsSize(SpaceTests):
+    @pytest.fixture
+    def space(self):
+        return ks.NatsSize()
+
+
 class TestOwnSpace(SpaceTests):
     @pytest.fixture
     def space(self):
@@ -151,6 +176,8 @@ ALL = {one.__name__ for one in abilities.ABILITIES}
     ("space", "lacking"),
     [
         (ks.NasBench201(1), {"Reciped"}),
+        (ks.NasBench101(), {"Slotted", "Reciped"}),
+        (ks.NatsSize(), {"Slotted", "Reciped"}),
         (FINITE, {"Slotted", "Reciped"}),
         (OWN, {"Enumerable", "Slotted", "Reciped"}),
         (ks.MacroSpace(), {"Enumerable", "Slotted", "Reciped"}),

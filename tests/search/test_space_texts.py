@@ -49,6 +49,11 @@ def own_module(tmp_path, monkeypatch):
             ks.NasBench201(2, False, "pool", readout="lap:1"),
         ),
         ("nasbench201:shortcut_W_std=1.5,padding=circular", None),
+        (
+            "nasbench101:cells=1,max_pool=average,channels=128",
+            ks.NasBench101(1, max_pool="average", channels=128),
+        ),
+        ("nats-size:center=false", ks.NatsSize(center=False)),
         ("macro:network=dense,max_depth=2", ks.MacroSpace("dense", 2)),
         ("graph:operations=conv_1x1+conv_3x3,n_nodes=3", None),
         ("graph:max_edges=2", ks.GraphSpace(max_edges=2)),
