@@ -11,7 +11,10 @@ from itertools import islice
 import numpy as np
 import pytest
 from oracles.agreement import check_engine
+from oracles.finite_width import sampled_sums
 from oracles.graphs.isomorphism import Labelled, isomorphism_class, labelled_cells
+from oracles.numpy_kernel import oracle
+from scipy.stats import norm
 from selection import ordinary
 
 import kernas.kernels as kk
@@ -314,6 +317,35 @@ def test_kernels_of_random_cells_agree_with_the_oracle(number: int) -> None:
     cell = SMALL.sample(10, seed=4)[number]
     x = np.random.default_rng(number).normal(size=(6, 4, 4, 2))
     check_engine(cell.architecture, x[:3], reference=x[3:], precisions=(np.float64,))
+
+
+FINITE = (
+    f"{CONV3X3},{CONV1X1};0-1,0-2,1-2,1-3,2-3,0-3",
+    f"{CONV1X1},{CONV3X3},{CONV1X1};0-1,0-2,1-3,2-3,2-4,3-4",
+    f"{CONV3X3};0-1,0-2,1-2",
+)
+WIDTHS = (24, 48)
+QUANTILE = float(norm.isf(1e-3 / 2 / (2 * len(FINITE))))
+"""Two-sided, for both kernels of every cell together at one in a thousand."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cell", FINITE)
+def test_cells_without_pools_are_limits_of_finite_networks(cell: str) -> None:
+    """Of one stack, which has no max pool either. Twice the mean at the larger width less that at
+    the smaller has no bias of order 1/width."""
+    network = ks.NasBench101(cells_per_stack=1, stacks=1).architecture(cell)
+    x = np.random.default_rng(0).normal(size=(6, 4, 4, 2))
+    images, reference = x[:2], x[2:]
+    weights = np.random.default_rng(0).uniform(0.5, 1.5, (2, 2))
+    sums = [
+        sampled_sums(network, images, reference, width, draws, seed, weights, "limit")
+        for seed, (width, draws) in enumerate(zip(WIDTHS, (1000, 2000), strict=True))
+    ]
+    (narrow, of_narrow), (wide, of_wide) = sums
+    limits = [(weights * kernel).sum() for kernel in oracle(network, images, reference=reference)]
+    deviations = (2 * wide - narrow - limits) / np.hypot(2 * of_wide, of_narrow)
+    assert np.all(np.abs(deviations) < QUANTILE), f"{deviations} standard errors"
 
 
 def test_deeper_skeletons_tell_the_same_cells_apart() -> None:
