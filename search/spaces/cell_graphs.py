@@ -139,6 +139,40 @@ def _md5(text: str) -> str:
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
+def neighbours_of(cell: Cell, max_vertices: int, max_edges: int) -> list[Cell]:
+    """All cells with another operation at one vertex, with one edge more or less, or with one
+    vertex more or less that has one edge in and one out; in canonical form."""
+    operations, edges = cell
+    last = len(operations) + 1
+    vertices, inner = range(last + 1), range(1, last)
+    found: dict[Cell, None] = {}
+
+    def note(operations: tuple[str, ...], edges: set[Edge]) -> None:
+        size = len(operations) + 2
+        if size > max_vertices or len(edges) > max_edges or cycle_of(size, edges):
+            return
+        kept = pruned(operations, edges)
+        if kept is not None and (len(kept[0]) + 2, len(kept[1])) == (size, len(edges)):
+            found[canonical(kept)] = None
+
+    for place, operation in itertools.product(range(last - 1), OPERATIONS):
+        note((*operations[:place], operation, *operations[place + 1 :]), set(edges))
+    for source, target in itertools.product(vertices[:-1], vertices[1:]):
+        if source != target:
+            note(operations, set(edges) ^ {(source, target)})
+    for source, target in itertools.product(vertices[:-1], vertices[1:]):
+        moved = {(s + (s == last), t + (t == last)) for s, t in edges}
+        new = {(source, last), (last, target + (target == last))}
+        for operation in OPERATIONS:
+            note((*operations, operation), moved | new)
+    for vertex in inner:
+        if sum(vertex in edge for edge in edges) == 2:
+            left = {(s - (s > vertex), t - (t > vertex)) for s, t in edges if vertex not in (s, t)}
+            note((*operations[: vertex - 1], *operations[vertex:]), left)
+    found.pop(cell, None)
+    return list(found)
+
+
 def cells(max_vertices: int, max_edges: int) -> Iterator[Cell]:
     """Every cell once, in canonical form, those of fewer vertices first."""
     for size in range(2, max_vertices + 1):

@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import itertools
 import random
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
 
-from kernas import documents
-from kernas.errors import ArchitectureError, ConfigurationError, DataError, DocumentError
-from kernas.fields import nearest
+from kernas.errors import ArchitectureError, ConfigurationError, DataError
 from kernas.kernels import Architecture
 
 from .abilities import Distribution
@@ -33,29 +30,22 @@ from .base import (
 from .cell_graphs import (
     OPERATIONS,
     Cell,
-    Edge,
     canonical,
     cells,
-    cycle_of,
     module_hash,
+    neighbours_of,
     number_of_cells,
     pruned,
 )
 from .graph_cover import COVER
+from .graph_forms import cell_of, name_of_cell
 from .graph_skeleton import graph_network
 from .parts import Normalization, check_one_of
 
 MOST_VERTICES, MOST_EDGES = 7, 9
 """Of the published cells, input and output included."""
 
-EXAMPLE = "conv3x3-bn-relu,maxpool3x3;0-1,0-2,1-3,2-3"
-
-MATRIX_NAMES = (("matrix", "ops"), ("module_adjacency", "module_operations"))
-"""What the published code and table call a matrix and its operations."""
-
 Pooling = Literal["maximum", "average"]
-
-_EDGE = re.compile("([0-9]{1,6})-([0-9]{1,6})")
 
 
 @dataclass(frozen=True)
@@ -155,43 +145,7 @@ class NasBench101(Space):
         >>> NasBench101().parse(([[0, 1], [0, 0]], ["input", "output"]))
         ((), ((0, 1),))
         """
-        operations, edges = _parts_of(cell)
-        for operation in operations:
-            if operation not in OPERATIONS:
-                raise ArchitectureError(
-                    f"cell {_shown(cell)}: unknown operation {operation!r:.60}"
-                    f"{nearest(str(operation), OPERATIONS)}, expected some of "
-                    f"{', '.join(OPERATIONS)}"
-                )
-        size = len(operations) + 2
-        for edge in edges:
-            if not all(type(end) is int and 0 <= end < size for end in edge):
-                raise ArchitectureError(
-                    f"cell {_shown(cell)}: no edge {edge!r:.60} between its {size} vertices; "
-                    f"expected numbers from 0, the input, to {size - 1}, the output"
-                )
-        cycle = cycle_of(size, edges)
-        if cycle:
-            raise ArchitectureError(
-                f"cell {_shown(cell)}: a cycle through vertices {', '.join(map(str, cycle))}; "
-                "expected edges from earlier vertices to later ones"
-            )
-        found = pruned(operations, edges)
-        if found is None:
-            raise ArchitectureError(
-                f"cell {_shown(cell)}: no path leads from its input, vertex 0, to its output, "
-                f"vertex {size - 1}; add edges, as in {EXAMPLE}"
-            )
-        for what, count, most in (
-            ("vertices", len(found[0]) + 2, self.max_vertices),
-            ("edges", len(found[1]), self.max_edges),
-        ):
-            if count > most:
-                raise ArchitectureError(
-                    f"cell {_shown(cell)}: {count} {what} on paths from input to output, expected "
-                    f"at most {most}"
-                )
-        return canonical(found)
+        return cell_of(cell, self.max_vertices, self.max_edges)
 
     def module_hash(self, cell: Any) -> str:
         """The published hash, by which the benchmark's table knows a cell; 32 hexadecimal digits.
@@ -293,37 +247,8 @@ class NasBench101(Space):
     def neighbours(self, candidate: Candidate) -> list[Candidate]:
         """All cells with another operation at one vertex, with one edge more or less, or with one
         vertex more or less that has one edge in and one out."""
-        operations, edges = genotype_of(self, candidate)
-        last = len(operations) + 1
-        vertices, inner = range(last + 1), range(1, last)
-        found: dict[Candidate, None] = {}
-
-        def note(operations: tuple[str, ...], edges: set[Edge]) -> None:
-            size = len(operations) + 2
-            if size > self.max_vertices or len(edges) > self.max_edges or cycle_of(size, edges):
-                return
-            cell = pruned(operations, edges)
-            if cell is not None and (len(cell[0]) + 2, len(cell[1])) == (size, len(edges)):
-                found[self._canonical(cell)] = None
-
-        for place, operation in itertools.product(range(last - 1), OPERATIONS):
-            note((*operations[:place], operation, *operations[place + 1 :]), set(edges))
-        for source, target in itertools.product(vertices[:-1], vertices[1:]):
-            if source != target:
-                note(operations, set(edges) ^ {(source, target)})
-        for source, target in itertools.product(vertices[:-1], vertices[1:]):
-            moved = {(s + (s == last), t + (t == last)) for s, t in edges}
-            new = {(source, last), (last, target + (target == last))}
-            for operation in OPERATIONS:
-                note((*operations, operation), moved | new)
-        for vertex in inner:
-            if sum(vertex in edge for edge in edges) == 2:
-                left = {
-                    (s - (s > vertex), t - (t > vertex)) for s, t in edges if vertex not in (s, t)
-                }
-                note((*operations[: vertex - 1], *operations[vertex:]), left)
-        found.pop(candidate, None)
-        return list(found)
+        near = neighbours_of(genotype_of(self, candidate), self.max_vertices, self.max_edges)
+        return [self._named(cell) for cell in near]
 
     def crossover(self, first: Candidate, second: Candidate, rng: random.Random) -> Candidate:
         """Every value of :meth:`values_of` from one of two candidates, drawn evenly."""
@@ -335,7 +260,7 @@ class NasBench101(Space):
         smaller cell has none; the output is the last vertex of all cells."""
         operations, _ = genotype_of(self, candidate)
         padded = [*operations, *[None] * (self.max_vertices - 2 - len(operations))]
-        edges = [float(value) for value in self.values_of(candidate).values() if value in (0, 1)]
+        edges = [float(v) for v in self.values_of(candidate).values() if isinstance(v, bool)]
         return np.array(edges + [float(of == known) for of in padded for known in OPERATIONS])
 
     def distributions(self) -> dict[str, Distribution]:
@@ -414,70 +339,4 @@ class NasBench101(Space):
 
     def _named(self, genotype: Cell) -> Candidate:
         """The candidate of a canonical form."""
-        operations, edges = genotype
-        pairs = ",".join(f"{source}-{target}" for source, target in edges)
-        return Candidate(self, genotype, f"{','.join(operations)};{pairs}")
-
-
-def _shown(cell: Any) -> str:
-    return f"{' '.join(repr(cell).split()):.120}"
-
-
-def _parts_of(cell: Any) -> tuple[tuple[Any, ...], tuple[Edge, ...]]:
-    """The operations between and the edges of a cell that is given in any form."""
-    found = _evaluated(cell) if isinstance(cell, str) else cell
-    if isinstance(found, Mapping):
-        pairs = [pair for pair in MATRIX_NAMES if set(pair) <= set(found)]
-        found = tuple(found[name] for name in pairs[0]) if pairs else None
-    if isinstance(found, tuple | list) and len(found) == 2:
-        first, second = found
-        if _is_genotype(first, second):
-            return tuple(first), tuple(map(tuple, second))
-        matrix = _matrix(first)
-        if matrix is not None and isinstance(second, tuple | list) and len(second) == len(matrix):
-            edges = [(int(source), int(target)) for source, target in np.argwhere(matrix)]
-            return tuple(second)[1:-1], tuple(edges)
-    raise ArchitectureError(
-        f"cell {_shown(cell)}: expected operations and edges, such as {EXAMPLE}, or a square "
-        "matrix of zeros and ones of at least two vertices with as many operations"
-    )
-
-
-def _evaluated(text: str) -> Any:
-    """What a text stands for: a name's operations and edges, or a JSON value, also as Python writes
-    it."""
-    operations, semicolon, edges = text.strip().partition(";")
-    if semicolon:
-        found = [_EDGE.fullmatch(part.strip()) for part in edges.split(",")]
-        if all(found):
-            pairs = tuple((int(edge[1]), int(edge[2])) for edge in found if edge)
-            named = [part.strip() for part in operations.split(",")] if operations.strip() else []
-            return tuple(named), pairs
-        return None
-    brackets = str.maketrans("'()", '"[]')
-    try:
-        return documents.parse(text.translate(brackets))
-    except DocumentError:
-        return None
-
-
-def _is_genotype(operations: Any, edges: Any) -> bool:
-    """Whether these are the operations between and pairs of numbers."""
-    return (
-        isinstance(operations, tuple | list)
-        and isinstance(edges, tuple | list)
-        and all(isinstance(operation, str) for operation in operations)
-        and all(isinstance(edge, tuple | list) and len(edge) == 2 for edge in edges)
-    )
-
-
-def _matrix(given: Any) -> np.ndarray | None:
-    """A square matrix of zeros and ones; ``None`` of what is none."""
-    try:
-        matrix = np.asarray(given)
-    except ValueError:  # rows of different lengths
-        return None
-    square = matrix.ndim == 2 and matrix.shape[0] == matrix.shape[1] >= 2
-    if not square or matrix.dtype.kind not in "biuf" or not np.isin(matrix, (0, 1)).all():
-        return None
-    return matrix.astype(bool)
+        return Candidate(self, genotype, name_of_cell(genotype))
