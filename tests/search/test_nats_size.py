@@ -69,6 +69,9 @@ PROXY = ks.ProxyScore(FIT, "l2_norm", width=16, batch_size=8, repeats=1)
         ks.KernelScore(FIT, VALIDATION, "nngp", "loo_error"),
         ks.MeanScore([KERNEL, ks.KernelScore(VALIDATION, FIT, "ntk", "evidence")]),
         ks.RegularizedScore(KERNEL, PARAMS, center=1e5, scale=1e9),
+        ks.Combined({KERNEL.name: 1.0, "params": 1.0}).within(
+            {KERNEL.name: [*range(20)], "params": [*range(20)]}, [KERNEL, PARAMS]
+        ),
     ],
     ids=lambda score: score.name,
 )
