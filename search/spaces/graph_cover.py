@@ -1,8 +1,9 @@
 """Cells of NAS-Bench-101 whose networks need what any cell's network does.
 
-The first three need every operation, the others the room that programs have for values. Of 5,000
-cells, all of up to five vertices and others drawn, none needed more, in the skeleton of one cell a
-stack.
+The first three need every operation, the others the room that programs have for values: they were
+found by going from cell to neighbour towards more room. 1,000 draws needed nothing else in the
+skeletons of one cell and of three cells a stack, nor did all cells of up to five vertices in the
+former.
 """
 
 from __future__ import annotations

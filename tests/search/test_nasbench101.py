@@ -362,7 +362,7 @@ def test_deeper_skeletons_tell_the_same_cells_apart() -> None:
 def test_the_cover_holds_a_thousand_draws(space: ks.NasBench101) -> None:
     held = needs_of(space.cover((8, 8, 3)), (8, 8, 3))
     missing = [c.name for c in space.sample(1000) if not needs(c.architecture, (8, 8, 3)) <= held]
-    assert len(missing) <= 5, missing
+    assert missing == []
 
 
 def test_cells_share_five_programs_alone_and_together() -> None:
