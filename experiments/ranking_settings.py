@@ -20,7 +20,7 @@ from kernas.search.scores.kernel_source import KernelName
 from kernas.search.scores.proxies import PROXIES
 from kernas.search.scores.registry import known_score
 from kernas.search.scores.sampled_kernels import SampledName
-from kernas.search.spaces.nasbench201 import PYTORCH_GAIN
+from kernas.search.spaces.parts import PYTORCH_GAIN
 
 DEVELOPMENT, CONFIRMATION = 0, 1
 """Halves of the images."""

@@ -51,15 +51,20 @@ if TYPE_CHECKING:
     from .scores import evaluate_scores as evaluate_scores
     from .scores import parse_scores as parse_scores
     from .scores import score_names as score_names
+    from .spaces import AmoebaNetSpace as AmoebaNetSpace
     from .spaces import ArchitectureList as ArchitectureList
     from .spaces import Candidate as Candidate
     from .spaces import ChoiceSpace as ChoiceSpace
+    from .spaces import DartsSpace as DartsSpace
+    from .spaces import EnasSpace as EnasSpace
     from .spaces import GraphSpace as GraphSpace
     from .spaces import LogRange as LogRange
     from .spaces import MacroSpace as MacroSpace
     from .spaces import NasBench101 as NasBench101
     from .spaces import NasBench201 as NasBench201
+    from .spaces import NasNetSpace as NasNetSpace
     from .spaces import NatsSize as NatsSize
+    from .spaces import PnasSpace as PnasSpace
     from .spaces import RecipeSpace as RecipeSpace
     from .spaces import RestrictedSpace as RestrictedSpace
     from .spaces import Space as Space
@@ -143,15 +148,20 @@ _ROOMS = {
         "score_names",
     ),
     "spaces": (
+        "AmoebaNetSpace",
         "ArchitectureList",
         "Candidate",
         "ChoiceSpace",
+        "DartsSpace",
+        "EnasSpace",
         "GraphSpace",
         "LogRange",
         "MacroSpace",
         "NasBench101",
         "NasBench201",
         "NatsSize",
+        "NasNetSpace",
+        "PnasSpace",
         "RecipeSpace",
         "RestrictedSpace",
         "Space",

@@ -29,6 +29,7 @@ KERNELS = f"""
 SEARCH = """
     rank Ranking Row
     Candidate ChoiceSpace GraphSpace LogRange MacroSpace NasBench101 NasBench201 NatsSize
+    AmoebaNetSpace DartsSpace EnasSpace NasNetSpace PnasSpace
     RecipeSpace Space read_candidates space_from_text
     ArchitectureList Combined Cost CountScore Evaluation Executor KernelScore KernelSource
     Local MeanScore Processes ProxyScore RegularizedScore SampledKernelScore Score Source TrainScore

@@ -298,7 +298,7 @@ class _Slot(nn.Module):
             return made[0]
         if jnp.ndim(chosen) == 1:
             mixed = [chosen[number] * branch(self, x) for number, branch in enumerate(branches)]
-            return sum(mixed[1:], mixed[0])
+            return cast(Array, sum(mixed))
         return nn.switch(chosen, branches, self, x)
 
 

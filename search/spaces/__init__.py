@@ -13,6 +13,11 @@ from .macro import MacroSpace as MacroSpace
 from .nasbench101 import NasBench101 as NasBench101
 from .nasbench201 import NasBench201 as NasBench201
 from .nats_size import NatsSize as NatsSize
+from .nds import AmoebaNetSpace as AmoebaNetSpace
+from .nds import DartsSpace as DartsSpace
+from .nds import EnasSpace as EnasSpace
+from .nds import NasNetSpace as NasNetSpace
+from .nds import PnasSpace as PnasSpace
 from .recipes import RecipeSpace as RecipeSpace
 from .registry import space_from_settings as space_from_settings
 from .registry import space_from_text as space_from_text

@@ -20,12 +20,8 @@ from .base import Candidate, check_sample_size, distinct, genotype_of
 from .cell_cover import COVER, NOTHING
 from .cell_skeleton import OPEN, cell_network
 from .cell_strings import EDGES, OPERATIONS, Cell, format_cell, is_cell_text, operations_of
-from .parts import Edges, Normalization, check_one_of, readout_layer
+from .parts import PYTORCH_GAIN, Edges, Normalization, check_one_of, readout_layer
 from .tuples import TupleSpace
-
-PYTORCH_GAIN = 3**-0.5
-"""``W_std`` of the layers that no normalisation follows, as the benchmark trained them: PyTorch
-draws a layer's weights uniformly from ``±1/sqrt(fan_in)``, a variance of ``1/(3 fan_in)``."""
 
 Reduction = Literal["residual", "pool"]
 

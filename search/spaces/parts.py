@@ -18,6 +18,10 @@ from kernas.kernels.architecture.windows import Padding
 RELU_GAIN = 2**0.5
 """``W_std`` that keeps the variance through a ReLU (He et al. 2015)."""
 
+PYTORCH_GAIN = 3**-0.5
+"""``W_std`` of layers that no normalisation follows, as networks in PyTorch start: it draws a
+layer's weights uniformly from ``±1/sqrt(fan_in)``, a variance of ``1/(3 fan_in)``."""
+
 Normalization = Literal["batch", "layer", "none"]
 Edges = Literal["zero", "circular"]
 

@@ -16,6 +16,7 @@ from .macro import MacroSpace
 from .nasbench101 import NasBench101
 from .nasbench201 import NasBench201
 from .nats_size import NatsSize
+from .nds import AmoebaNetSpace, DartsSpace, EnasSpace, NasNetSpace, PnasSpace
 from .recipes import BETWEEN, RecipeSpace, recipe_space, recipes_of_settings, recipes_text
 
 SPACES: Mapping[str, type[Space]] = {
@@ -24,6 +25,11 @@ SPACES: Mapping[str, type[Space]] = {
     "nats-size": NatsSize,
     "macro": MacroSpace,
     "graph": GraphSpace,
+    "darts": DartsSpace,
+    "enas": EnasSpace,
+    "pnas": PnasSpace,
+    "nasnet": NasNetSpace,
+    "amoebanet": AmoebaNetSpace,
 }
 """The spaces that have a name."""
 

@@ -31,7 +31,7 @@ def fields_of(kind: type) -> list[Field]:
     """The fields of a class by which an instance is made; none if it is no dataclass.
 
     A field whose metadata has an ``alias`` is called so in texts. Its meaning is the first sentence
-    about it in the class's docstring.
+    about it in the class's docstring, or of one that it derives from.
     """
     if not is_dataclass(kind):
         return []
@@ -162,6 +162,14 @@ def _known(text: str, known: Any) -> str:
 
 
 def _meanings(kind: type) -> dict[str, str]:
+    """What the docstrings of a class and of those that it derives from say of each argument."""
+    found: dict[str, str] = {}
+    for one in reversed(kind.__mro__):
+        found |= _own_meanings(one)
+    return found
+
+
+def _own_meanings(kind: type) -> dict[str, str]:
     """What the docstring of a class says of each argument, up to the end of a sentence."""
     lines = inspect.cleandoc(kind.__doc__ or "").splitlines()
     if "Args:" not in lines:

@@ -113,6 +113,39 @@ class TestGraphs(SpaceTests):
         return ks.GraphSpace(("skip_connect", "conv_1x1", "avg_pool_3x3"), 3, max_edges=2)
 
 
+class TestDarts(SpaceTests):
+    @pytest.fixture
+    def space(self):
+        return ks.DartsSpace(cells=5, max_pool="average")
+
+
+class TestEnas(SpaceTests):
+    @pytest.fixture
+    def space(self):
+        return ks.EnasSpace(cells=3, max_pool="average")
+
+
+@pytest.mark.slow
+class TestPnas(SpaceTests):
+    @pytest.fixture
+    def space(self):
+        return ks.PnasSpace(cells=5, max_pool="average")
+
+
+@pytest.mark.slow
+class TestNasNet(SpaceTests):
+    @pytest.fixture
+    def space(self):
+        return ks.NasNetSpace(cells=4, max_pool="average")
+
+
+@pytest.mark.slow
+class TestAmoebaNet(SpaceTests):
+    @pytest.fixture
+    def space(self):
+        return ks.AmoebaNetSpace(cells=5, max_pool="average")
+
+
 class TestRecipesOfCells(SpaceTests):
     draws = 20
 
@@ -182,6 +215,7 @@ ALL = {one.__name__ for one in abilities.ABILITIES}
         (OWN, {"Enumerable", "Slotted", "Reciped"}),
         (ks.MacroSpace(), {"Enumerable", "Slotted", "Reciped"}),
         (ks.GraphSpace(("skip_connect", "conv_1x1"), 3), {"Distributed", "Slotted", "Reciped"}),
+        (ks.DartsSpace(), {"Slotted", "Reciped"}),
         (RECIPES, {"Enumerable", "Neighbouring"}),
         (ks.RecipeSpace(FINITE, epochs=[1, 2]), {"Slotted"}),
         (ks.RecipeSpace(ArchitectureList({"net": kk.serial(kk.Dense())}), epochs=[1]), {"Slotted"}),

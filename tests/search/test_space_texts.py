@@ -57,6 +57,8 @@ def own_module(tmp_path, monkeypatch):
         ("macro:network=dense,max_depth=2", ks.MacroSpace("dense", 2)),
         ("graph:operations=conv_1x1+conv_3x3,n_nodes=3", None),
         ("graph:max_edges=2", ks.GraphSpace(max_edges=2)),
+        ("darts:cells=5,max_pool=average", ks.DartsSpace(5, "average")),
+        ("nasnet:normalize=layer", ks.NasNetSpace(normalize="layer")),
     ],
 )
 def test_a_text_is_a_space_and_a_space_its_text(text, space):
