@@ -121,7 +121,12 @@ def _candidates(options: RankOptions, space: Space, truth: Truth | None) -> list
     seed = _seed(options, options.cell_seed)
     if truth is not None and truth.space is not None:
         return truth.sample(space, options.sample, seed=seed)
-    return space.sample(options.sample, seed=seed)
+    drawn = space.sample(options.sample, seed=seed)
+    if truth is None or truth.covers(drawn) or not any(map(space.recognises, truth)):
+        return drawn
+    if not options.quiet:
+        tell(f"candidates are drawn among the {len(truth):,} of {truth.source}")
+    return truth.sample(space, options.sample, seed=seed)
 
 
 def _identity(options: RankOptions, space: Space, images: Images | None) -> dict[str, Any]:

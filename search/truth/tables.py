@@ -1,4 +1,4 @@
-"""Measured accuracies by architecture name, read from ``.npz`` tables."""
+"""Measured accuracies by architecture name."""
 
 from __future__ import annotations
 
@@ -12,9 +12,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import numpy as np
-
-from kernas.arrays import ArrayArchive, open_npz
 from kernas.comparison import first_difference
 from kernas.errors import DataError
 from kernas.files import user_path
@@ -22,7 +19,8 @@ from kernas.kernels.data import data_folders
 
 from ..spaces import Candidate, Space, space_from_text
 from ..spaces.base import check_sample_size, distinct
-from ..spaces.published import NAMES, TABLES, own_name
+from ..spaces.published import TABLES, own_name
+from .files import WAY_OUT, Column, read_column
 from .shipped import protocol, shipped_column, shipped_truths
 
 MISSING = -1e8
@@ -30,8 +28,6 @@ MISSING = -1e8
 
 FILE_COLUMN = "test_cifar10"
 """The column of a file that is read unless another is asked for."""
-
-WAY_OUT = f"expected an .npz of plain arrays with {NAMES!r} and columns of numbers"
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,9 +150,11 @@ def load_truth(path_or_name: str | Path, column: str | None = None) -> Truth:
         path_or_name: ``"digits_hard"``, which is in the package; the name of a published table, or
             a file's, looked for in the current folder, ``$KERNAS_DATA`` and the cache folder, or a
             path. The file is an ``.npz`` with the architectures' names in ``arch_str`` (n,) and
-            one-dimensional columns of n numbers.
-        column: the column's name; ``None`` for ``test_cifar10`` of a file, and for the mean
-            accuracy of the seeds of what is in the package. NaN and −1e8 mean missing.
+            one-dimensional columns of n numbers; a ``.csv`` with titles, and the names in its first
+            column; or a ``.json`` that maps names to numbers, or to columns and numbers.
+        column: the column's name; ``None`` for ``test_cifar10`` of a file, or the only one of a
+            text, and for the mean accuracy of the seeds of what is in the package. NaN, −1e8 and,
+            in a text, what is no number mean missing.
 
     Returns:
         The measured values by architecture name.
@@ -172,60 +170,21 @@ def load_truth(path_or_name: str | Path, column: str | None = None) -> Truth:
         how = protocol(name)
         return Truth(values, name, asked, space=how["space"], dataset=how["dataset"])
     path = _find(path_or_name)
-    with open_npz(path, way_out=WAY_OUT) as table:
-        return _read_column(table, path, FILE_COLUMN if column is None else column)
+    return _truth_of(path, read_column(path, column, FILE_COLUMN))
 
 
-def _read_column(table: ArrayArchive, path: Path, column: str) -> Truth:
-    if NAMES not in table.names:
-        raise DataError(
-            f"{path} has no array {NAMES!r} (it has {', '.join(table.names) or 'none'}); "
-            "expected the architectures' names there"
-        )
-    names = table.read(NAMES)
-    if names.ndim != 1 or names.dtype.kind not in "SU":
-        raise DataError(
-            f"{NAMES!r} of {path} has shape {names.shape} and dtype {names.dtype}: expected a "
-            "vector of strings, the architectures' names"
-        )
-    if column not in table.names or not _is_column(table, column, names):
-        columns = [key for key in table.names if _is_column(table, key, names)]
-        raise DataError(
-            f"{path} has no column {column!r}; expected one of {', '.join(columns) or 'none'}"
-        )
-    values = table.read(column)
-    texts = [_text(name, path) for name in names.tolist()]
-    known = dict(zip(texts, values.tolist(), strict=True))
-    if len(known) < len(texts):
-        twice = next(text for text, count in Counter(texts).items() if count > 1)
+def _truth_of(path: Path, found: Column) -> Truth:
+    known = dict(zip(found.names, found.values, strict=True))
+    if len(known) < len(found.names):
+        twice = next(text for text, count in Counter(found.names).items() if count > 1)
         raise DataError(
             f"{path} has {twice!r} in several rows; expected one of each architecture, for "
             "instance the mean over its trainings"
         )
     try:
-        return Truth(known, path.name, column)
+        return Truth(known, path.name, found.name)
     except DataError as error:
-        raise DataError(f"{column!r} of {path}: {error}") from None
-
-
-def _is_column(table: ArrayArchive, key: str, names: np.ndarray) -> bool:
-    """Whether an array has one number for each name."""
-    try:
-        header = table.header(key)
-    except DataError:  # another array of Python objects, or a damaged one, is no column
-        return False
-    return header.shape == names.shape and header.dtype.kind in "fiu"
-
-
-def _text(name: str | bytes, path: Path) -> str:
-    if isinstance(name, str):
-        return name
-    try:
-        return name.decode()
-    except UnicodeDecodeError:
-        raise DataError(
-            f"{NAMES!r} of {path} has the name {name!r}: expected strings, or bytes in UTF-8"
-        ) from None
+        raise DataError(f"{found.name!r} of {path}: {error}") from None
 
 
 def _find(path_or_name: str | Path) -> Path:

@@ -1,6 +1,7 @@
 """Tables of measured accuracy."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -223,3 +224,65 @@ def test_the_hard_digits_are_measured_for_the_first_candidates():
     assert sum(sizes) < 400_000
     assert all(0 <= accuracy <= 1 for accuracy in truth.values())
     assert max(truth.values()) > 0.75
+
+
+CSV = "cell,first,second,note\na,0.5,1,fine\n'=b,0.25,,bad\nc,-1e8,3,\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "column", "expected"),
+    [
+        ("t.csv", CSV, "first", {"a": 0.5, "=b": 0.25}),
+        ("t.csv", CSV, "second", {"a": 1.0, "c": 3.0}),
+        ("t.csv", "\ufeffcell,only\r\na,1\r\n\r\nb,2\r\n", None, {"a": 1.0, "b": 2.0}),
+        ("t.csv", 'cell,only\n"Genotype(x=[(1, 2)])",3\n', None, {"Genotype(x=[(1, 2)])": 3.0}),
+        ("t.csv", "cell,test_cifar10,other\na,1,2\n", None, {"a": 1.0}),
+        ("t.json", '{"a": 1, "b": 2.5, "c": null}', None, {"a": 1.0, "b": 2.5}),
+        ("t.json", '{"a": {"x": 1, "y": 2}, "b": {"x": 3}}', "y", {"a": 2.0}),
+    ],
+)
+def test_tables_of_text_are_read(tmp_path, name, content, column, expected):
+    (tmp_path / name).write_text(content, encoding="utf-8")
+    assert dict(ks.load_truth(tmp_path / name, column)) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "fault"),
+    [
+        ("t.csv", "", "expected different titles of the names and of one column or more"),
+        ("t.csv", "cell\na\n", "expected different titles"),
+        ("t.csv", "cell,x,x\na,1,2\n", "expected different titles"),
+        ("t.csv", "cell,x\na,1\nb\n", "row 3 of"),
+        (
+            "t.csv",
+            "cell,x,y\na,1,2\n",
+            "has no column 'test_cifar10' of numbers; expected one of x",
+        ),
+        (
+            "t.csv",
+            "cell,x\na,nothing\n",
+            "has no column 'test_cifar10' of numbers; expected one of none",
+        ),
+        ("t.csv", 'cell,x\n"a,1\n', "cannot be read"),
+        ("t.csv", b"cell,x\n\xff,1\n", "cannot be read"),
+        ("t.csv", "cell,x\na,1\na,2\n", "'a' in several rows"),
+        ("t.csv", "cell,x\na,1\nb,inf\n", "expected a finite number"),
+        ("t.json", "[1, 2]", "has list of no names; expected"),
+        ("t.json", "{}", "of no names"),
+        ("t.json", '{"a": 1, "a": 2}', "cannot be read"),
+        ("t.json", "{", "cannot be read"),
+    ],
+)
+def test_a_text_that_is_no_table_is_refused(tmp_path, name, content, fault):
+    data = content if isinstance(content, bytes) else content.encode()
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(DataError, match=re.escape(fault)) as caught:
+        ks.load_truth(tmp_path / name)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_measured_cells_of_darts_are_those_of_the_space(data_folder):
+    truth = ks.load_truth(data_folder / "darts_cells.csv")
+    space = ks.DartsSpace(5, "average")
+    assert len(truth) == 500
+    assert all(space.candidate(name).name in truth for name in truth)
