@@ -258,7 +258,7 @@ def judged(
     scores |= {name: known[name] for name in (*shown, *best)}
     higher |= {name: directions[name] for name in (*shown, *best)}
     agreed = agreements(accuracy[mask], scores, higher_is_better=higher)
-    proxy = next(name for name in agreed.best_first() if name in PROXIES)
+    proxy = next((name for name in agreed.best_first() if name in PROXIES), None)
     return {
         "cells": int(mask.sum()),
         "best_proxy": proxy,
@@ -302,14 +302,14 @@ def is_higher_better(name: str) -> bool:
     return direction_of(name.rpartition(" | ")[2])
 
 
-def row_of(agreed: Agreements, name: str, proxy: str) -> dict[str, Any]:
+def row_of(agreed: Agreements, name: str, proxy: str | None) -> dict[str, Any]:
     """The statistics of a score, and its leads."""
     found: dict[str, Any] = {
         statistic: asdict(getattr(agreed[name], statistic)) for statistic in STATISTICS
     }
     for other in (COUNTS[0], proxy):
-        if name != other:
-            found[f"lead over {other}"] = asdict(agreed.difference(name, other))
+        if other not in (None, name):
+            found[f"lead over {other}"] = asdict(agreed.difference(name, str(other)))
     return found
 
 

@@ -63,6 +63,8 @@ class KernelSetting:
         draw: of the images.
         cells: the first so many are ranked.
         dataset: of the images.
+        benchmark: whose networks; a gain is that of NAS-Bench-201's own skeleton alone, and of
+            ``darts`` the readout and the cells of a stage are what they are.
     """
 
     center: bool = False
@@ -76,6 +78,7 @@ class KernelSetting:
     draw: int = 0
     cells: int = 1000
     dataset: str = "cifar10"
+    benchmark: str = "nasbench201"
 
     def __str__(self) -> str:
         plain = KernelSetting()
@@ -87,14 +90,9 @@ class KernelSetting:
         return " ".join(["centred" if self.center else "rms", *changed])
 
     @property
-    def space(self) -> ks.NasBench201:
+    def space(self) -> ks.Space:
         """The networks."""
-        return ks.NasBench201(
-            self.cells_a_stage,
-            center=self.center,
-            shortcut_W_std=self.gain,
-            readout=self.readout,
-        )
+        return BENCHMARKS[self.benchmark](self)
 
     def images(self, half: int) -> tuple[kk.Dataset, kk.Dataset | None]:
         """Those of the regression and of the validation, from one half of the data."""
@@ -137,6 +135,37 @@ class KernelSetting:
             and (ridge == RIDGES[0] or name not in WITHOUT_RIDGE)
         ]
 
+
+def own_skeleton(setting: KernelSetting) -> ks.Space:
+    """Cells of NAS-Bench-201 in the published skeleton."""
+    return ks.NasBench201(
+        setting.cells_a_stage,
+        center=setting.center,
+        shortcut_W_std=setting.gain,
+        readout=setting.readout,
+    )
+
+
+def plain_skeleton(setting: KernelSetting) -> ks.Space:
+    """The same cells with plain reductions, as the shipped truth has them."""
+    return ks.NasBench201(
+        setting.cells_a_stage,
+        center=setting.center,
+        reduction="pool",
+        readout=setting.readout,
+    )
+
+
+def cells_of_darts(setting: KernelSetting) -> ks.Space:
+    """The fewest cells of DARTS in which both kinds follow each other in either order."""
+    return ks.DartsSpace(5, max_pool="average", center=setting.center)
+
+
+BENCHMARKS = {
+    "nasbench201": own_skeleton,
+    "digits": plain_skeleton,
+    "darts": cells_of_darts,
+}
 
 BASES = (KernelSetting(), KernelSetting(center=True))
 
@@ -231,18 +260,20 @@ def sampled_scores(fit: kk.Dataset) -> list[ks.SampledKernelScore]:
     ]
 
 
-def counts_of(names: Sequence[str]) -> Columns:
-    """Of the benchmark's own networks."""
+def counts_of(names: Sequence[str], space: ks.Space | None = None) -> Columns:
+    """Of the benchmark's own networks, or of another space's."""
     scores = [ks.CountScore(name, (32, 32, 3), 10) for name in COUNTS]
-    space = ks.NasBench201()
+    space = space or ks.NasBench201()
     found = ranked([space.candidate(name) for name in names], scores, None)
     del found[SECONDS]
     return found
 
 
-def proxies_on(fit: kk.Dataset, names: Sequence[str], folder: Path | None) -> Columns:
+def proxies_on(
+    fit: kk.Dataset, names: Sequence[str], folder: Path | None, space: ks.Space | None = None
+) -> Columns:
     """Every proxy at the cheap protocol, and what all took."""
-    space = ks.NasBench201(CHEAP.cells_a_stage)
+    space = space or ks.NasBench201(CHEAP.cells_a_stage)
     return ranked([space.candidate(name) for name in names], proxies_of(fit), folder)
 
 
@@ -251,9 +282,9 @@ def proxies_of(fit: kk.Dataset) -> list[ks.ProxyScore]:
     return [ks.ProxyScore(fit, name, batch_size=CHEAP.batch, W_std=W_STD) for name in PROXIES]
 
 
-def images_of_proxies(half: int, side: int = CHEAP.side) -> kk.Dataset:
+def images_of_proxies(half: int, side: int = CHEAP.side, dataset: str = "cifar10") -> kk.Dataset:
     """Two batches from one half of the data."""
-    every, _ = kk.load("cifar10", n_test=1, image_size=side, seed=0)
+    every, _ = kk.load(dataset, n_test=1, image_size=side, seed=0)
     return every.split(0.5, seed=0)[half].subset(2 * CHEAP.batch, seed=0)
 
 

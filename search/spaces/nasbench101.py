@@ -40,7 +40,7 @@ from .cell_graphs import (
 from .graph_cover import COVER
 from .graph_forms import cell_of, name_of_cell
 from .graph_skeleton import graph_network
-from .parts import Normalization, check_one_of
+from .parts import Normalization, check_center, check_one_of
 
 MOST_VERTICES, MOST_EDGES = 7, 9
 """Of the published cells, input and output included."""
@@ -116,11 +116,7 @@ class NasBench101(Space):
             )
         check_one_of("max_pool", self.max_pool, Pooling)
         check_one_of("normalize", self.normalize, Normalization)
-        if self.normalize != "batch" and not self.center:
-            raise ConfigurationError(
-                f"center=False with normalize={self.normalize!r}: only batch normalisation has a "
-                "form that subtracts no mean"
-            )
+        check_center(self.center, self.normalize)
 
     @property
     def name(self) -> str:

@@ -20,7 +20,7 @@ from .base import Candidate, check_sample_size, distinct, genotype_of
 from .cell_cover import COVER, NOTHING
 from .cell_skeleton import OPEN, cell_network
 from .cell_strings import EDGES, OPERATIONS, Cell, format_cell, is_cell_text, operations_of
-from .parts import PYTORCH_GAIN, Edges, Normalization, check_one_of, readout_layer
+from .parts import PYTORCH_GAIN, Edges, Normalization, check_center, check_one_of, readout_layer
 from .tuples import TupleSpace
 
 Reduction = Literal["residual", "pool"]
@@ -81,11 +81,7 @@ class NasBench201(TupleSpace):
         check_one_of("reduction", self.reduction, Reduction)
         check_one_of("normalize", self.normalize, Normalization)
         check_one_of("padding", self.padding, Edges)
-        if self.normalize != "batch" and not self.center:
-            raise ConfigurationError(
-                f"center=False with normalize={self.normalize!r}: only batch normalisation has a "
-                "form that subtracts no mean"
-            )
+        check_center(self.center, self.normalize)
         readout_layer(self.readout)
         for name in ("shortcut_W_std", "readout_W_std"):
             gain = getattr(self, name)

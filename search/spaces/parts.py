@@ -68,6 +68,19 @@ def normalization_layer(kind: Normalization, center: bool = True) -> Layer | Non
             return None
 
 
+def check_center(center: bool, normalize: Normalization) -> None:
+    """Refuse a form of a normalisation that has none.
+
+    Raises:
+        ConfigurationError: only batch normalisation has a form that subtracts no mean.
+    """
+    if normalize != "batch" and not center:
+        raise ConfigurationError(
+            f"center=False with normalize={normalize!r}: only batch normalisation has a form that "
+            "subtracts no mean"
+        )
+
+
 def same_padding(edges: Edges, window: int) -> Padding:
     """The padding of an odd window that keeps every pixel's place."""
     if edges == "circular" and window > 1:

@@ -107,7 +107,9 @@ def text_of(space: Space) -> str:
     """
     kind = type(space)
     if isinstance(space, RecipeSpace):
-        return f"{text_of(space.space)}{BETWEEN}{recipes_text(space)}"
+        other = text_of(space.space)
+        has_none = other == space.space.name and other not in SPACES
+        return space.name if has_none else f"{other}{BETWEEN}{recipes_text(space)}"
     for name, known in SPACES.items():
         if kind is known:
             return _joined(name, format_fields(space))

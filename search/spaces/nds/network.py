@@ -156,7 +156,7 @@ class CellPart:
 
     def normalized(self, node: int) -> int:
         """What the space normalises by, if it does."""
-        layer = normalization_layer(self.space.normalize)
+        layer = normalization_layer(self.space.normalize, self.space.center)
         return node if layer is None else self.add(layer, node)
 
     def _side_by_side(self, layers: Iterable[Layer], node: int) -> int:

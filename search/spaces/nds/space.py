@@ -17,7 +17,7 @@ from kernas.kernels import Architecture
 
 from ..abilities import Distribution
 from ..base import PATIENCE, Candidate, check_sample_size, distinct, shape_given
-from ..parts import Normalization, check_one_of
+from ..parts import Normalization, check_center, check_one_of
 from ..tuples import Genotype, TupleSpace
 from .cover import covering_cells
 from .genotypes import Cells, genotype_text, read_genotype
@@ -54,6 +54,7 @@ class NdsSpace(TupleSpace):
             networks take the maximum.
         normalize: ``"batch"``, as published; ``"layer"``, every pixel over its channels; or
             ``"none"``. See :class:`kernas.search.NasBench201`.
+        center: whether batch normalisation subtracts the mean (``Normalize(center=…)``).
 
     Raises:
         ConfigurationError: an argument is out of its range.
@@ -67,6 +68,7 @@ class NdsSpace(TupleSpace):
     cells: int = 20
     max_pool: MaxPooling = "maximum"
     normalize: Normalization = "batch"
+    center: bool = True
 
     def __post_init__(self) -> None:
         if type(self.cells) is not int or self.cells < 3:
@@ -76,6 +78,7 @@ class NdsSpace(TupleSpace):
             )
         check_one_of("max_pool", self.max_pool, MaxPooling)
         check_one_of("normalize", self.normalize, Normalization)
+        check_center(self.center, self.normalize)
 
     @property
     def name(self) -> str:
