@@ -102,6 +102,7 @@ if TYPE_CHECKING:
     from .training import export_network as export_network
     from .training import train as train
     from .training import train_supernet as train_supernet
+    from .truth import SurrogateTruth as SurrogateTruth
     from .truth import Truth as Truth
     from .truth import load_truth as load_truth
 
@@ -206,7 +207,7 @@ _ROOMS = {
         "train",
         "train_supernet",
     ),
-    "truth": ("Truth", "load_truth"),
+    "truth": ("SurrogateTruth", "Truth", "load_truth"),
 }
 
 if not TYPE_CHECKING:  # who checks types is told of names that are not there

@@ -42,7 +42,7 @@ SEARCH = """
     optimize preference strategy_from_text study_figure suggest StrategySampler Strategy Trial
     Bandit LocalSearch Nsga2 Predictor QLearning RandomSearch RegularizedEvolution Reinforce Tpe
     WarmUp RestrictedSpace TruthScore ExploreThenExploit Progressive SuccessiveHalving
-    Darts EcoNas Enas
+    Darts EcoNas Enas SurrogateTruth
 """
 MACHINERY = {"TYPE_CHECKING", "lazy_names", "answer"}
 """What a package needs to make its names."""

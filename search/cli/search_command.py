@@ -112,7 +112,7 @@ def _asked(options: SearchOptions) -> _Asked:
     truth = truth_of(options, whole)
     tables, names = _looked_up(options, truth)
     space: Space = whole
-    if tables:
+    if tables and not all(one.truth.is_whole for one in tables):
         measured = [name for name in tables[0].truth if all(name in one.truth for one in tables)]
         space = RestrictedSpace(whole, measured)
     draws = [] if not names and not options.prefer else [

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import random
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
 
 import numpy as np
 
 from ..spaces import Candidate, Space
 from ..spaces.abilities import Encoded, Mutable, require
+from ..spaces.regression import fitted_process
 from .base import Course, Strategy, Trial, check_least, random_candidate
 
 
@@ -123,14 +122,5 @@ def predicted(
         asked: ``(m, d)``.
         seed: of the fit's restarts.
     """
-    from sklearn.exceptions import ConvergenceWarning  # takes a second to import
-    from sklearn.gaussian_process import GaussianProcessRegressor
-    from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
-
-    kernel = ConstantKernel(1.0) * RBF(1.0, (0.1, 100.0)) + WhiteKernel(0.1, (1e-6, 1.0))
-    model = GaussianProcessRegressor(kernel, normalize_y=True, random_state=seed)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # a number at its bound is no fault
-        model.fit(known, values)
-    means, deviations = cast(Any, model).predict(asked, return_std=True)
+    means, deviations = fitted_process(known, values, seed).predict(asked, return_std=True)
     return means, deviations

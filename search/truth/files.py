@@ -31,6 +31,9 @@ WAY_OUT = f"expected an .npz of plain arrays with {NAMES!r} and columns of numbe
 LARGEST_CSV = 64 * 2**20
 """Bytes of a table as text: half a million lines of a hundred characters have fewer."""
 
+SURROGATE = "surrogate"
+"""What the document of a surrogate says that it is."""
+
 VALUE = "value"
 """The column of a document that has one number for each name."""
 
@@ -48,6 +51,17 @@ class Column:
     names: list[str]
     name: str
     values: list[float]
+
+
+def is_surrogate(path: Path) -> bool:
+    """Whether a document says that it is a surrogate of a space's truth."""
+    if path.suffix.lower() != ".json":
+        return False
+    try:
+        found = documents.read(path, finite=False)
+    except (OSError, DocumentError):  # which reading it as a table says
+        return False
+    return isinstance(found, dict) and found.get("kind") == SURROGATE
 
 
 def read_column(path: Path, column: str | None, default: str) -> Column:

@@ -20,7 +20,7 @@ from kernas.kernels.data import data_folders
 from ..spaces import Candidate, Space, space_from_text
 from ..spaces.base import check_sample_size, distinct
 from ..spaces.published import TABLES, own_name
-from .files import WAY_OUT, Column, read_column
+from .files import WAY_OUT, Column, is_surrogate, read_column
 from .shipped import protocol, shipped_column, shipped_truths
 
 MISSING = -1e8
@@ -74,6 +74,11 @@ class Truth(Mapping[str, float]):
             if not math.isnan(value) and value != MISSING:
                 kept[own] = float(value)
         object.__setattr__(self, "measured", MappingProxyType(kept))
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every candidate of the space has a value, measured or not."""
+        return False
 
     def __reduce__(self) -> tuple[type[Truth], tuple[Any, ...]]:
         return Truth, (dict(self.measured), self.source, self.column, self.space, self.dataset)
@@ -151,7 +156,8 @@ def load_truth(path_or_name: str | Path, column: str | None = None) -> Truth:
             a file's, looked for in the current folder, ``$KERNAS_DATA`` and the cache folder, or a
             path. The file is an ``.npz`` with the architectures' names in ``arch_str`` (n,) and
             one-dimensional columns of n numbers; a ``.csv`` with titles, and the names in its first
-            column; or a ``.json`` that maps names to numbers, or to columns and numbers.
+            column; a ``.json`` that maps names to numbers, or to columns and numbers; or what
+            :meth:`SurrogateTruth.save` wrote.
         column: the column's name; ``None`` for ``test_cifar10`` of a file, or the only one of a
             text, and for the mean accuracy of the seeds of what is in the package. NaN, −1e8 and,
             in a text, what is no number mean missing.
@@ -170,6 +176,10 @@ def load_truth(path_or_name: str | Path, column: str | None = None) -> Truth:
         how = protocol(name)
         return Truth(values, name, asked, space=how["space"], dataset=how["dataset"])
     path = _find(path_or_name)
+    if is_surrogate(path):
+        from .surrogate import SurrogateTruth
+
+        return SurrogateTruth.load(path)
     return _truth_of(path, read_column(path, column, FILE_COLUMN))
 
 
