@@ -3,49 +3,39 @@
 from __future__ import annotations
 
 import heapq
-import os
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 
 from kernas.errors import ConfigurationError, DivergenceError
-from kernas.kernels import Dataset
 
 from ..spaces import Candidate, Space
-from ..spaces.abilities import Distributed, Slotted, require
-from .base import Course, ExhaustedError, Strategy, Trial
+from ..spaces.abilities import Slotted, require
+from .base import Course, ExhaustedError, Trial
 from .options import Options
-
-if TYPE_CHECKING:
-    from ..training import TrainingSettings
+from .shared_weights import SharedWeights
 
 
 @dataclass(frozen=True)
-class Darts(Strategy):
+class Darts(SharedWeights):
     """A mixture of all candidates, of which the heaviest are proposed.
 
     Every slot of the space's template computes the mean of its branches, weighted by a softmax of
     logits that are trained on validation images, while the branches' own weights are trained on
     others. Candidates are proposed in the order of the product of their branches' weights, the
-    largest first. What becomes of the proposals changes nothing: the search is over before the
-    first.
+    largest first.
 
     Args:
-        train_set: images that the branches are trained on.
-        validation: images that their weights are trained on, at least a batch.
-        steps: of both.
         order: of the gradient of the logits: 1, or 2 through the branches' next step, in which two
             derivatives more are taken.
-        width: of the mixed network.
-        batch_size: images of a step.
-        learning_rate: of the branches, with Nesterov momentum and a cosine schedule.
         logit_rate: of Adam on the logits, > 0.
-        folder: where to keep the training every 50 steps; the same search goes on there.
-        progress: whether to show a bar on stderr.
+
+    The others are those of :class:`~kernas.search.strategies.shared_weights.SharedWeights`; there
+    are as many validation images as a batch has, or more.
 
     Raises:
         ConfigurationError: an argument is out of its range; of a space, that its candidates have no
@@ -55,16 +45,10 @@ class Darts(Strategy):
     25,000 images with a rate of 0.0003 of the logits; a search of minutes takes larger steps.
     """
 
-    train_set: Dataset
-    validation: Dataset
     steps: int = 1000
-    order: Literal[1, 2] = 1
-    width: int = 8
-    batch_size: int = 50
     learning_rate: float = 0.025
+    order: Literal[1, 2] = 1
     logit_rate: float = 0.003
-    folder: str | os.PathLike[str] | None = None
-    progress: bool = False
 
     def __post_init__(self) -> None:
         if self.order not in (1, 2):
@@ -76,23 +60,6 @@ class Darts(Strategy):
     def name(self) -> str:
         """``darts``."""
         return "darts"
-
-    @property
-    def abilities(self) -> tuple[type, ...]:
-        """Of the spaces that it searches."""
-        return (Distributed,)
-
-    @property
-    def recipe(self) -> TrainingSettings:
-        """Of the branches."""
-        from ..training import TrainingSettings
-
-        return TrainingSettings(
-            width=self.width,
-            batch_size=self.batch_size,
-            steps=self.steps,
-            learning_rate=self.learning_rate,
-        )
 
     def course(self, space: Space, seed: int) -> Course:
         """With the mixture trained.

@@ -3,49 +3,40 @@
 from __future__ import annotations
 
 import math
-import os
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kernas.errors import DivergenceError
-from kernas.kernels import Dataset
 
 from ..spaces import Candidate, Space
-from ..spaces.abilities import Distributed, Slotted, require
-from .base import Course, Strategy, Trial, check_least, rng_of
+from ..spaces.abilities import Slotted, require
+from .base import Course, Trial, check_least, rng_of
 from .options import Options
 from .reinforce import Reinforce
+from .shared_weights import SharedWeights
 
 if TYPE_CHECKING:
-    from ..training import TrainingSettings
     from ..training.enas import EnasFound
 
 
 @dataclass(frozen=True)
-class Enas(Strategy):
+class Enas(SharedWeights):
     """A controller that learns on weights which candidates share, before any is evaluated.
 
     In turns of 50 steps the weights are trained along paths that an LSTM draws, each step moving
     those on its path alone, and the LSTM is moved by REINFORCE, with the accuracy of a batch of
     validation images as its reward. From the trained LSTM ``samples`` candidates are drawn and
-    proposed, those of the highest accuracy with the shared weights first; then it draws on. What
-    becomes of the proposals changes nothing: the search is over before the first.
+    proposed, those of the highest accuracy with the shared weights first; then it draws on.
 
     Args:
-        train_set: images that the weights are trained on.
-        validation: images of the rewards.
-        steps: of the weights, and of the controller.
         samples: drawn and compared in the end, >= 1.
-        width: of the shared network.
-        batch_size: images of a step and of a reward.
-        learning_rate: of the weights, with Nesterov momentum and a cosine schedule.
         controller_rate: of the controller's Adam, > 0.
         baseline: how much of the mean reward stays, in [0, 1).
         entropy: weight of the controller's entropy, >= 0.
-        folder: where to keep the training every 50 steps; the same search goes on there.
-        progress: whether to show a bar on stderr.
+
+    The others are those of :class:`~kernas.search.strategies.shared_weights.SharedWeights`.
 
     Raises:
         ConfigurationError: an argument is out of its range; of a space, that its candidates have no
@@ -56,18 +47,10 @@ class Enas(Strategy):
     baseline of 0.99 and an entropy of 0.0001; a search of minutes takes larger steps.
     """
 
-    train_set: Dataset
-    validation: Dataset
-    steps: int = 2000
     samples: int = 100
-    width: int = 8
-    batch_size: int = 50
-    learning_rate: float = 0.05
     controller_rate: float = 0.003
     baseline: float = 0.95
     entropy: float = 0.0001
-    folder: str | os.PathLike[str] | None = None
-    progress: bool = False
 
     def __post_init__(self) -> None:
         check_least(self.samples, "samples")
@@ -77,23 +60,6 @@ class Enas(Strategy):
     def name(self) -> str:
         """``enas``."""
         return "enas"
-
-    @property
-    def abilities(self) -> tuple[type, ...]:
-        """Of the spaces that it searches."""
-        return (Distributed,)
-
-    @property
-    def recipe(self) -> TrainingSettings:
-        """Of the shared weights."""
-        from ..training import TrainingSettings
-
-        return TrainingSettings(
-            width=self.width,
-            batch_size=self.batch_size,
-            steps=self.steps,
-            learning_rate=self.learning_rate,
-        )
 
     def course(self, space: Space, seed: int) -> Course:
         """With the controller trained.

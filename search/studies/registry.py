@@ -28,6 +28,7 @@ from ..strategies import (
     WarmUp,
 )
 from ..strategies.evolution import Preference
+from ..strategies.shared_weights import SharedWeights
 from .samplers import Nsga2, Tpe
 
 if TYPE_CHECKING:
@@ -55,9 +56,6 @@ STRATEGIES: Mapping[str, type[Strategy]] = {
 
 NEEDY = (WarmUp, ExploreThenExploit)
 """Those that are nothing without a cheap score."""
-
-TRAINING = (Enas, Darts)
-"""Those that train weights which candidates share, before they propose any."""
 
 
 def strategy_from_text(
@@ -101,7 +99,7 @@ def strategy_from_text(
                 "explore-then-exploit or regularized-evolution:mutants=10"
             )
         values["prefer"] = prefer
-    if kind in TRAINING:
+    if issubclass(kind, SharedWeights):
         if images is None:
             raise ConfigurationError(
                 f"{name} trains weights that candidates share: give images to train on and others "
