@@ -1,8 +1,10 @@
-"""An architecture as an SVG: layers as boxes from top to bottom, lines to what reads them."""
+"""Graphs as SVG, an architecture first of all: boxes from top to bottom, lines between them."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
 
 from .activations import Activation
@@ -20,6 +22,31 @@ CHARACTER, BOX, GAP, MARGIN, PORT = 7.3, 26.0, 28.0, 12.0, 9.0
 """Pixels: width of a character, height of a box, between rows, around the picture, between lines
 that enter one box."""
 
+BESIDE = 24.0
+"""Pixels between pictures side by side."""
+
+WEIGHTS, NONLINEARITY, PLAIN = "#dbe9f8", "#fdebd0", "#f2f2f2"
+"""Colours of layers with weights, of nonlinearities, and of all others."""
+
+_SIZE = re.compile(r'width="(\d+)" height="(\d+)"')
+
+
+@dataclass(frozen=True)
+class Box:
+    """A box of a drawing.
+
+    Attributes:
+        text: in it.
+        inputs: the earlier boxes that it reads; only the first reads none.
+        title: what the pointer shows.
+        fill: its colour.
+    """
+
+    text: str
+    inputs: tuple[int, ...] = ()
+    title: str = ""
+    fill: str = PLAIN
+
 
 def svg(nodes: Sequence[Node]) -> str | None:
     """The picture as a document that stands by itself, or ``None`` if the network is too large.
@@ -29,12 +56,17 @@ def svg(nodes: Sequence[Node]) -> str | None:
     """
     if len(nodes) > MOST_NODES or sum(len(node.inputs) for node in nodes) > MOST_LINES:
         return None
-    texts = [_text(i, node.layer) for i, node in enumerate(nodes)]
-    widths = [
-        max(len(text) * CHARACTER + 16, PORT * (len(node.inputs) + 1))
-        for text, node in zip(texts, nodes, strict=True)
-    ]
-    rows = arranged([node.inputs for node in nodes], widths)
+    return drawn([_box_of(index, node) for index, node in enumerate(nodes)])
+
+
+def drawn(boxes: Sequence[Box]) -> str:
+    """Boxes from top to bottom, with lines to what reads them; a document that stands by itself.
+
+    Args:
+        boxes: in topological order; all but the last are read.
+    """
+    widths = [max(len(box.text) * CHARACTER + 16, PORT * (len(box.inputs) + 1)) for box in boxes]
+    rows = arranged([box.inputs for box in boxes], widths)
     places = [place for row in rows for place in row]
     left = min(place.x - place.width / 2 for place in places) - MARGIN
     for place in places:
@@ -51,7 +83,7 @@ def svg(nodes: Sequence[Node]) -> str | None:
             f'viewBox="0 0 {width:.0f} {end + 30:.0f}" font-family="monospace" font-size="12">',
             *[line for place in places for line in _lines(place, tops)],
             *[
-                _box(place, nodes[place.node], texts[place.node], tops[place.row])
+                _box(place, boxes[place.node], tops[place.row])
                 for place in places
                 if place.node is not None
             ],
@@ -60,6 +92,41 @@ def svg(nodes: Sequence[Node]) -> str | None:
             "</svg>",
         ]
     )
+
+
+def side_by_side(pictures: Sequence[tuple[str, str]]) -> str:
+    """Several documents in one, each under its title.
+
+    Args:
+        pictures: titles, and documents of :func:`drawn`.
+    """
+    parts: list[str] = []
+    left, tallest = 0.0, 0.0
+    for title, picture in pictures:
+        width, height = map(float, _SIZE.findall(picture)[0])
+        width = max(width, len(title) * CHARACTER + 2 * MARGIN)
+        parts += [
+            f'<text x="{left + width / 2:.1f}" y="16" text-anchor="middle" font-weight="bold" '
+            f'fill="#222222">{escape(title)}</text>',
+            picture.replace("<svg ", f'<svg x="{left:.0f}" y="22" ', 1),
+        ]
+        left, tallest = left + width + BESIDE, max(tallest, height)
+    return "\n".join(
+        [
+            f'<svg xmlns="http://www.w3.org/2000/svg" width="{left:.0f}" '
+            f'height="{tallest + 22:.0f}" viewBox="0 0 {left:.0f} {tallest + 22:.0f}" '
+            'font-family="monospace" font-size="12">',
+            *parts,
+            "</svg>",
+        ]
+    )
+
+
+def _box_of(index: int, node: Node) -> Box:
+    colours = {WeightLayer: WEIGHTS, Activation: NONLINEARITY}
+    fill = next((c for kind, c in colours.items() if isinstance(node.layer, kind)), PLAIN)
+    reads = f", reads {', '.join(map(str, node.inputs))}" if node.inputs else ""
+    return Box(_text(index, node.layer), node.inputs, layer_text(node.layer) + reads, fill)
 
 
 def _text(index: int, layer: Layer) -> str:
@@ -92,15 +159,12 @@ def _lines(place: Place, tops: Sequence[float]) -> list[str]:
     return found
 
 
-def _box(place: Place, node: Node, text: str, top: float) -> str:
-    fill = {WeightLayer: "#dbe9f8", Activation: "#fdebd0"}
-    colour = next((c for kind, c in fill.items() if isinstance(node.layer, kind)), "#f2f2f2")
+def _box(place: Place, box: Box, top: float) -> str:
     border = 1 if place.below else 2.5
-    reads = f", reads {', '.join(map(str, node.inputs))}" if node.inputs else ""
     return (
-        f'<g data-node="{place.node}"><title>{escape(layer_text(node.layer) + reads)}</title>'
+        f'<g data-node="{place.node}"><title>{escape(box.title)}</title>'
         f'<rect x="{place.x - place.width / 2:.1f}" y="{top:.1f}" width="{place.width:.1f}" '
-        f'height="{BOX:.0f}" rx="6" fill="{colour}" stroke="#444444" stroke-width="{border}"/>'
+        f'height="{BOX:.0f}" rx="6" fill="{box.fill}" stroke="#444444" stroke-width="{border}"/>'
         f'<text x="{place.x:.1f}" y="{top + 17:.1f}" text-anchor="middle" fill="#222222">'
-        f"{escape(text)}</text></g>"
+        f"{escape(box.text)}</text></g>"
     )

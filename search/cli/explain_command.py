@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kernas.errors import ConfigurationError
+from kernas.errors import ConfigurationError, RunFolderError
+from kernas.files import write_whole
 
 from .exit_codes import DONE
-from .options import ExplainOptions
+from .options import ExplainOptions, SeenOptions
 from .printing import say
 from .space import space_of
 
@@ -20,13 +23,38 @@ def run_explain(options: ExplainOptions) -> int:
     from kernas.kernels import explain
 
     candidates, shape = candidates_and_shape(options)
+    if options.svg is not None:
+        _draw(candidates, options.svg)
     for candidate in candidates:
         say(candidate.name)
         say(str(explain(candidate.architecture, shape)))
     return DONE
 
 
-def candidates_and_shape(options: ExplainOptions) -> tuple[list[Candidate], tuple[int, ...]]:
+def _draw(candidates: Sequence[Candidate], path: Path) -> None:
+    """Write the picture of the one candidate.
+
+    Raises:
+        ConfigurationError: there are several, it is too large, or the file is there.
+        RunFolderError: it cannot be written.
+    """
+    if len(candidates) != 1:
+        raise ConfigurationError(f"--svg of {len(candidates)} networks: expected one")
+    picture = candidates[0].svg()
+    if picture is None:
+        raise ConfigurationError(
+            f"--svg: {candidates[0].name:.60} has {len(candidates[0].architecture)} nodes, which "
+            "no picture shows; draw a smaller network, for example of one cell a stage"
+        )
+    if path.exists():
+        raise ConfigurationError(f"--svg {path} is there already; choose another name")
+    try:
+        write_whole(path, f"{picture}\n".encode())
+    except OSError as error:
+        raise RunFolderError(f"--svg {path} cannot be written ({error.strerror})") from None
+
+
+def candidates_and_shape(options: SeenOptions) -> tuple[list[Candidate], tuple[int, ...]]:
     """The architectures that the options name, and the images that they are to see.
 
     Raises:

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from kernas.errors import ArchitectureError, ConfigurationError, KernasError
 from kernas.kernels import Architecture
+from kernas.kernels.architecture.drawing import side_by_side, svg
 
 PATIENCE = 10_000
 """Draws in a row that bring no other network before a space is taken for exhausted."""
@@ -130,6 +131,11 @@ class Space(ABC):
         holds no more than its own network is made of."""
         return self
 
+    def pictures(self, genotype: Any) -> list[tuple[str, str]]:
+        """A candidate's cells as its papers draw them: titles, and SVG documents; none of a space
+        whose candidates are no cells."""
+        return []
+
     def refuses_kernels(self) -> str | None:
         """Why exact kernels do not order its candidates, as where these differ in widths alone;
         ``None`` where they do."""
@@ -179,6 +185,20 @@ class Candidate:
             f"{self.name}: the space {self.space.name!r} built {built!r:.80}, expected an "
             "Architecture, for example serial(Flatten(), Dense())"
         )
+
+    def svg(self) -> str | None:
+        """The picture of its cells, or of the whole network where it has none, as an SVG document;
+        ``None`` if that is too large.
+
+        Raises:
+            ArchitectureError: as :attr:`architecture`, where the network is drawn.
+        """
+        cells = self.space.pictures(self.genotype)
+        return side_by_side(cells) if cells else svg(self.architecture.nodes)
+
+    def _repr_svg_(self) -> str | None:
+        """What notebooks show."""
+        return self.svg()
 
     @property
     def architecture(self) -> Architecture:

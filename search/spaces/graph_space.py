@@ -37,6 +37,7 @@ from .base import (
     shape_given,
 )
 from .parts import RELU_GAIN
+from .pictures import picture_of_nodes
 from .sampled_cover import cover_by_draws
 
 OPERATIONS: dict[str, tuple[Layer, ...]] = {
@@ -109,6 +110,16 @@ class GraphSpace(Space):
     def pairs(self) -> list[Edge]:
         """All edges that there may be, in rising order."""
         return list(itertools.combinations(range(self.n_nodes), 2))
+
+    def pictures(self, genotype: Genotype) -> list[tuple[str, str]]:
+        """The graph, with an operation at each node."""
+        operations, edges = genotype
+        last = len(operations) + 1
+        readers, read = {target for _, target in edges}, {source for source, _ in edges}
+        ends = [(0, node + 1) for node in range(last - 1) if node not in readers]
+        ends += [(node + 1, last) for node in range(last - 1) if node not in read]
+        inner = [(source + 1, target + 1) for source, target in edges]
+        return [("graph", picture_of_nodes(("stem", *operations, "sum"), [*inner, *ends]))]
 
     def bags(self) -> int:
         """How many bags of operations there are: ``C(|S| + L − 1, L)``."""

@@ -41,6 +41,7 @@ from .graph_cover import COVER
 from .graph_forms import cell_of, name_of_cell
 from .graph_skeleton import graph_network
 from .parts import Normalization, check_center, check_one_of
+from .pictures import picture_of_nodes
 
 MOST_VERTICES, MOST_EDGES = 7, 9
 """Of the published cells, input and output included."""
@@ -181,6 +182,11 @@ class NasBench101(Space):
             ArchitectureError: as :meth:`parse`.
         """
         return graph_network(self, [self.parse(genotype)] * self.cells_per_stack)
+
+    def pictures(self, genotype: Any) -> list[tuple[str, str]]:
+        """The cell, with an operation at each vertex."""
+        operations, edges = self.parse(genotype)
+        return [("cell", picture_of_nodes(("input", *operations, "output"), edges))]
 
     def size(self) -> int:
         """How many cells: of up to seven vertices and nine edges 423,624."""

@@ -21,6 +21,7 @@ from .cell_cover import COVER, NOTHING
 from .cell_skeleton import OPEN, cell_network
 from .cell_strings import EDGES, OPERATIONS, Cell, format_cell, is_cell_text, operations_of
 from .parts import PYTORCH_GAIN, Edges, Normalization, check_center, check_one_of, readout_layer
+from .pictures import picture_of_edges
 from .tuples import TupleSpace
 
 Reduction = Literal["residual", "pool"]
@@ -173,6 +174,13 @@ class NasBench201(TupleSpace):
             ArchitectureError: as :meth:`parse`.
         """
         return cell_network(self, [self.parse(cell)] * self.cells_per_stage)
+
+    def pictures(self, genotype: Cell) -> list[tuple[str, str]]:
+        """The cell, with operations on its edges."""
+        names = {0: "input", 1: "1", 2: "2", 3: "output"}
+        operations = self.parse(genotype)
+        edges = [(*edge, op) for edge, op in zip(EDGES, operations, strict=True)]
+        return [("cell", picture_of_edges(edges, names))]
 
     def template(self, candidate: Candidate) -> Architecture:
         """The skeleton with a slot in place of every edge; one for all candidates.

@@ -207,6 +207,10 @@ class RecipeSpace(Space):
         """
         self.space.check_shape(image_shape)
 
+    def pictures(self, genotype: tuple[Any, Any]) -> list[tuple[str, str]]:
+        """Those of the other space's candidate."""
+        return self.space.pictures(genotype[0])
+
     def refuses_kernels(self) -> str | None:
         """What the other space says."""
         return self.space.refuses_kernels()

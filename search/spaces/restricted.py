@@ -134,6 +134,10 @@ class RestrictedSpace(Space):
         """As the other space does."""
         self.space.check_shape(image_shape)
 
+    def pictures(self, genotype: Any) -> list[tuple[str, str]]:
+        """The other space's."""
+        return self.space.pictures(genotype)
+
     def refuses_kernels(self) -> str | None:
         """What the other space says."""
         return self.space.refuses_kernels()

@@ -12,6 +12,7 @@ from .matrix import GramOptions as GramOptions
 from .matrix import MatrixOptions as MatrixOptions
 from .network import ExplainOptions as ExplainOptions
 from .network import PlanOptions as PlanOptions
+from .network import SeenOptions as SeenOptions
 from .parts import ImageOptions as ImageOptions
 from .parts import KernelOptions as KernelOptions
 from .parts import SpaceOptions as SpaceOptions

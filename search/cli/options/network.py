@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 import tyro
@@ -12,8 +13,8 @@ from .parts import SpaceOptions
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExplainOptions(SpaceOptions):
-    """Show what the kernel of a network is made of, node by node, and why one is refused."""
+class SeenOptions(SpaceOptions):
+    """One network, and the images that it is to see."""
 
     architecture: Annotated[tyro.conf.Positional[str], NETWORK]
 
@@ -25,7 +26,22 @@ class ExplainOptions(SpaceOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlanOptions(ExplainOptions):
+class ExplainOptions(SeenOptions):
+    """Show what the kernel of a network is made of, node by node, and why one is refused."""
+
+    svg: Annotated[
+        Path | None,
+        tyro.conf.arg(
+            metavar="PATH",
+            help="New file for a picture: of the cells, or of the whole network where there are "
+            "none.",
+            help_behavior_hint="(default: none)",
+        ),
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanOptions(SeenOptions):
     """Show what a kernel computes for a pair of images and what that costs; computes nothing.
 
     A short measurement of the device comes first, once.

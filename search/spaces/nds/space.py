@@ -18,9 +18,10 @@ from kernas.kernels import Architecture
 from ..abilities import Distribution
 from ..base import PATIENCE, Candidate, check_sample_size, distinct, shape_given
 from ..parts import Normalization, check_center, check_one_of
+from ..pictures import picture_of_edges
 from ..tuples import Genotype, TupleSpace
 from .cover import covering_cells
-from .genotypes import Cells, genotype_text, read_genotype
+from .genotypes import Cell, Cells, concatenated, genotype_text, read_genotype
 from .network import network_of, reductions
 
 MaxPooling = Literal["maximum", "average"]
@@ -131,6 +132,23 @@ class NdsSpace(TupleSpace):
     def recognises(self, text: str) -> bool:
         """Whether a text begins like a genotype."""
         return text.strip().startswith("Genotype(")
+
+    def pictures(self, genotype: Genotype) -> list[tuple[str, str]]:
+        """The normal and the reduction cell, with operations on their edges."""
+        cells = self.pair(genotype)
+        return [
+            (title, self._picture(edges))
+            for title, edges in (("normal cell", cells.normal), ("reduction cell", cells.reduce))
+        ]
+
+    def _picture(self, edges: Cell) -> str:
+        """Of a cell, whose node n is n + 1 here: the first stands for the network before."""
+        last = self.nodes + 3
+        names = {0: "network", 1: "last but one", 2: "last", last: "concatenation"}
+        names |= {node: str(node - 1) for node in range(3, last)}
+        into = [(source + 1, 3 + place // 2, op) for place, (op, source) in enumerate(edges)]
+        out = [(node + 1, last, "") for node in concatenated(edges, loose=self.loose)]
+        return picture_of_edges([*into, *out], names, before=((), (0,), (0,)))
 
     def architecture(self, genotype: Genotype) -> Architecture:
         """The whole network of a genotype."""
