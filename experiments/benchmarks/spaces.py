@@ -3,7 +3,7 @@
 Both kernels of random candidates on 100 training images of CIFAR-10 at 8×8 pixels, bound to 32
 reference images, in the programs of the space's cover, one candidate after another.
 
-    python experiments/benchmarks/spaces.py            # half an hour on 2 idle cores
+    python experiments/benchmarks/spaces.py            # a quarter of an hour on 2 idle cores
     python experiments/benchmarks/spaces.py --quick    # 2 spaces, 3 candidates; writes nothing
 
 Needs CIFAR-10 in the folder ``KERNAS_DATA``. ``outside`` counts candidates that need programs of
@@ -25,6 +25,7 @@ from kernas.search import Candidate, space_from_text
 
 SPACES = (
     "nasbench201:cells=1",
+    "nasbench101:cells=1,max_pool=average",
     "darts:cells=5,max_pool=average",
     "darts:cells=3,max_pool=average",
     "enas:cells=5,max_pool=average",
