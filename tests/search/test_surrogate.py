@@ -2,6 +2,7 @@
 
 import pickle
 import zlib
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,7 +33,8 @@ def test_it_orders_candidates_that_were_not_measured(surrogate):
     """And says beforehand how well: within three standard errors of so many candidates."""
     others = CELLS[100:]
     predicted = [surrogate[one.name] for one in others]
-    found = spearmanr(predicted, [value(one) for one in others]).statistic
+    result: Any = spearmanr(predicted, [value(one) for one in others])
+    found = float(result.statistic)
     assert found > 0.5  # three standard errors of chance and a half
     error = (1 - found**2) * (1 / len(others) + 1 / 100) ** 0.5
     assert abs(found - surrogate.rank_correlation) < 3 * error
@@ -70,6 +72,7 @@ def test_it_is_the_same_once_saved(surrogate, tmp_path):
         pickle.loads(pickle.dumps(surrogate)),
     ):
         assert [again[name] for name in names] == expected
+        assert isinstance(again, ks.SurrogateTruth)
         assert again.rank_correlation == surrogate.rank_correlation
 
 
