@@ -122,11 +122,13 @@ def _candidates(options: RankOptions, space: Space, truth: Truth | None) -> list
     if truth is not None and truth.space is not None:
         return truth.sample(space, options.sample, seed=seed)
     drawn = space.sample(options.sample, seed=seed)
-    if truth is None or truth.covers(drawn) or not any(map(space.recognises, truth)):
+    known = 0 if truth is None else sum(map(space.recognises, truth))
+    if truth is None or truth.covers(drawn) or known < options.sample:
         return drawn
+    measured = truth.sample(space, options.sample, seed=seed)
     if not options.quiet:
-        tell(f"candidates are drawn among the {len(truth):,} of {truth.source}")
-    return truth.sample(space, options.sample, seed=seed)
+        tell(f"candidates are drawn among the {known:,} of {truth.source}")
+    return measured
 
 
 def _identity(options: RankOptions, space: Space, images: Images | None) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import pytest
 import kernas.kernels as kk
 import kernas.search as ks
 from kernas.errors import ConfigurationError, DataError
+from kernas.search.cli.app import run
 from kernas.search.defaults import SHIPPED_SPACE, SHIPPED_TRUTH
 from kernas.search.truth import shipped
 
@@ -286,3 +287,16 @@ def test_the_measured_cells_of_darts_are_those_of_the_space(data_folder):
     space = ks.DartsSpace(5, "average")
     assert len(truth) == 500
     assert all(space.candidate(name).name in truth for name in truth)
+
+
+def test_a_table_of_some_candidates_is_drawn_from(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    cells = ks.NasBench201(1).sample(40, seed=5)[20:]
+    lines = [f"{cell.name},{number}" for number, cell in enumerate(cells)]
+    (tmp_path / "mine.csv").write_text("\n".join(["cell,accuracy", *lines]))
+    arguments = ["--space", "nasbench201:cells=1", "--truth", "mine.csv", "--score", "params"]
+    assert run(["rank", "--dataset", "digits", *arguments, "--sample", "8"]) == 0
+    assert "candidates are drawn among the 20 of mine.csv" in capsys.readouterr().err
+    ranked = ks.read_run("runs/rank-digits-1")
+    assert len(ranked) == 8
+    assert {row.name for row in ranked} <= {cell.name for cell in cells}
