@@ -87,7 +87,13 @@ class Pieces:
     def _write(self, keys: Mapping[str, str], columns: Columns) -> None:
         if self.path is None:
             return
-        lines = zip(self.rows, *columns.values(), strict=True)
+        texts = [[_text(value) for value in values] for values in columns.values()]
+        lines = zip(self.rows, *texts, strict=True)
         table = csv_table([["cell", *columns], *lines])
         self.path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(self.path, f"# {json.dumps(keys)}\n{table}".encode())
+
+
+def _text(value: float | None) -> str:
+    """A value as the table has it."""
+    return "" if value is None else f"{value:.{DIGITS}g}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -22,13 +21,11 @@ CHARACTER, BOX, GAP, MARGIN, PORT = 7.3, 26.0, 28.0, 12.0, 9.0
 """Pixels: width of a character, height of a box, between rows, around the picture, between lines
 that enter one box."""
 
-BESIDE = 24.0
-"""Pixels between pictures side by side."""
+BESIDE, TITLE = 24.0, 22.0
+"""Pixels between pictures side by side, and above them."""
 
 WEIGHTS, NONLINEARITY, PLAIN = "#dbe9f8", "#fdebd0", "#f2f2f2"
 """Colours of layers with weights, of nonlinearities, and of all others."""
-
-_SIZE = re.compile(r'width="(\d+)" height="(\d+)"')
 
 
 @dataclass(frozen=True)
@@ -65,6 +62,45 @@ def drawn(boxes: Sequence[Box]) -> str:
     Args:
         boxes: in topological order; all but the last are read.
     """
+    width, height, lines = _laid_out(boxes)
+    return _document(width, height, lines)
+
+
+def side_by_side(pictures: Sequence[tuple[str, Sequence[Box]]]) -> str:
+    """Several drawings in one document, each under its title.
+
+    Args:
+        pictures: titles, and boxes as of :func:`drawn`.
+    """
+    parts: list[str] = []
+    left, tallest = 0.0, 0.0
+    for title, boxes in pictures:
+        own, height, lines = _laid_out(boxes)
+        width = max(own, len(title) * CHARACTER + 2 * MARGIN)
+        parts += [
+            f'<text x="{left + width / 2:.1f}" y="16" text-anchor="middle" font-weight="bold" '
+            f'fill="#222222">{escape(title)}</text>',
+            f'<g transform="translate({left:.1f} {TITLE:.0f})">',
+            *lines,
+            "</g>",
+        ]
+        left, tallest = left + width + BESIDE, max(tallest, height)
+    return _document(left - BESIDE, tallest + TITLE, parts)
+
+
+def _document(width: float, height: float, lines: Sequence[str]) -> str:
+    return "\n".join(
+        [
+            f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
+            f'viewBox="0 0 {width:.0f} {height:.0f}" font-family="monospace" font-size="12">',
+            *lines,
+            "</svg>",
+        ]
+    )
+
+
+def _laid_out(boxes: Sequence[Box]) -> tuple[float, float, list[str]]:
+    """Width, height and the elements of a drawing."""
     widths = [max(len(box.text) * CHARACTER + 16, PORT * (len(box.inputs) + 1)) for box in boxes]
     rows = arranged([box.inputs for box in boxes], widths)
     places = [place for row in rows for place in row]
@@ -77,49 +113,17 @@ def drawn(boxes: Sequence[Box]) -> str:
         lean = max(abs(place.x - below.x) for place in row for below in place.below)
         tops.append(tops[-1] + BOX + GAP + lean / 8)  # long lines would lie flat
     end = tops[-1] + BOX
-    return "\n".join(
-        [
-            f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{end + 30:.0f}" '
-            f'viewBox="0 0 {width:.0f} {end + 30:.0f}" font-family="monospace" font-size="12">',
-            *[line for place in places for line in _lines(place, tops)],
-            *[
-                _box(place, boxes[place.node], tops[place.row])
-                for place in places
-                if place.node is not None
-            ],
-            f'<text x="{rows[-1][0].x:.1f}" y="{end + 18:.1f}" text-anchor="middle" '
-            'fill="#888888">output</text>',
-            "</svg>",
-        ]
-    )
-
-
-def side_by_side(pictures: Sequence[tuple[str, str]]) -> str:
-    """Several documents in one, each under its title.
-
-    Args:
-        pictures: titles, and documents of :func:`drawn`.
-    """
-    parts: list[str] = []
-    left, tallest = 0.0, 0.0
-    for title, picture in pictures:
-        width, height = map(float, _SIZE.findall(picture)[0])
-        width = max(width, len(title) * CHARACTER + 2 * MARGIN)
-        parts += [
-            f'<text x="{left + width / 2:.1f}" y="16" text-anchor="middle" font-weight="bold" '
-            f'fill="#222222">{escape(title)}</text>',
-            picture.replace("<svg ", f'<svg x="{left:.0f}" y="22" ', 1),
-        ]
-        left, tallest = left + width + BESIDE, max(tallest, height)
-    return "\n".join(
-        [
-            f'<svg xmlns="http://www.w3.org/2000/svg" width="{left:.0f}" '
-            f'height="{tallest + 22:.0f}" viewBox="0 0 {left:.0f} {tallest + 22:.0f}" '
-            'font-family="monospace" font-size="12">',
-            *parts,
-            "</svg>",
-        ]
-    )
+    elements = [
+        *[line for place in places for line in _lines(place, tops)],
+        *[
+            _box(place, boxes[place.node], tops[place.row])
+            for place in places
+            if place.node is not None
+        ],
+        f'<text x="{rows[-1][0].x:.1f}" y="{end + 18:.1f}" text-anchor="middle" '
+        'fill="#888888">output</text>',
+    ]
+    return width, end + 30, elements
 
 
 def _box_of(index: int, node: Node) -> Box:

@@ -122,8 +122,10 @@ def _candidates(options: RankOptions, space: Space, truth: Truth | None) -> list
     if truth is not None and truth.space is not None:
         return truth.sample(space, options.sample, seed=seed)
     drawn = space.sample(options.sample, seed=seed)
-    known = 0 if truth is None else sum(map(space.recognises, truth))
-    if truth is None or truth.covers(drawn) or known < options.sample:
+    if truth is None or truth.covers(drawn):
+        return drawn
+    known = sum(map(space.recognises, truth))
+    if known < options.sample:
         return drawn
     measured = truth.sample(space, options.sample, seed=seed)
     if not options.quiet:

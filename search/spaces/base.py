@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import random
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from functools import cached_property
 from typing import Any, Protocol
 
-from kernas.errors import ArchitectureError, ConfigurationError, KernasError
+from kernas.errors import ArchitectureError, ConfigurationError, DataError, KernasError
 from kernas.kernels import Architecture
-from kernas.kernels.architecture.drawing import side_by_side, svg
+from kernas.kernels.architecture.drawing import Box, side_by_side, svg
 
 PATIENCE = 10_000
 """Draws in a row that bring no other network before a space is taken for exhausted."""
@@ -27,6 +28,10 @@ class Family(Protocol):
         """Few networks whose operations are all that any of the candidates needs; see
         :meth:`Space.cover`."""
         ...
+
+
+Picture = tuple[str, list[Box]]
+"""A title, and the boxes of a drawing."""
 
 
 class Space(ABC):
@@ -131,9 +136,9 @@ class Space(ABC):
         holds no more than its own network is made of."""
         return self
 
-    def pictures(self, genotype: Any) -> list[tuple[str, str]]:
-        """A candidate's cells as its papers draw them: titles, and SVG documents; none of a space
-        whose candidates are no cells."""
+    def pictures(self, genotype: Any) -> list[Picture]:
+        """A candidate's cells as its papers draw them: titles, and boxes with what each
+        reads; none of a space whose candidates are no cells."""
         return []
 
     def refuses_kernels(self) -> str | None:
@@ -261,6 +266,19 @@ def genotype_of(space: Space, candidate: Candidate) -> Any:
     return candidate.genotype
 
 
+def random_neighbour(
+    space: Space, neighbours: Sequence[Candidate], rng: random.Random
+) -> Candidate:
+    """One of a candidate's neighbours, drawn uniformly.
+
+    Raises:
+        ConfigurationError: there is none.
+    """
+    if not neighbours:
+        raise ConfigurationError(f"space {space.text!r} has one candidate, which has no other")
+    return rng.choice(neighbours)
+
+
 def check_sample_size(n: int, total: int | None = None, of: str = "candidates") -> None:
     """Refuse a number of candidates that cannot be drawn.
 
@@ -325,5 +343,24 @@ def shape_given(image_shape: Sequence[int]) -> tuple[int, ...]:
         raise ConfigurationError(
             f"image shape {image_shape!r:.80}: expected (height, width, channels) or (features,), "
             "without the batch axis"
+        )
+    return shape
+
+
+def pixels_given(image_shape: Sequence[int], who: str) -> tuple[int, ...]:
+    """A shape of images, ``(height, width, channels)``.
+
+    Args:
+        image_shape: that is given.
+        who: needs pixels.
+
+    Raises:
+        ConfigurationError: it is no shape.
+        DataError: it is that of a table's rows.
+    """
+    shape = shape_given(image_shape)
+    if len(shape) == 1:
+        raise DataError(
+            f"vectors of {shape[0]} features: {who} need images (height, width, channels)"
         )
     return shape

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from kernas.errors import ArchitectureError, ConfigurationError, DataError
+from kernas.errors import ArchitectureError, ConfigurationError
 from kernas.fields import nearest
 from kernas.kernels import (
     Architecture,
@@ -30,10 +30,13 @@ from kernas.kernels.architecture import Layer
 from .base import (
     PATIENCE,
     Candidate,
+    Picture,
     Space,
     check_sample_size,
     distinct,
     genotype_of,
+    pixels_given,
+    random_neighbour,
     shape_given,
 )
 from .parts import RELU_GAIN
@@ -111,7 +114,7 @@ class GraphSpace(Space):
         """All edges that there may be, in rising order."""
         return list(itertools.combinations(range(self.n_nodes), 2))
 
-    def pictures(self, genotype: Genotype) -> list[tuple[str, str]]:
+    def pictures(self, genotype: Genotype) -> list[Picture]:
         """The graph, with an operation at each node."""
         operations, edges = genotype
         last = len(operations) + 1
@@ -219,10 +222,7 @@ class GraphSpace(Space):
         Raises:
             ConfigurationError: there is none.
         """
-        neighbours = self.neighbours(candidate)
-        if not neighbours:
-            raise ConfigurationError(f"space {self.text!r} has one candidate, which has no other")
-        return rng.choice(neighbours)
+        return random_neighbour(self, self.neighbours(candidate), rng)
 
     def neighbours(self, candidate: Candidate) -> list[Candidate]:
         """All that have another operation in the bag, or one edge more or less."""
@@ -264,12 +264,7 @@ class GraphSpace(Space):
             ConfigurationError: it is no shape.
             DataError: there are no pixels.
         """
-        shape = shape_given(image_shape)
-        if len(shape) == 1:
-            raise DataError(
-                f"vectors of {shape[0]} features: the networks of {self.name} need images (height, "
-                "width, channels)"
-            )
+        pixels_given(image_shape, f"the networks of {self.name}")
 
     @property
     def _most(self) -> int:

@@ -10,22 +10,24 @@ import itertools
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from kernas.errors import ArchitectureError, ConfigurationError, DataError
+from kernas.errors import ArchitectureError, ConfigurationError
 from kernas.kernels import Architecture
 
 from .abilities import Distribution
 from .base import (
     PATIENCE,
     Candidate,
+    Picture,
     Space,
     check_sample_size,
     distinct,
     genotype_of,
-    shape_given,
+    pixels_given,
+    random_neighbour,
 )
 from .cell_graphs import (
     OPERATIONS,
@@ -40,13 +42,11 @@ from .cell_graphs import (
 from .graph_cover import COVER
 from .graph_forms import cell_of, name_of_cell
 from .graph_skeleton import graph_network
-from .parts import Normalization, check_center, check_one_of
+from .parts import MaxPooling, Normalization, check_center, check_one_of
 from .pictures import picture_of_nodes
 
 MOST_VERTICES, MOST_EDGES = 7, 9
 """Of the published cells, input and output included."""
-
-Pooling = Literal["maximum", "average"]
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class NasBench101(Space):
 
     cells_per_stack: int = field(default=3, metadata={"alias": "cells"})
     stacks: int = 3
-    max_pool: Pooling = "maximum"
+    max_pool: MaxPooling = "maximum"
     max_vertices: int = MOST_VERTICES
     max_edges: int = MOST_EDGES
     center: bool = True
@@ -115,7 +115,7 @@ class NasBench101(Space):
                 f"channels={self.channels!r}: expected none, or an integer >= {max(1, most)}, one "
                 "for each vertex that may be concatenated (published: 128)"
             )
-        check_one_of("max_pool", self.max_pool, Pooling)
+        check_one_of("max_pool", self.max_pool, MaxPooling)
         check_one_of("normalize", self.normalize, Normalization)
         check_center(self.center, self.normalize)
 
@@ -183,7 +183,7 @@ class NasBench101(Space):
         """
         return graph_network(self, [self.parse(genotype)] * self.cells_per_stack)
 
-    def pictures(self, genotype: Any) -> list[tuple[str, str]]:
+    def pictures(self, genotype: Any) -> list[Picture]:
         """The cell, with an operation at each vertex."""
         operations, edges = self.parse(genotype)
         return [("cell", picture_of_nodes(("input", *operations, "output"), edges))]
@@ -241,10 +241,7 @@ class NasBench101(Space):
         Raises:
             ConfigurationError: there is none.
         """
-        neighbours = self.neighbours(candidate)
-        if not neighbours:
-            raise ConfigurationError(f"space {self.text!r} has one candidate, which has no other")
-        return rng.choice(neighbours)
+        return random_neighbour(self, self.neighbours(candidate), rng)
 
     def neighbours(self, candidate: Candidate) -> list[Candidate]:
         """All cells with another operation at one vertex, with one edge more or less, or with one
@@ -321,12 +318,7 @@ class NasBench101(Space):
             ConfigurationError: it is no shape, or a side in pixels is below ``2^(stacks − 1)``.
             DataError: there are no pixels.
         """
-        shape = shape_given(image_shape)
-        if len(shape) == 1:
-            raise DataError(
-                f"vectors of {shape[0]} features: the cells of {self.name} need images (height, "
-                "width, channels)"
-            )
+        shape = pixels_given(image_shape, f"the cells of {self.name}")
         least = 2 ** (self.stacks - 1)
         for side in shape[:2]:
             if side < least:

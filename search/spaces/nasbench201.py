@@ -16,7 +16,7 @@ from kernas.errors import ConfigurationError, DataError
 from kernas.kernels import Architecture
 
 from .abilities import Distribution
-from .base import Candidate, check_sample_size, distinct, genotype_of
+from .base import Candidate, Picture, check_sample_size, distinct, genotype_of
 from .cell_cover import COVER, NOTHING
 from .cell_skeleton import OPEN, cell_network
 from .cell_strings import EDGES, OPERATIONS, Cell, format_cell, is_cell_text, operations_of
@@ -175,7 +175,7 @@ class NasBench201(TupleSpace):
         """
         return cell_network(self, [self.parse(cell)] * self.cells_per_stage)
 
-    def pictures(self, genotype: Cell) -> list[tuple[str, str]]:
+    def pictures(self, genotype: Cell) -> list[Picture]:
         """The cell, with operations on its edges."""
         names = {0: "input", 1: "1", 2: "2", 3: "output"}
         operations = self.parse(genotype)

@@ -23,6 +23,9 @@ PYTORCH_GAIN = 3**-0.5
 layer's weights uniformly from ``±1/sqrt(fan_in)``, a variance of ``1/(3 fan_in)``."""
 
 Normalization = Literal["batch", "layer", "none"]
+MaxPooling = Literal["maximum", "average"]
+"""What kernels take a max-pool for."""
+
 Edges = Literal["zero", "circular"]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from kernas.kernels.architecture.drawing import NONLINEARITY, PLAIN, WEIGHTS, Box, drawn
+from kernas.kernels.architecture.drawing import NONLINEARITY, PLAIN, WEIGHTS, Box
 
 Edge = tuple[int, int, str]
 """Source, target and operation."""
@@ -18,7 +18,7 @@ ABSENT = "none"
 
 def picture_of_edges(
     edges: Iterable[Edge], names: Mapping[int, str], before: Sequence[tuple[int, ...]] = ((),)
-) -> str:
+) -> list[Box]:
     """The picture of nodes with operations on the edges between them.
 
     Nodes that carry nothing, because no edge comes from the inputs, and those that nobody reads are
@@ -55,10 +55,10 @@ def picture_of_edges(
             put(node, tuple(inputs))
     if output not in place:
         put(output, (0,), "nothing but zero reaches it")
-    return drawn(boxes)
+    return boxes
 
 
-def picture_of_nodes(operations: Sequence[str], edges: Iterable[tuple[int, int]]) -> str:
+def picture_of_nodes(operations: Sequence[str], edges: Iterable[tuple[int, int]]) -> list[Box]:
     """The picture of nodes that each do something.
 
     Args:
@@ -68,12 +68,10 @@ def picture_of_nodes(operations: Sequence[str], edges: Iterable[tuple[int, int]]
     sources: dict[int, list[int]] = {node: [] for node in range(len(operations))}
     for source, target in sorted(edges):
         sources[target].append(source)
-    return drawn(
-        [
-            Box(operation, tuple(sources[node]), operation, _fill(operation))
-            for node, operation in enumerate(operations)
-        ]
-    )
+    return [
+        Box(operation, tuple(sources[node]), operation, _fill(operation))
+        for node, operation in enumerate(operations)
+    ]
 
 
 def _carried(edges: Sequence[Edge], inputs: int, output: int) -> list[Edge]:

@@ -30,7 +30,16 @@ from .abilities import (
     place,
     require,
 )
-from .base import PATIENCE, Candidate, Family, Space, check_sample_size, distinct, genotype_of
+from .base import (
+    PATIENCE,
+    Candidate,
+    Family,
+    Picture,
+    Space,
+    check_sample_size,
+    distinct,
+    genotype_of,
+)
 from .choices import SHUFFLED, ChoiceSpace
 
 BETWEEN = " @ "
@@ -207,7 +216,7 @@ class RecipeSpace(Space):
         """
         self.space.check_shape(image_shape)
 
-    def pictures(self, genotype: tuple[Any, Any]) -> list[tuple[str, str]]:
+    def pictures(self, genotype: tuple[Any, Any]) -> list[Picture]:
         """Those of the other space's candidate."""
         return self.space.pictures(genotype[0])
 

@@ -17,7 +17,7 @@ from kernas.errors import ArchitectureError, ConfigurationError
 from kernas.kernels import Architecture
 
 from .abilities import Distributed, Encoded, has, require
-from .base import Candidate, Family, Space, check_sample_size, distinct
+from .base import Candidate, Family, Picture, Space, check_sample_size, distinct
 
 RADIUS = 2
 """Parts in which neighbours differ at most: those of a few candidates among many are rare at 1."""
@@ -134,7 +134,7 @@ class RestrictedSpace(Space):
         """As the other space does."""
         self.space.check_shape(image_shape)
 
-    def pictures(self, genotype: Any) -> list[tuple[str, str]]:
+    def pictures(self, genotype: Any) -> list[Picture]:
         """The other space's."""
         return self.space.pictures(genotype)
 

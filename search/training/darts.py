@@ -17,7 +17,7 @@ import numpy as np
 import optax
 from jax import Array, lax
 
-from kernas.kernels import Architecture, Dataset, finite_network
+from kernas.kernels import Architecture, Dataset
 from kernas.kernels.architecture.gains import with_gains
 from kernas.kernels.architecture.slots import branches_of
 
@@ -25,7 +25,7 @@ from ..spaces import Space
 from .batches import Batches, batches
 from .checkpoints import Checkpoint
 from .loop import CHUNK, Training, check_pair, run, training_of, whole
-from .programs import Pace, as_compiled, optimizer_of, ways_for
+from .programs import Pace, as_compiled, network_of, optimizer_of
 from .settings import TrainingSettings
 from .supernet import shared_template
 
@@ -110,14 +110,7 @@ def _program(
 ) -> Callable[..., tuple[Any, Array]]:
     """``(state, pace, rate, sets, train, judged, first, count) -> (state, losses)``, of steps from
     ``first`` on; ``sets`` are images and labels to train on, and to judge by."""
-    ways = ways_for(jax.local_devices()[0].platform, image_shape[:-1])
-    network: Any = finite_network(
-        template,
-        recipe.width,
-        outputs=n_classes,
-        parameterization="standard",
-        convolution=ways.convolution,
-    )
+    network = network_of(template, image_shape, n_classes, recipe)
     absent = jnp.asarray(absent_of(branches_of(template)))
 
     def loss(params: Any, alpha: Array, rest: Any, of: Any, batch: Batches) -> Any:

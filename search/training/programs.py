@@ -136,14 +136,8 @@ def _programs(
     sets: int,
     on_path: bool,
 ) -> Programs:
-    ways = ways_for(jax.local_devices()[0].platform, image_shape[:-1])
-    network: Any = finite_network(
-        template,
-        settings.width,
-        outputs=n_classes,
-        parameterization="standard",
-        convolution=ways.convolution,
-    )
+    ways = own_ways(image_shape)
+    network = network_of(template, image_shape, n_classes, settings)
     example = jax.ShapeDtypeStruct((2, *image_shape), np.float32)
     shapes = jax.eval_shape(lambda x: network.init(jax.random.key(0), x), example)
     branches = branches_of(template)
@@ -277,6 +271,24 @@ def ways_for(platform: str, pixels: Sequence[int]) -> Ways:
         pixels: of the images, height and width.
     """
     return Ways(convolution_for(platform, pixels), side_by_side=platform != "cpu")
+
+
+def own_ways(image_shape: Sequence[int]) -> Ways:
+    """Those of the device at hand."""
+    return ways_for(jax.local_devices()[0].platform, image_shape[:-1])
+
+
+def network_of(
+    template: Architecture, image_shape: Sequence[int], n_classes: int, settings: TrainingSettings
+) -> Any:
+    """The finite network of a template that is trained."""
+    return finite_network(
+        template,
+        settings.width,
+        outputs=n_classes,
+        parameterization="standard",
+        convolution=own_ways(image_shape).convolution,
+    )
 
 
 def _one_after_another(function: Callable[[Any], Any]) -> Callable[[Any], Any]:

@@ -53,19 +53,25 @@ class Column:
     values: list[float]
 
 
-def is_surrogate(path: Path) -> bool:
-    """Whether a document says that it is a surrogate of a space's truth."""
-    if path.suffix.lower() != ".json":
-        return False
+def read_document(path: Path) -> Any:
+    """The JSON value of a table, or of a surrogate.
+
+    Raises:
+        DataError: it cannot be read.
+    """
     try:
-        found = documents.read(path, finite=False)
-    except (OSError, DocumentError):  # which reading it as a table says
-        return False
-    return isinstance(found, dict) and found.get("kind") == SURROGATE
+        return documents.read(path, finite=False)
+    except (OSError, DocumentError) as error:
+        raise DataError(f"{path} cannot be read ({error}); {JSON_FORM}") from None
+
+
+def is_surrogate(document: Any) -> bool:
+    """Whether a document says that it is a surrogate of a space's truth."""
+    return isinstance(document, dict) and document.get("kind") == SURROGATE
 
 
 def read_column(path: Path, column: str | None, default: str) -> Column:
-    """A column of a file.
+    """A column of a ``.csv``, or of the arrays of an ``.npz``.
 
     Args:
         path: of the table.
@@ -76,14 +82,19 @@ def read_column(path: Path, column: str | None, default: str) -> Column:
         DataError: there is no such column (the message lists what there is), or the file is no such
             table.
     """
-    match path.suffix.lower():
-        case ".csv":
-            return _chosen(path, _csv(path), column, default)
-        case ".json":
-            return _chosen(path, _json(path), column, default)
-        case _:
-            with open_npz(path, way_out=WAY_OUT) as table:
-                return _of_arrays(table, path, default if column is None else column)
+    if path.suffix.lower() == ".csv":
+        return _chosen(path, _csv(path), column, default)
+    with open_npz(path, way_out=WAY_OUT) as table:
+        return _of_arrays(table, path, default if column is None else column)
+
+
+def column_of(path: Path, document: Any, column: str | None, default: str) -> Column:
+    """A column of the JSON value in a file; as :func:`read_column`.
+
+    Raises:
+        DataError: as there.
+    """
+    return _chosen(path, _of_document(path, document), column, default)
 
 
 @dataclass(frozen=True)
@@ -138,11 +149,7 @@ def _csv(path: Path) -> _Table:
     return _Table([as_it_was(row[0]) for row in rows], columns)
 
 
-def _json(path: Path) -> _Table:
-    try:
-        found = documents.read(path, finite=False)
-    except (OSError, DocumentError) as error:
-        raise DataError(f"{path} cannot be read ({error}); {JSON_FORM}") from None
+def _of_document(path: Path, found: Any) -> _Table:
     if not isinstance(found, dict) or not found:
         raise DataError(f"{path} has {type(found).__name__} of no names; {JSON_FORM}")
     rows = {name: of if isinstance(of, dict) else {VALUE: of} for name, of in found.items()}

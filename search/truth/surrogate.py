@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from kernas.files import user_path, write_whole
 from ..spaces import Candidate, Space, space_from_text
 from ..spaces.abilities import Encoded, require
 from ..spaces.regression import fitted_process
-from .files import SURROGATE
+from .files import SURROGATE, read_document
 from .tables import Truth
 
 MOST = 3000
@@ -92,9 +93,10 @@ class SurrogateTruth(Truth):
         return space_from_text(self.space)
 
     def __getitem__(self, name: Any) -> float:
-        if name not in self:
-            raise KeyError(name)
-        code = require(self.of, Encoded).encode(self.of.candidate(name))
+        try:
+            code = require(self.of, Encoded).encode(self.of.candidate(name))
+        except KernasError:
+            raise KeyError(name) from None
         return float(self._values_at(self._process.predict(code[None]))[0])
 
     def __contains__(self, name: object) -> bool:
@@ -155,13 +157,22 @@ class SurrogateTruth(Truth):
             DataError: the file is none, or damaged.
         """
         place = user_path(path, "path")
+        return SurrogateTruth.of_document(place, read_document(place))
+
+    @staticmethod
+    def of_document(path: Path, document: Any) -> SurrogateTruth:
+        """What a file's document says.
+
+        Raises:
+            DataError: it is none, or damaged.
+        """
         try:
-            found = documents.unsealed(documents.read(place))
+            found = documents.unsealed(document)
             documents.field(found, "kind", documents.one_of(SURROGATE))
             values = [documents.field(found, name, kind) for name, kind in _FIELDS.items()]
-        except (OSError, DocumentError) as error:
+        except DocumentError as error:
             raise DataError(
-                f"{place} cannot be read ({error}); expected what SurrogateTruth.save wrote"
+                f"{path} cannot be read ({error}); expected what SurrogateTruth.save wrote"
             ) from None
         return SurrogateTruth(*values)
 

@@ -20,7 +20,14 @@ from kernas.kernels.data import data_folders
 from ..spaces import Candidate, Space, space_from_text
 from ..spaces.base import check_sample_size, distinct
 from ..spaces.published import TABLES, own_name
-from .files import WAY_OUT, Column, is_surrogate, read_column
+from .files import (
+    WAY_OUT,
+    Column,
+    column_of,
+    is_surrogate,
+    read_column,
+    read_document,
+)
 from .shipped import protocol, shipped_column, shipped_truths
 
 MISSING = -1e8
@@ -176,10 +183,13 @@ def load_truth(path_or_name: str | Path, column: str | None = None) -> Truth:
         how = protocol(name)
         return Truth(values, name, asked, space=how["space"], dataset=how["dataset"])
     path = _find(path_or_name)
-    if is_surrogate(path):
-        from .surrogate import SurrogateTruth
+    if path.suffix.lower() == ".json":
+        document = read_document(path)
+        if is_surrogate(document):
+            from .surrogate import SurrogateTruth
 
-        return SurrogateTruth.load(path)
+            return SurrogateTruth.of_document(path, document)
+        return _truth_of(path, column_of(path, document, column, FILE_COLUMN))
     return _truth_of(path, read_column(path, column, FILE_COLUMN))
 
 

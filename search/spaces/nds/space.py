@@ -10,21 +10,20 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
-from kernas.errors import ConfigurationError, DataError
+from kernas.errors import ConfigurationError
 from kernas.kernels import Architecture
+from kernas.kernels.architecture.drawing import Box
 
 from ..abilities import Distribution
-from ..base import PATIENCE, Candidate, check_sample_size, distinct, shape_given
-from ..parts import Normalization, check_center, check_one_of
+from ..base import PATIENCE, Candidate, Picture, check_sample_size, distinct, pixels_given
+from ..parts import MaxPooling, Normalization, check_center, check_one_of
 from ..pictures import picture_of_edges
 from ..tuples import Genotype, TupleSpace
 from .cover import covering_cells
 from .genotypes import Cell, Cells, concatenated, genotype_text, read_genotype
 from .network import network_of, reductions
-
-MaxPooling = Literal["maximum", "average"]
 
 TOLD_APART = 5
 """Genotypes whose networks of so many cells differ have different deeper ones, too."""
@@ -133,7 +132,7 @@ class NdsSpace(TupleSpace):
         """Whether a text begins like a genotype."""
         return text.strip().startswith("Genotype(")
 
-    def pictures(self, genotype: Genotype) -> list[tuple[str, str]]:
+    def pictures(self, genotype: Genotype) -> list[Picture]:
         """The normal and the reduction cell, with operations on their edges."""
         cells = self.pair(genotype)
         return [
@@ -141,7 +140,7 @@ class NdsSpace(TupleSpace):
             for title, edges in (("normal cell", cells.normal), ("reduction cell", cells.reduce))
         ]
 
-    def _picture(self, edges: Cell) -> str:
+    def _picture(self, edges: Cell) -> list[Box]:
         """Of a cell, whose node n is n + 1 here: the first stands for the network before."""
         last = self.nodes + 3
         names = {0: "network", 1: "last but one", 2: "last", last: "concatenation"}
@@ -195,12 +194,7 @@ class NdsSpace(TupleSpace):
             ConfigurationError: it is no shape, or a side in pixels is no multiple of 4.
             DataError: there are no pixels.
         """
-        shape = shape_given(image_shape)
-        if len(shape) == 1:
-            raise DataError(
-                f"vectors of {shape[0]} features: the cells of {self.name} need images (height, "
-                "width, channels)"
-            )
+        shape = pixels_given(image_shape, f"the cells of {self.name}")
         divisor = 2 ** len(reductions(self.cells))
         for size in shape[:2]:
             if size % divisor:
