@@ -62,6 +62,7 @@ from .interface import Kernels as Kernels
 from .kernel import KernelTable as KernelTable
 from .kernel import NeuralKernel as NeuralKernel
 from .program import explain as explain
+from .recurrent import RecurrentKernel as RecurrentKernel
 
 if TYPE_CHECKING:
     from .estimators import KernelClassifier as KernelClassifier

@@ -170,10 +170,10 @@ def augmented(
             of one that reads shifted pixels nonlinearly; the message names the layer.
     """
     if augment and len(image_shape) != 3:
-        raise DataError(
-            f"augment={augment} for vectors of {image_shape[0]} features: expected images "
-            "(height, width, channels)"
-        )
+        given = f"vectors of {image_shape[0]} features"
+        if len(image_shape) == 2:
+            given = f"signals of {image_shape[0]} pixels and {image_shape[1]} channels"
+        raise DataError(f"augment={augment} for {given}: expected images (height, width, channels)")
     if Translate() in augment:
         architecture = _all_shifts(architecture, image_shape)
     if Flip() not in augment:
@@ -247,7 +247,7 @@ def _shift_reason(layer: Any, pixels: tuple[int, ...]) -> str:
     if not pixels:
         return ""
     if isinstance(layer, LocalAvgPool):
-        return "averages zeros beyond the edges" if layer.c and layer.edges == "zero" else ""
+        return "averages zeros beyond the edges" if layer.radius and layer.edges == "zero" else ""
     if not isinstance(layer, WindowLayer):
         return ""
     if stride_of(layer) != (1, 1):

@@ -65,14 +65,14 @@ def check_bytes(value: Any, name: str) -> None:
 
 
 def checked_images(x: Any, name: str) -> np.ndarray:
-    """Images or vectors as an array.
+    """Images, signals or vectors as an array.
 
     Raises:
         DataError: they are no array, or one that JAX traces; they have NaN, no real numbers, masked
             ones or the wrong number of axes; or they are a kernel of images and no images.
     """
     array = _array(x, name)
-    if array.ndim not in (2, 4) or 0 in array.shape:
+    if array.ndim not in (2, 3, 4) or 0 in array.shape:
         raise DataError(f"{name} has shape {array.shape}: {shape_advice(array.shape)}")
     if array.dtype.kind not in "fiub":
         raise DataError(f"{name} has dtype {array.dtype}: expected real numbers")
@@ -125,17 +125,12 @@ def _array(x: Any, name: str) -> np.ndarray:
 
 def shape_advice(shape: tuple[int, ...]) -> str:
     """What images are expected to be, and how arrays of another shape become images."""
-    expected = "expected (n, height, width, channels) or (n, features)"
+    expected = "expected (n, height, width, channels), (n, length, channels) or (n, features)"
     if 0 in shape:
         return f"{expected}, no axis empty"
     match len(shape):
         case 1:
             return f"{expected}; a single vector is x[None], numbers one by one are x[:, None]"
-        case 3:
-            return (
-                f"{expected}; give grey images an axis of one channel, x[..., None], and signals "
-                "(n, length, channels) a height of one pixel, x[:, None], with windows (1, length)"
-            )
         case 5:
             return (
                 f"{expected}; volumes are not supported: give Dense layers vectors, "

@@ -122,7 +122,7 @@ def simplify(parts: SplitNetwork) -> tuple[tuple[Term, ...], Terms]:
         elif isinstance(layer, DISTRIBUTED):
             values.append(linear(layer, inputs))
         elif isinstance(layer, LocalAvgPool):
-            pooled = linear(layer.pool, inputs) if layer.c else inputs
+            pooled = linear(layer.pool, inputs) if layer.radius else inputs
             values.append(linear(Flatten(), pooled))
         elif isinstance(layer, LayerNorm) and (whole := mixed(part.statistics)) != inputs:
             values.append(add(Term(layer, _combine([(inputs, 1), (whole, 1)]))))

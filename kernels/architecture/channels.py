@@ -26,6 +26,7 @@ from .layers import (
     Node,
     Sum,
 )
+from .windows import of_image
 
 
 @dataclass(frozen=True)
@@ -172,7 +173,7 @@ class SplitNetwork:
                 isinstance(part.layer, GlobalAvgPool) and shapes[self.parts[part.inputs[0]].node]
             )
             if shapes[part.node]:
-                height, width = shapes[part.node]
+                height, width = of_image(shapes[part.node])
                 found.append((height, width))
             elif pools_image or isinstance(part.layer, Input | FullWeightLayer):
                 found.append((1, 1))

@@ -122,5 +122,5 @@ def _operations(layer: Layer, before: tuple[int, ...]) -> int:
         case GlobalAvgPool():
             return math.prod(side + 1 for side in before)
         case LocalAvgPool():
-            return (2 * layer.c + 1) ** 2
+            return math.prod(window_of(layer.pool))
     return 0

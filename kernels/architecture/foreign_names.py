@@ -13,7 +13,7 @@ _NO_KINKS = "no layer here: its kinks do not lie at 0; take Relu(), LeakyRelu(sl
 _NO_RESIZING = "no layer here enlarges images; resize them before the kernel"
 _NO_MAXIMUM = "a maximum has no exact kernel; take AvgPool(window, stride=...) or GlobalAvgPool()"
 _NO_ATTENTION = "attention has no exact kernel here; take Conv(window) and GlobalAvgPool()"
-_NO_RECURRENCE = "no recurrent layer here; signals are images of height 1, read by Conv((1, 3))"
+_NO_RECURRENCE = "no recurrent layer here; signals (n, length, channels) are read by Conv((3,))"
 _NO_TOKENS = "no layer here reads tokens; give one-hot vectors to Dense()"
 _NO_GRAPHS = "no layer here reads graphs; images (n, height, width, channels) or vectors only"
 _NO_INDEXING = "no layer here cuts or reorders an image; do it with NumPy before the kernel"
@@ -154,7 +154,7 @@ NAMES: Mapping[str, str] = {
 case, underscores and dimensions: ``avgpool`` for ``AvgPool2d`` and ``avg_pool``."""
 
 _DIMENSIONS = {
-    "1d": "; signals are images of height 1, x[:, None]",
+    "1d": "; windows of signals have one axis, Conv((3,)) or AvgPool((2,))",
     "3d": "; volumes are not supported",
 }
 

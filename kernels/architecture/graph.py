@@ -23,7 +23,7 @@ from .layers import (
 )
 from .serialization import from_json, to_json
 from .table import Summary, layer_table, summarize
-from .windows import LARGEST_SIDE, output_size
+from .windows import LARGEST_SIDE, of_image, output_size, window_of
 
 Shape = tuple[int, ...]
 
@@ -74,6 +74,13 @@ class Architecture:
         """Index of the output node."""
         return len(self.nodes) - 1
 
+    @property
+    def takes_signals(self) -> bool:
+        """Whether its windows have one axis: its inputs are signals ``(length, channels)``."""
+        layers = (node.layer for node in self.nodes)
+        windows = (layer.pool if isinstance(layer, LocalAvgPool) else layer for layer in layers)
+        return any(isinstance(layer, WindowLayer) and layer.axes == 1 for layer in windows)
+
     @cached_property
     def hash(self) -> str:
         """Content hash: equal for equal networks, in every process and Python version.
@@ -114,10 +121,11 @@ class Architecture:
         """The pixels of every node's output for an input of the given shape.
 
         Args:
-            input_shape: ``(height, width, channels)`` or ``(features,)``, without the batch.
+            input_shape: ``(height, width, channels)``, ``(length, channels)`` or ``(features,)``,
+                without the batch.
 
         Returns:
-            For each node ``(height, width)``, or ``()`` where no pixels are left.
+            For each node ``(height, width)`` or ``(length,)``, or ``()`` where no pixels are left.
 
         Raises:
             ArchitectureError: the input is too small for a window, too large to be listed, or the
@@ -127,10 +135,10 @@ class Architecture:
             shape = tuple(int(n) for n in input_shape)
         except (TypeError, ValueError, OverflowError):
             shape = ()
-        if len(shape) not in (1, 3) or min(shape) < 1:
+        if len(shape) not in (1, 2, 3) or min(shape) < 1:
             raise ArchitectureError(
-                f"input shape {input_shape}: expected (height, width, channels) or (features,), "
-                "without the batch axis"
+                f"input shape {input_shape}: expected (height, width, channels), (length, "
+                "channels) or (features,), without the batch axis"
             )
         if max(shape[:-1], default=1) > LARGEST_SIDE:
             raise ArchitectureError(
@@ -151,7 +159,8 @@ class Architecture:
         """What each layer makes of images of one shape, and how many weights it has.
 
         Args:
-            image_shape: ``(height, width, channels)`` or ``(features,)``, without the batch.
+            image_shape: ``(height, width, channels)``, ``(length, channels)`` or ``(features,)``,
+                without the batch.
             width: of a finite network: channels of a weight layer of relative width 1, >= 1.
                 ``None`` for the infinite network.
             outputs: channels of the last layer, if it is a ``Dense``; ``None`` for as many as the
@@ -190,19 +199,22 @@ class Architecture:
                 f"{', '.join(map(str, parents))} for images of {image}; choose an image size that "
                 "every stride divides, or paddings that give equal sizes"
             )
-        if isinstance(layer, LocalAvgPool):
-            self._check_circular(index, layer, parents[0])
+        pixels = parents[0]
+        if isinstance(layer, LocalAvgPool) and pixels:
+            self._check_axes(index, layer.pool, pixels)
+            self._check_circular(index, layer, pixels)
         if layer.flattens:
             return ()
         if isinstance(layer, WindowLayer):
-            if not parents[0]:
+            if not pixels:
                 raise ArchitectureError(
                     f"{self.describe(index)} needs an image but gets a vector; give "
                     "(height, width, channels), or remove the layer"
                 )
-            return tuple(
-                output_size(self.describe(index), layer, axis, parents[0][axis]) for axis in (0, 1)
-            )
+            self._check_axes(index, layer, pixels)
+            name, sides = self.describe(index), of_image(pixels)
+            made = tuple(output_size(name, layer, axis, sides[axis]) for axis in (0, 1))
+            return made[-len(pixels) :]
         if isinstance(layer, Dense) and parents[0]:
             raise ArchitectureError(
                 f"{self.describe(index)} gets an image of {parents[0]} pixels; insert Flatten() or "
@@ -221,13 +233,30 @@ class Architecture:
                     "pool to equal sizes"
                 )
 
-    def _check_circular(self, index: int, layer: LocalAvgPool, pixels: Shape) -> None:
-        window = 2 * layer.c + 1
-        if layer.edges == "circular" and pixels and window > min(pixels):
+    def _check_axes(self, index: int, layer: WindowLayer, pixels: Shape) -> None:
+        """Signals take windows of one axis, images of two; an image of one row takes either."""
+        if layer.axes == len(pixels) or (layer.axes == 1 and pixels[0] == 1):
+            return
+        long = layer.window if layer.axes == 1 else (max(window_of(layer)),)
+        if layer.axes == 2:
             raise ArchitectureError(
-                f"{self.describe(index)} averages {window}×{window} pixels around each of an image "
-                f"of {pixels}, some of them twice; use GlobalAvgPool() for the mean over all, or "
-                f"c <= {(min(pixels) - 1) // 2}"
+                f"{self.describe(index)} has a window of two axes, {layer.window}, and its input "
+                f"is a signal of {pixels[0]} pixels; give a window of one axis, {long}, or grey "
+                "images an axis of one channel, x[..., None]"
+            )
+        raise ArchitectureError(
+            f"{self.describe(index)} has a window of one axis, {long}, and its input is an image "
+            f"of {pixels} pixels; give a window of two, or signals (n, length, channels)"
+        )
+
+    def _check_circular(self, index: int, layer: LocalAvgPool, pixels: Shape) -> None:
+        window = window_of(layer.pool)[1]
+        sides = pixels[-layer.pool.axes :]
+        if layer.edges == "circular" and window > min(sides):
+            raise ArchitectureError(
+                f"{self.describe(index)} averages {'×'.join([str(window)] * len(sides))} pixels "
+                f"around each of an image of {pixels}, some of them twice; use GlobalAvgPool() for "
+                f"the mean over all, or c <= {(min(sides) - 1) // 2}"
             )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, cast
 
 import numpy as np
 
@@ -71,32 +71,45 @@ class GlobalAvgPool(Layer):
 class LocalAvgPool(Layer):
     """Mean over the ``(2c + 1)²`` pixels around every pixel, then all pixels side by side.
 
+    Along a signal, ``LocalAvgPool((c,))``, over the ``2c + 1`` pixels around every pixel.
+
     ``K ← (1/P) Σ_p (L K Lᵀ)[p, p]``, which reads displacements up to ``2c`` only. With ``c = 0`` it
     is ``Flatten``; with zero edges and ``c >= side − 1`` it is ``GlobalAvgPool`` up to a factor
     (Li et al. 2019, Enhanced convolutional neural tangent kernels, section 4.2).
 
     Args:
-        c: radius in pixels, >= 0.
+        c: radius in pixels, >= 0; ``(c,)`` for signals.
         edges: what lies outside the image, ``"zero"`` or ``"circular"``; a circular window must
             not be larger than the image.
     """
 
     flattens: ClassVar[bool] = True
 
-    c: int
+    c: int | tuple[int]
     edges: Literal["zero", "circular"] = "zero"
 
     def __post_init__(self) -> None:
-        integer_in(self.c, "c", 0, LARGEST_RADIUS)
+        if isinstance(self.c, list | tuple):
+            object.__setattr__(self, "c", tuple(self.c))
+        integer_in(self.radius, "c", 0, LARGEST_RADIUS)
         if self.edges not in ("zero", "circular"):
             raise ArchitectureError(f"edges={self.edges!r}: expected 'zero' or 'circular'")
 
     @property
+    def radius(self) -> int:
+        """In pixels."""
+        return self.c[0] if isinstance(self.c, tuple) and len(self.c) == 1 else cast(int, self.c)
+
+    @property
     def pool(self) -> AvgPool:
         """The average pool before the flattening."""
-        around = (self.c, self.c)
-        padding = (around, around) if self.edges == "zero" else "CIRCULAR"
-        return AvgPool(2 * self.c + 1, padding=padding, divisor="window")
+        window, around = 2 * self.radius + 1, (self.radius, self.radius)
+        zeros = (around,) if isinstance(self.c, tuple) else (around, around)
+        return AvgPool(
+            (window,) if isinstance(self.c, tuple) else window,
+            padding=zeros if self.edges == "zero" else "CIRCULAR",
+            divisor="window",
+        )
 
 
 @dataclass(frozen=True)

@@ -35,15 +35,20 @@ def layer_arguments(layer: Layer) -> list[str]:
     weights = {f.name for f in fields(FullWeightLayer)}
     named = sorted((f.name for f in fields(layer)), key=lambda name: name in weights)
     return [_value_text(getattr(layer, name)) for name in required] + [
-        f"{name}={_value_text(getattr(layer, name))}"
+        f"{name}={_value_text(_along(getattr(layer, name)))}"
         for name in named
         if getattr(layer, name) != getattr(plain, name)
     ]
 
 
+def _along(value: Any) -> Any:
+    """Pixels along the only axis as the number that stands for every axis."""
+    return value[0] if isinstance(value, tuple) and list(map(type, value)) == [int] else value
+
+
 def _value_text(value: Any) -> str:
-    if isinstance(value, tuple) and value[0] == value[1] and isinstance(value[0], int):
-        value = value[0]  # a window of 3×3 is written Conv(3)
+    if isinstance(value, tuple) and len(value) == 2 and value[0] == value[1]:
+        value = value[0] if isinstance(value[0], int) else value  # of 3×3 pixels it is Conv(3)
     return f"{value:.4g}" if isinstance(value, float) else repr(value)
 
 
@@ -55,7 +60,7 @@ class LayerSummary:
         index: of the node.
         layer: as it is written, see :func:`layer_text`.
         inputs: the nodes that it reads.
-        shape: of its output without the batch, ``(height, width, channels)`` or ``(features,)``;
+        shape: of its output without the batch, as that of an input is;
             ``math.inf`` channels in the infinite network.
         weights: numbers in its kernel and its bias, ``None`` in the infinite network.
         trainable: whether they are trained.

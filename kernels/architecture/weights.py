@@ -12,7 +12,7 @@ from typing import Any, cast
 from kernas.errors import ArchitectureError
 
 from .base import Layer, finite_number, flag
-from .windows import Pair, WindowLayer, pair
+from .windows import Pair, Steps, WindowLayer, of_image, steps
 
 RATES = (1.0, 1.0)
 """Of a layer in the NTK parameterisation."""
@@ -97,20 +97,21 @@ class ConvLayer(WindowLayer):
     """A window of weights.
 
     Args:
-        dilation: pixels from one tap of the window to the next, one integer for both axes.
+        dilation: pixels from one tap of the window to the next, one integer for every axis.
 
     The other arguments are those of :class:`WindowLayer`.
     """
 
-    dilation: int | Pair = field(default=1, kw_only=True)
+    dilation: int | Steps = field(default=1, kw_only=True)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "dilation", pair(self.dilation, "dilation"))
+        one = isinstance(self.window, list | tuple) and len(self.window) == 1
+        object.__setattr__(self, "dilation", steps(self.dilation, "dilation", 1 if one else 2))
         super().__post_init__()
 
     @property
     def dilations(self) -> Pair:
-        return cast(Pair, self.dilation)
+        return of_image(cast(Steps, self.dilation))
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
@@ -10,7 +11,11 @@ from kernas.errors import ArchitectureError
 from .base import Layer
 
 Pair = tuple[int, int]
-Padding = Literal["SAME", "VALID", "CIRCULAR"] | tuple[Pair, Pair]
+Steps = tuple[int] | Pair
+"""Pixels along each axis: of a signal there is one, of an image there are two."""
+
+Edges = Literal["SAME", "VALID", "CIRCULAR"]
+Padding = Edges | tuple[Pair] | tuple[Pair, Pair]
 
 LARGEST_STEP = 2**17
 """Windows, strides, dilations and paddings have at most so many pixels."""
@@ -24,58 +29,69 @@ LARGEST_MAP = 2**27
 
 @dataclass(frozen=True)
 class WindowLayer(Layer):
-    """A layer that moves a window over an image. Only the window is given by position.
+    """A layer that moves a window over an image, or along a signal. Only the window is given by
+    position.
+
+    A signal ``(length, channels)`` is an image of one row: a window ``(3,)`` of one axis is that of
+    ``(1, 3)`` pixels, and takes signals, where one of two axes takes images.
 
     Args:
-        window: height and width, one integer for both.
-        stride: step in pixels, one integer for both axes.
+        window: height and width, one integer for both; ``(length,)`` for signals.
+        stride: step in pixels, one integer for every axis.
         padding: ``"SAME"``, ``"VALID"``, ``"CIRCULAR"`` or ``((top, bottom), (left, right))`` rows
-            and columns of zeros, negative ones cropped. ``"SAME"`` pads as XLA does: at stride 2
-            and window 3 an even side gets (0, 1), where PyTorch's ``padding=1`` is
-            ``((1, 1), (1, 1))``. ``"CIRCULAR"`` puts the opposite edge's pixels where ``"SAME"``
-            puts zeros.
+            and columns of zeros, negative ones cropped; ``((before, after),)`` for signals.
+            ``"SAME"`` pads as XLA does: at stride 2 and window 3 an even side gets (0, 1), where
+            PyTorch's ``padding=1`` is ``((1, 1), (1, 1))``. ``"CIRCULAR"`` puts the opposite edge's
+            pixels where ``"SAME"`` puts zeros.
 
     Raises:
         ArchitectureError: a parameter is out of its range.
     """
 
-    window: int | Pair
-    stride: int | Pair = field(default=1, kw_only=True)
+    window: int | Steps
+    stride: int | Steps = field(default=1, kw_only=True)
     padding: Padding = field(default="SAME", kw_only=True)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "window", pair(self.window, "window"))
-        object.__setattr__(self, "stride", pair(self.stride, "stride"))
-        object.__setattr__(self, "padding", _padding(self.padding))
+        one = isinstance(self.window, list | tuple) and len(self.window) == 1
+        axes = 1 if one else 2
+        object.__setattr__(self, "window", steps(self.window, "window", axes))
+        object.__setattr__(self, "stride", steps(self.stride, "stride", axes))
+        object.__setattr__(self, "padding", _padding(self.padding, axes))
         for axis in (0, 1):
-            edges = self.padding[axis] if isinstance(self.padding, tuple) else (0, 0)
-            if max(edges) >= extent(self, axis):
+            edges = padding_of(self)
+            if isinstance(edges, tuple) and max(edges[axis]) >= extent(self, axis):
                 raise ArchitectureError(
                     f"padding={self.padding} with a window of {extent(self, axis)} pixels: a "
                     "window would lie entirely in the padding; every edge must be smaller"
                 )
 
     @property
+    def axes(self) -> int:
+        """Of the window: 2 for images, 1 for signals."""
+        return len(cast(Steps, self.window))
+
+    @property
     def dilations(self) -> Pair:
-        """Pixels from one tap of the window to the next, for both axes."""
+        """Pixels from one tap of the window to the next, for both axes of an image."""
         return 1, 1
 
 
-def pair(value: Any, name: str) -> Pair:
-    """``3`` or ``(3, 5)`` as a pair of positive integers.
+def steps(value: Any, name: str, axes: int) -> Steps:
+    """``3``, ``(3, 5)`` or ``(3,)`` as positive integers, one for each axis.
 
     Raises:
-        ArchitectureError: it is none.
+        ArchitectureError: they are none.
     """
-    both = tuple(value) if isinstance(value, list | tuple) else (value, value)
-    if len(both) != 2 or not all(
-        isinstance(v, int) and not isinstance(v, bool) and v >= 1 for v in both
+    given = tuple(value) if isinstance(value, list | tuple) else (value,) * axes
+    if len(given) != axes or not all(
+        isinstance(v, int) and not isinstance(v, bool) and v >= 1 for v in given
     ):
-        raise ArchitectureError(
-            f"{name}={value!r}: expected an integer >= 1 or a pair (height, width) of them"
-        )
-    _check_step(max(both), name)
-    return both[0], both[1]
+        several = "a pair (height, width) of them" if axes == 2 else "(length,) with one"
+        signals = ", or (length,) for signals" if axes == 2 and name == "window" else ""
+        raise ArchitectureError(f"{name}={value!r}: expected an integer >= 1 or {several}{signals}")
+    _check_step(max(given), name)
+    return cast(Steps, given)
 
 
 def _check_step(pixels: int, name: str) -> None:
@@ -86,32 +102,56 @@ def _check_step(pixels: int, name: str) -> None:
         )
 
 
-def _padding(value: Any) -> Padding:
+def _padding(value: Any, axes: int) -> Padding:
     """Check a padding and return it in its hashable form."""
     if value in ("SAME", "VALID", "CIRCULAR"):
         return value
     try:
-        (top, bottom), (left, right) = value
+        edges = tuple((low, high) for low, high in value)
     except (TypeError, ValueError):
-        top = bottom = left = right = None
-    edges: tuple[Any, ...] = (top, bottom, left, right)
-    if not all(isinstance(v, int) and not isinstance(v, bool) for v in edges):
+        edges = ()
+    pixels = [edge for both in edges for edge in both]
+    if len(edges) != axes or not all(
+        isinstance(v, int) and not isinstance(v, bool) for v in pixels
+    ):
+        two = "rows and columns ((top, bottom), (left, right))"
         raise ArchitectureError(
-            f"padding={value!r}: expected 'SAME', 'VALID', 'CIRCULAR' or rows and columns "
-            "((top, bottom), (left, right)), negative ones to crop"
+            f"padding={value!r}: expected 'SAME', 'VALID', 'CIRCULAR' or "
+            f"{two if axes == 2 else 'pixels ((before, after),)'}, negative ones to crop"
         )
-    _check_step(max(map(abs, edges)), "padding")
-    return cast(Padding, ((top, bottom), (left, right)))
+    _check_step(max(map(abs, pixels)), "padding")
+    return cast(Padding, edges)
+
+
+def of_image(along: tuple[int, ...]) -> Pair:
+    """Pixels along both axes of an image; those along a signal are of an image of one row."""
+    (height, width) = along if len(along) == 2 else (1, *along)
+    return height, width
+
+
+def image_of(input_shape: Sequence[int]) -> tuple[int, ...]:
+    """The shape in which inputs are computed with: of signals ``(1, length, channels)``, of others
+    their own."""
+    shape = tuple(input_shape)
+    return (1, *shape) if len(shape) == 2 else shape
 
 
 def window_of(layer: WindowLayer) -> Pair:
-    """The layer's window as the pair it was normalised to."""
-    return cast(Pair, layer.window)
+    """The layer's window on an image, height and width."""
+    return of_image(cast(Steps, layer.window))
 
 
 def stride_of(layer: WindowLayer) -> Pair:
-    """The layer's stride as the pair it was normalised to."""
-    return cast(Pair, layer.stride)
+    """The layer's stride on an image, along both axes."""
+    return of_image(cast(Steps, layer.stride))
+
+
+def padding_of(layer: WindowLayer) -> Edges | tuple[Pair, Pair]:
+    """The layer's padding of an image: a name, or edges of both axes."""
+    edges = layer.padding
+    if not isinstance(edges, tuple):
+        return edges
+    return edges if len(edges) == 2 else ((0, 0), *edges)
 
 
 def extent(layer: WindowLayer, axis: int) -> int:
@@ -125,9 +165,10 @@ def axis_padding(layer: WindowLayer, axis: int, size: int) -> Pair:
     ``"SAME"`` is XLA's: ``ceil(size / stride)`` outputs, the odd row of padding at the end;
     ``"CIRCULAR"`` is as wide.
     """
-    if isinstance(layer.padding, tuple):
-        return layer.padding[axis]
-    if layer.padding == "VALID":
+    edges = padding_of(layer)
+    if isinstance(edges, tuple):
+        return edges[axis]
+    if edges == "VALID":
         return 0, 0
     stride = stride_of(layer)[axis]
     total = max((-(-size // stride) - 1) * stride + extent(layer, axis) - size, 0)

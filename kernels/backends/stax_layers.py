@@ -45,7 +45,7 @@ from ..architecture.layers import (
 )
 from ..architecture.pools import pooling_divisor
 from ..architecture.weights import RATES
-from ..architecture.windows import window_of
+from ..architecture.windows import padding_of, stride_of, window_of
 
 Pixels = tuple[int, ...]
 
@@ -89,7 +89,7 @@ def apply(stax: Any, part: Part, inputs: list[Any], pixels: Pixels) -> Any:
             return _weights(layer, k, lambda **std: stax.Dense(CHANNELS, **std))
         case Conv() | DepthwiseConv():  # one rule for both: the mean over channels is the same
             k, padding = _padded(layer, k)
-            conv = (CHANNELS, layer.window, layer.stride, padding)
+            conv = (CHANNELS, window_of(layer), stride_of(layer), padding)
             return _weights(layer, k, lambda **std: stax.Conv(*conv, **std))
         case AvgPool():
             return _pool(stax, layer, k, pixels)
@@ -176,7 +176,7 @@ def _pool(stax: Any, layer: AvgPool, k: Any, pixels: Pixels) -> Any:
     in an array as large as the kernel, which XLA takes minutes to fold into a constant.
     """
     k, padding = _padded(layer, k)
-    pool = stax.AvgPool(layer.window, layer.stride, padding, normalize_edges=False)
+    pool = stax.AvgPool(window_of(layer), stride_of(layer), padding, normalize_edges=False)
     k = kernel_fn(pool)(k)
     window = window_of(layer)
     rows, columns = (window[axis] / pooling_divisor(layer, axis, pixels[axis]) for axis in (0, 1))
@@ -189,9 +189,10 @@ def _pool(stax: Any, layer: AvgPool, k: Any, pixels: Pixels) -> Any:
 
 def _padded(layer: WindowLayer, k: Any) -> tuple[Any, str]:
     """The kernel with explicit padding around it, and the padding that is left to do."""
-    if not isinstance(layer.padding, tuple):
-        return k, layer.padding
-    (top, bottom), (left, right) = layer.padding
+    padding = padding_of(layer)
+    if not isinstance(padding, tuple):
+        return k, padding
+    (top, bottom), (left, right) = padding
     k = k.reverse() if k.is_reversed else k
     repeats = 1 if k.diagonal_spatial else 2
     edges = [(top, bottom)] * repeats + [(left, right)] * repeats

@@ -33,6 +33,7 @@ from ..architecture.layers import (
     Normalize,
     WindowLayer,
 )
+from ..architecture.windows import padding_of
 from ..program import correlated_terms
 from .stax_layers import ACTIVATIONS, apply, flattened, kernel_fn, mixture
 
@@ -142,8 +143,9 @@ def pair_bytes(architecture: Architecture, image_shape: tuple[int, ...], *, tang
     sizes: list[int] = []
     for part, own in zip(parts.parts, pixels, strict=True):
         size = math.prod(own) ** power
-        if isinstance(part.layer, WindowLayer) and isinstance(part.layer.padding, tuple):
-            edges = (sum(pair) for pair in part.layer.padding)
+        padding = padding_of(part.layer) if isinstance(part.layer, WindowLayer) else ""
+        if isinstance(padding, tuple):
+            edges = (sum(pair) for pair in padding)
             before = pixels[part.inputs[0]]
             padded = math.prod(n + e for n, e in zip(before, edges, strict=True))
             size = max(size, padded**power)

@@ -29,10 +29,14 @@ def check_labels(labels: ArrayLike, what: str) -> np.ndarray:
     return y.astype(np.int64)
 
 
-def check_images(images: ArrayLike, what: str) -> np.ndarray:
+def check_images(images: ArrayLike, what: str, *, signals: bool = False) -> np.ndarray:
     """Images as an array of shape (n, features) or NHWC, finite in float32.
 
-    Those of shape (n, H, W) get one channel.
+    Args:
+        images: to check.
+        what: they are called.
+        signals: whether three axes are those of signals, ``(n, length, channels)``; if not, they
+            are of grey images, ``(n, H, W)``, which get one channel.
 
     Raises:
         DataError: another number of axes, an empty axis, not real numbers, NaN, infinity, or a
@@ -41,7 +45,8 @@ def check_images(images: ArrayLike, what: str) -> np.ndarray:
     x = np.asarray(images)
     if x.ndim not in (2, 3, 4) or 0 in x.shape:
         raise DataError(
-            f"{what} has shape {x.shape}: expected (n, features), (n, height, width) or "
+            f"{what} has shape {x.shape}: expected (n, features), "
+            f"{'(n, length, channels)' if signals else '(n, height, width)'} or "
             "(n, height, width, channels), no axis empty"
         )
     if x.dtype.kind not in "fiub":
@@ -53,7 +58,7 @@ def check_images(images: ArrayLike, what: str) -> np.ndarray:
                 f"{what} has {np.count_nonzero(~usable)} images with NaN or infinite values, or "
                 f"beyond float32; the first is image {int(np.argmin(usable))}; remove or repair it"
             )
-    return x[..., None] if x.ndim == 3 else x
+    return x[..., None] if x.ndim == 3 and not signals else x
 
 
 def check_fitted_shape(shape: tuple[int, ...], fitted: tuple[int, ...], what: str) -> None:

@@ -25,7 +25,8 @@ class Dataset:
     """Images with their class labels; the arrays are read-only.
 
     Attributes:
-        x: float32, shape ``(n, height, width, channels)`` or ``(n, features)``.
+        x: float32, shape ``(n, height, width, channels)``, ``(n, length, channels)`` for signals,
+            or ``(n, features)``.
         y: int64 class indices in ``0 … C−1``, shape ``(n,)``.
         classes: names of the C classes.
         name: of the data set.
@@ -45,7 +46,7 @@ class Dataset:
 
     def __post_init__(self) -> None:
         y = check_labels(self.y, f"labels of {self.name}")
-        x = check_images(self.x, f"x of {self.name}").astype(np.float32, order="C")
+        x = check_images(self.x, f"x of {self.name}", signals=True).astype(np.float32, order="C")
         check_pair(x, y, self.name)
         if not (y.min() >= 0 and y.max() < len(self.classes)):
             raise DataError(
@@ -62,7 +63,7 @@ class Dataset:
     def __repr__(self) -> str:
         name = printable(self.name)  # may be that of a file, with any characters
         name = name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
-        what = "image" if len(self.input_shape) == 3 else "vector"
+        what = ("vector", "signal", "image")[len(self.input_shape) - 1]
         shape = "×".join(map(str, self.input_shape))
         shape += " features" if what == "vector" else ""
         images = f"{len(self):,} {what}{'' if len(self) == 1 else 's'} of {shape}"
@@ -80,7 +81,8 @@ class Dataset:
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """Shape of one image ``(height, width, channels)``, or ``(features,)``."""
+        """Shape of one image ``(height, width, channels)``, of a signal ``(length, channels)``, or
+        ``(features,)``."""
         return self.x.shape[1:]
 
     @cached_property

@@ -26,7 +26,7 @@ from .digits import read_digits, read_hard_digits
 from .folders import data_folders, told
 from .idx import IdxLayout, read_idx_folder
 from .image_folder import read_image_folder
-from .named_points import NAMED_POINTS, is_named_points, points_text, read_points
+from .named_sets import NAMED_SETS, is_named, read_named, whole_text
 from .preprocessing import Resize
 from .readers import read_npz
 from .source import Source
@@ -77,19 +77,23 @@ def read_source(
     known = known_name(text)
     if known is not None:
         return read_known(known)
-    if is_named_points(text):
-        return read_points(text)
+    if is_named(text):
+        return read_named(text, read_source)
     path = user_path(text)
     try:
         if path.is_dir():
             return read_image_folder(path, size, resize)
+        if path.suffix == ".txt" and path.is_file():
+            raise ConfigurationError(
+                f"{path} is a text: windows of it are the data set {f'text:path={text}'!r}"
+            )
         if path.suffix == ".npz" or path.exists():
             return read_npz(path, path.stem)
     except OSError as error:
         raise _unreadable(path, error) from None
     raise ConfigurationError(
         f"unknown data set {text!r}{_nearest(text)}: expected one of {', '.join(DATASETS)}, or "
-        f"{', '.join(NAMED_POINTS)} with fields, or the path of an .npz file or of a folder of "
+        f"{', '.join(NAMED_SETS)} with fields, or the path of an .npz file or of a folder of "
         "images by class"
     )
 
@@ -114,7 +118,7 @@ def _letters(text: str) -> str:
 
 def _nearest(text: str) -> str:
     """The known name that a text may be a slip of."""
-    names = {**_SPELLINGS, **{name: name for name in NAMED_POINTS}}
+    names = {**_SPELLINGS, **{name: name for name in NAMED_SETS}}
     near = get_close_matches(_letters(text.partition(":")[0]), names, n=1, cutoff=0.7)
     return f", did you mean {names[near[0]]!r}?" if near else ""
 
@@ -123,8 +127,8 @@ def location(name: str | os.PathLike[str]) -> str:
     """The name of a known data set, that of a synthetic one with all its fields, or an absolute
     path: the same however it is written."""
     text = os.fspath(name)
-    if is_named_points(text):
-        return points_text(text)
+    if is_named(text):
+        return whole_text(text)
     return known_name(text) or str(user_path(text).resolve())
 
 
@@ -171,10 +175,10 @@ def check_name(name: str) -> None:
     Raises:
         ConfigurationError: the message lists the known ones.
     """
-    if is_named_points(name):
+    if is_named(name):
         raise ConfigurationError(
-            f"data set {name!r} is computed when it is named, and lies nowhere: there is nothing "
-            "to fetch or to verify"
+            f"data set {name!r} is made when it is named, and lies nowhere: there is nothing to "
+            "fetch or to verify"
         )
     if name not in DATASETS:
         raise ConfigurationError(

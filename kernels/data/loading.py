@@ -20,6 +20,7 @@ from .preprocessing import (
     Resize,
     check_resize,
     fit_standardization,
+    no_images,
     resized,
     size_pair,
     target_size,
@@ -63,7 +64,10 @@ def load(
             ``negative``. Where a folder has a data set in several forms, its published files are
             read rather than an ``.npz``: they are the whole data set. ``info["source"]`` says which
             was read. Nothing is ever unpickled. A folder that has the name of a known or synthetic
-            data set is written ``"./mnist"``.
+            data set is written ``"./mnist"``. Signals are ``"rows:of=digits"``, images read row by
+            row, and ``"text:path=FILE,length=16"``, windows of a text (see
+            :class:`~kernas.kernels.data.signals.Text`), or an ``.npz`` with ``signals=True`` beside
+            ``x`` of shape ``(n, length, channels)``.
         n_train: number of training images, at least one of each class; ``None`` takes all that the
             test set leaves.
         n_test: number of test images, >= 1; ``None`` takes all that the training set leaves. If
@@ -192,19 +196,21 @@ def read_images(
     *,
     image_size: int | tuple[int, int] | None = None,
     resize: Resize | None = None,
+    signals: bool = False,
 ) -> np.ndarray:
     """Images without labels from an ``.npy`` file, as floats; bytes are in [0, 1] then.
 
     Args:
         path: of the file.
         image_size, resize: as for :func:`load`.
+        signals: whether three axes are those of signals, and not of grey images.
 
     Raises:
         DataError: no such file, not an array of images, or one with NaN.
         ConfigurationError: an image size out of range.
     """
     array = read_npy(user_path(path), way_out="write it with numpy.save(path, images)")
-    x = check_images(array, f"the array of {os.fspath(path)}")
+    x = check_images(array, f"the array of {os.fspath(path)}", signals=signals)
     check_resize(resize, image_size)
     how = resize or "stretch"
     return _resized(x, target_size(image_size, x.shape[1:], how), how)
@@ -218,9 +224,9 @@ def _read(
     """A data set, its classes, and how its images come to an aspect ratio."""
     check_resize(resize, image_size)
     source, classes = number_classes(read_source(name, size_pair(image_size), resize))
-    if resize is not None and source.x.ndim == 2:
+    if resize is not None and source.x.ndim < 4:
         raise ConfigurationError(
-            f"resize={resize!r} for vectors of {source.x.shape[1]} features: only images of shape "
+            f"resize={resize!r} for {no_images(source.x.shape[1:])}: only images of shape "
             "(height, width[, channels]) can be resized; leave resize out"
         )
     return source, classes, source.resize or resize or "stretch"

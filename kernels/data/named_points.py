@@ -7,14 +7,13 @@ in :mod:`.synthetic`; zero is what rounding leaves of it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
 from kernas.errors import ConfigurationError
-from kernas.fields import fields_of, parse_fields, value_text
 
 from .checks import check_integer
 from .source import Source
@@ -28,21 +27,35 @@ ZERO = 1e-12
 """What is nearer to zero counts as zero: a target function is zero at some points of a circle."""
 
 
-class NamedPoints(Protocol):
-    """What a name with its fields stands for: a dataclass whose fields are those of the text."""
+class NamedPoints(ABC):
+    """Points, and the sign of a target function of theirs.
 
-    @property
-    def degree(self) -> int:
-        """Which target function the classes are the sign of, ≥ 1."""
-        ...
+    Attributes:
+        degree: of the function, ≥ 1.
+    """
 
+    degree: int
+
+    @abstractmethod
     def points(self) -> SyntheticSet:
         """The points; ConfigurationError where a field is out of its range."""
-        ...
+
+    def source(self, whole: str, read: Callable[[str], Source]) -> Source:
+        """The points and their classes.
+
+        Raises:
+            ConfigurationError: a field is out of its range.
+        """
+        degree = check_integer(self.degree, "degree", 1)
+        if degree > MOST_DEGREE:
+            raise ConfigurationError(f"degree={degree}: expected at most {MOST_DEGREE}")
+        points = self.points()
+        y = (points.target(degree) > -ZERO).astype(np.int64)
+        return Source(whole, whole, points.x, y, class_names=CLASSES)
 
 
 @dataclass(frozen=True)
-class Hypersphere:
+class Hypersphere(NamedPoints):
     """Points drawn uniformly from the unit sphere of d + 1 dimensions.
 
     The target function of degree k is the zonal harmonic ``√N(d, k) · P_k(x_1)``; of degree 2 it is
@@ -66,7 +79,7 @@ class Hypersphere:
 
 
 @dataclass(frozen=True)
-class Circle:
+class Circle(NamedPoints):
     """Points at equal distances on the unit circle.
 
     The target function of degree k is ``√2 cos(kθ)``.
@@ -85,7 +98,7 @@ class Circle:
 
 
 @dataclass(frozen=True)
-class Hypercube:
+class Hypercube(NamedPoints):
     """All corners of the cube ``{−1, 1}^d``.
 
     The target function of degree k is the parity ``x_1 ⋯ x_k``.
@@ -101,55 +114,3 @@ class Hypercube:
     def points(self) -> SyntheticSet:
         """The points."""
         return hypercube(self.d)
-
-
-NAMED_POINTS: Mapping[str, type[NamedPoints]] = {
-    "hypersphere": Hypersphere,
-    "circle": Circle,
-    "hypercube": Hypercube,
-}
-"""The synthetic sets that are data sets by name."""
-
-
-def is_named_points(text: str) -> bool:
-    """Whether a text is the name of a synthetic set, with fields or without."""
-    return text.partition(":")[0].strip() in NAMED_POINTS
-
-
-def points_text(text: str) -> str:
-    """A name with all its fields, the same however it is written.
-
-    Raises:
-        ConfigurationError: a field or its value is unknown.
-    """
-    name, made = _made(text)
-    fields = (
-        f"{of.name}={value_text(getattr(made, of.attribute))}" for of in fields_of(type(made))
-    )
-    return f"{name}:{','.join(fields)}"
-
-
-def read_points(text: str) -> Source:
-    """The points that a name with its fields stands for, and their classes.
-
-    Raises:
-        ConfigurationError: a field is unknown, or its value is out of its range.
-    """
-    _, made = _made(text)
-    try:
-        degree = check_integer(made.degree, "degree", 1)
-        if degree > MOST_DEGREE:
-            raise ConfigurationError(f"degree={degree}: expected at most {MOST_DEGREE}")
-        points = made.points()
-        values = points.target(degree)
-    except ConfigurationError as error:
-        raise ConfigurationError(f"data set {text!r}: {error}") from None
-    whole = points_text(text)
-    y = (values > -ZERO).astype(np.int64)
-    return Source(whole, whole, points.x, y, class_names=CLASSES)
-
-
-def _made(text: str) -> tuple[str, NamedPoints]:
-    name, _, fields = (part.strip() for part in text.partition(":"))
-    kind = NAMED_POINTS[name]
-    return name, kind(**parse_fields(kind, fields, text))

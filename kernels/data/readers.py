@@ -20,7 +20,8 @@ def read_npz(path: Path, name: str) -> Source:
 
     The file holds ``x`` and ``y``, or ``x_train``, ``y_train``, ``x_test`` and ``y_test``; and, if
     wished, ``class_names``. ``x`` has shape ``(n, features)``, ``(n, height, width)`` or
-    ``(n, height, width, channels)``; ``y`` has n integers.
+    ``(n, height, width, channels)``; or, if the file holds ``signals=True``, ``(n, length,
+    channels)``. ``y`` has n integers.
 
     Raises:
         DataError: no such file, not an ``.npz``, damaged, arrays missing or not of this form.
@@ -31,9 +32,10 @@ def read_npz(path: Path, name: str) -> Source:
         parts = _parts(path, set(archive.names))
         arrays = {key: archive.read(key) for pair in parts for key in pair}
         names = archive.read("class_names") if "class_names" in archive.names else None
+        signals = "signals" in archive.names and bool(np.all(archive.read("signals")))
     checked: list[np.ndarray] = []
     for x_key, y_key in parts:
-        x = check_images(arrays[x_key], f"array {x_key!r} of {path}")
+        x = check_images(arrays[x_key], f"array {x_key!r} of {path}", signals=signals)
         y = check_labels(arrays[y_key], f"labels {y_key!r} of {path}")
         check_pair(x, y, f"{x_key!r} and {y_key!r} of {path}")
         if checked and x.shape[1:] != checked[0].shape[1:]:

@@ -74,7 +74,14 @@ def check_one_kernel(kernel: Any, get: Get | None) -> None:
 def default_architecture(shape: tuple[int, ...]) -> Architecture:
     """Two hidden layers of ReLU, fully connected, for images or vectors of a shape."""
     hidden = [Dense(W_std=2**0.5, b_std=0.1), Relu()]
-    return serial(*([Flatten()] if len(shape) == 3 else []), *hidden, *hidden, Dense())
+    return serial(*([Flatten()] if len(shape) > 1 else []), *hidden, *hidden, Dense())
+
+
+def takes_signals(kernel: Any) -> bool:
+    """Whether a kernel is of a network of signals: three axes of arrays are not grey images'
+    then."""
+    network = getattr(kernel, "architecture", kernel)
+    return bool(getattr(network, "takes_signals", False))
 
 
 def check_sample_weight(sample_weight: Any, n: int) -> np.ndarray | None:
@@ -223,7 +230,7 @@ class KernelEstimator(ReplacedKernel, BaseEstimator):
         with np.errstate(over="ignore", invalid="ignore"):  # of its sum, a first look for NaN
             found = validate_data(self, x, y, allow_nd=True, ensure_min_samples=2, **options)
         x, targets = cast(tuple[np.ndarray, Any], found)
-        images = check_images(x, "x")
+        images = check_images(x, "x", signals=takes_signals(self.kernel))
         repeats = check_sample_weight(sample_weight, len(images))
         if repeats is None:
             return images, targets, np.ones(len(images))
@@ -238,7 +245,7 @@ class KernelEstimator(ReplacedKernel, BaseEstimator):
         """Checked images to predict at."""
         with np.errstate(over="ignore", invalid="ignore"):  # of its sum, a first look for NaN
             checked = cast(np.ndarray, validate_data(self, x, allow_nd=True, reset=False))
-        images = check_images(checked, "x")
+        images = check_images(checked, "x", signals=len(self.input_shape) == 2)
         check_fitted_shape(images.shape[1:], self.input_shape, type(self).__name__)
         return images
 

@@ -93,7 +93,8 @@ SHAPES = {
     "sample_weight": ("n",),
     "reference": ("references", "features", "width", "channels"),
 }
-"""The axes of arrays, in images of vectors the first two; axes of one name have one size."""
+"""The axes of arrays, of vectors the first two, of signals all but the second; axes of one name
+have one size."""
 
 ARRAYS_OF = {
     "KernelClassifier": ("x", "dual_coef", "classes"),
@@ -136,7 +137,8 @@ def check_arrays(arrays: Mapping[str, np.ndarray], estimator: str) -> None:
         array = arrays.get(name)
         if array is None:
             continue
-        axes = axes[:2] if array.ndim == 2 else axes
+        if len(axes) == 4:
+            axes = {2: axes[:2], 3: (axes[0], *axes[2:])}.get(array.ndim, axes)
         fits = [sizes.setdefault(axis, n) == n for axis, n in zip(axes, array.shape, strict=False)]
         if array.ndim != len(axes) or not all(fits) or array.size == 0:
             raise DocumentError(f"{name} has shape {array.shape}: expected {' × '.join(axes)}")

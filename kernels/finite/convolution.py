@@ -7,6 +7,7 @@ of their own are mapped over. ``experiments/benchmarks/training.py`` measures bo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -79,7 +80,7 @@ def convolution_for(platform: str, pixels: Sequence[int]) -> ConvolutionName:
 
     Args:
         platform: of the device, ``"cpu"`` or another.
-        pixels: of the images, height and width.
+        pixels: along every axis of the images; of vectors there are none.
     """
-    small = len(pixels) == 2 and pixels[0] * pixels[1] <= LARGEST_PATCHED
+    small = bool(pixels) and math.prod(pixels) <= LARGEST_PATCHED
     return "patches" if platform == "cpu" and small else "lax"

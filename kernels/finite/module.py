@@ -40,7 +40,13 @@ from ..architecture import (
 from ..architecture.pools import pooling_matrix
 from ..architecture.slots import Slot, check_choices
 from ..architecture.widths import Blocks, channel_blocks, weight_deviations, weight_shapes
-from ..architecture.windows import WindowLayer, axis_padding, stride_of, window_of
+from ..architecture.windows import (
+    WindowLayer,
+    axis_padding,
+    padding_of,
+    stride_of,
+    window_of,
+)
 from ..covariance.activations.functions import function_of
 from ..interface import shape_advice
 from .convolution import CONVOLUTIONS, ConvolutionName
@@ -50,7 +56,8 @@ from .network import BATCHNORM_EPSILON, BATCHNORM_MOMENTUM
 class FiniteNetwork(nn.Module):
     """A network of finite width; :func:`finite_network` makes it and says what its fields are.
 
-    Pixels lie as ``(n, height, width, channels)``, vectors as ``(n, features)``.
+    Pixels lie as ``(n, height, width, channels)``, vectors as ``(n, features)``; signals
+    ``(n, length, channels)`` are images of one row, for which the windows' weights are too.
     """
 
     architecture: Architecture
@@ -69,7 +76,7 @@ class FiniteNetwork(nn.Module):
         """The network's output on images.
 
         Args:
-            x: ``(n, height, width, channels)`` or ``(n, features)``.
+            x: ``(n, height, width, channels)``, ``(n, length, channels)`` or ``(n, features)``.
             reference: images ``(m, …)`` whose statistics ``Normalize`` uses. They go through the
                 network beside ``x``, so derivatives go through the statistics. Needed by
                 ``"limit"`` where it centres; with ``"batchnorm"`` they are the training batch in
@@ -83,7 +90,7 @@ class FiniteNetwork(nn.Module):
                 all branches, ``y = Σ_b w_b branch_b(x)`` with ``w`` its row. ``init`` needs none.
 
         Returns:
-            ``(n, channels)``, or ``(n, height, width, channels)`` of a network that keeps pixels.
+            ``(n, channels)``, or with the axes of ``x`` of a network that keeps pixels.
 
         Raises:
             DataError: the arrays have the wrong number of axes, or their shapes differ.
@@ -93,7 +100,8 @@ class FiniteNetwork(nn.Module):
         images, first = self._images(x, reference, train)
         if not self.is_initializing():  # which makes the variables of all branches
             choices = check_choices(self.architecture, choices)
-        return self.through(images, first, train, choices)[first:]
+        made = self.through(images, first, train, choices)[first:]
+        return made[:, 0] if jnp.ndim(x) == 3 and made.ndim == 4 else made
 
     @nn.compact
     def through(self, images: Array, first: int, train: bool, choices: Any) -> Array:
@@ -153,8 +161,12 @@ class FiniteNetwork(nn.Module):
         """Reference images, then ``x``; and how many are the former."""
         dtype = jnp.result_type(float)
         images = jnp.asarray(x, dtype)
-        if images.ndim not in (2, 4):
+        if images.ndim not in (2, 3, 4):
             raise DataError(f"x has shape {images.shape}: {shape_advice(images.shape)}")
+        if images.ndim == 3:
+            self.architecture.shapes(images.shape[1:])  # which refuses what is no signal's
+            images = images[:, None]
+            reference = None if reference is None else jnp.asarray(reference, dtype)[:, None]
         layers = [node.layer for node in self.architecture.nodes]
         normalizations = [layer for layer in layers if isinstance(layer, Normalize)]
         if reference is None:
@@ -367,7 +379,7 @@ def _weight_free(layer: Any, inputs: list[Array]) -> Array:
 def _padded(layer: WindowLayer, x: Array) -> tuple[Array, Any]:
     """The image cropped or continued, and the padding that is left to do, a pair for each axis."""
     pads = [axis_padding(layer, axis, x.shape[1 + axis]) for axis in (0, 1)]
-    if layer.padding == "CIRCULAR":
+    if padding_of(layer) == "CIRCULAR":
         return jnp.pad(x, ((0, 0), *pads, (0, 0)), mode="wrap"), ((0, 0), (0, 0))
     crops = [(min(low, 0), min(high, 0), 0) for low, high in pads]
     x = lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), *crops, (0, 0, 0)))

@@ -92,6 +92,7 @@ class Computation:
         x = checked_images(x, "x_train")
         shape = x.shape[1:]
         program = self.program(shape)
+        x = x.reshape(len(x), *program.image_shape)
         chosen = np.random.default_rng(seed).permutation(len(x))[:n_reference]
         reference = x[np.sort(chosen)]
         if not program.needs_reference:
@@ -128,6 +129,7 @@ class Computation:
         x = checked_images(x, "x")
         shape = x.shape[1:]
         work, check = self._ready(shape, tangent), self._range(shape, tangent)
+        x = x.reshape(len(x), *work.program.image_shape)
         views = tuple(views_of(x, self._augmented(shape)[0].views))
         prepared = tuple(self.backend.prepare(work, view) for view in views)
         for view, images in zip(views, prepared, strict=True):

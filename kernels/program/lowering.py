@@ -44,7 +44,7 @@ from ..architecture.layers import (
     WeightLayer,
     Zero,
 )
-from ..architecture.windows import window_of
+from ..architecture.windows import image_of, padding_of, stride_of, window_of
 from .ops import (
     DualOp,
     FlattenOp,
@@ -91,7 +91,7 @@ def lower(architecture: Architecture, image_shape: tuple[int, ...]) -> Program:
     """
     lowering = _Lowering(architecture, architecture.shapes(image_shape))
     output = lowering.output()
-    return Program(tuple(lowering.ops), (output,), tuple(image_shape), lowering.scales())
+    return Program(tuple(lowering.ops), (output,), image_of(image_shape), lowering.scales())
 
 
 def lower_together(architectures: Sequence[Architecture], image_shape: tuple[int, ...]) -> Program:
@@ -114,7 +114,7 @@ def lower_together(architectures: Sequence[Architecture], image_shape: tuple[int
         _Lowering(architecture, architecture.shapes(image_shape), ops, known).output()
         for architecture in architectures
     )
-    return Program(tuple(ops), outputs, tuple(image_shape))
+    return Program(tuple(ops), outputs, image_of(image_shape))
 
 
 def correlated_terms(
@@ -299,7 +299,10 @@ class _Lowering:
             source = self._emit(ZeroOp(before, before))
         if isinstance(layer, ConvLayer) and (window_of(layer) != (1, 1) or before != shape[0]):
             window = Conv(
-                layer.window, stride=layer.stride, padding=layer.padding, dilation=layer.dilation
+                window_of(layer),
+                stride=stride_of(layer),
+                padding=padding_of(layer),
+                dilation=layer.dilations,
             )
             source = self._emit(TapOp(*shape, source, window))
         return self._emit(

@@ -264,7 +264,7 @@ class Program:
         ops: the instructions.
         outputs: for each architecture the moment that is its kernel, ``None`` if the network is
             zero everywhere.
-        image_shape: ``(height, width, channels)`` or ``(features,)``.
+        image_shape: ``(height, width, channels)``, a signal's one row high, or ``(features,)``.
         scales: for each ``Normalize`` node of the only architecture, the records of its scales,
             one for each block of its channels; ``None`` for a block that is zero or that the
             kernel does not read.

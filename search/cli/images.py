@@ -135,8 +135,8 @@ def check_images(
     """
     if augment and len(fit.input_shape) != 3:
         raise ConfigurationError(
-            f"--augment {' '.join(augment)}: {fit.name} has vectors of {fit.input_shape[0]} "
-            "features, expected images (height, width, channels); leave --augment out"
+            f"--augment {' '.join(augment)}: {fit.name} has inputs of shape {fit.input_shape}, "
+            "expected images (height, width, channels); leave --augment out"
         )
     for space in dict.fromkeys(candidate.space for candidate in candidates):
         try:

@@ -127,7 +127,10 @@ def _images(
                 f"--images {options.images} with --dataset or --n: expected images, or a data set"
             )
         what = options.images
-        x, labels = read_images(options.images, image_size=size, resize=how), None
+        x, labels = (
+            read_images(options.images, image_size=size, resize=how, signals=len(shape) == 2),
+            None,
+        )
     else:
         name = notes["dataset"] if options.dataset is None else location(options.dataset)
         n_seen = notes["n"] if name == notes["dataset"] else None
@@ -150,7 +153,9 @@ def _images(
     fitted = notes["standardization"]
     if fitted is not None:
         mean, std = (np.asarray(fitted[name], np.float64) for name in ("mean", "std"))
-        x = check_images(Standardization(mean, std).apply(x), f"{what}, standardised,")
+        x = check_images(
+            Standardization(mean, std).apply(x), f"{what}, standardised,", signals=True
+        )
     return np.asarray(x, np.float32), labels
 
 

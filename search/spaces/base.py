@@ -330,7 +330,7 @@ def distinct(
 
 
 def shape_given(image_shape: Sequence[int]) -> tuple[int, ...]:
-    """A shape of images or of a table's rows.
+    """A shape of images, of signals or of a table's rows.
 
     Raises:
         ConfigurationError: it is none.
@@ -339,12 +339,22 @@ def shape_given(image_shape: Sequence[int]) -> tuple[int, ...]:
         shape = tuple(int(n) for n in image_shape)
     except (TypeError, ValueError, OverflowError):
         shape = ()
-    if len(shape) not in (1, 3) or min(shape) < 1:
+    if len(shape) not in (1, 2, 3) or min(shape) < 1:
         raise ConfigurationError(
-            f"image shape {image_shape!r:.80}: expected (height, width, channels) or (features,), "
-            "without the batch axis"
+            f"image shape {image_shape!r:.80}: expected (height, width, channels), (length, "
+            "channels) or (features,), without the batch axis"
         )
     return shape
+
+
+def inputs_of(shape: Sequence[int]) -> str:
+    """What inputs of a shape are, in words."""
+    match tuple(shape):
+        case (features,):
+            return f"vectors of {features} features"
+        case (length, channels):
+            return f"signals of {length} pixels and {channels} channels"
+    return f"images of {'×'.join(map(str, shape))}"
 
 
 def pixels_given(image_shape: Sequence[int], who: str) -> tuple[int, ...]:
@@ -356,11 +366,9 @@ def pixels_given(image_shape: Sequence[int], who: str) -> tuple[int, ...]:
 
     Raises:
         ConfigurationError: it is no shape.
-        DataError: it is that of a table's rows.
+        DataError: it is that of a table's rows, or of signals.
     """
     shape = shape_given(image_shape)
-    if len(shape) == 1:
-        raise DataError(
-            f"vectors of {shape[0]} features: {who} need images (height, width, channels)"
-        )
+    if len(shape) < 3:
+        raise DataError(f"{inputs_of(shape)}: {who} need images (height, width, channels)")
     return shape

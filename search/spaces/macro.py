@@ -25,7 +25,7 @@ from kernas.kernels import (
 from kernas.kernels.architecture import Layer
 
 from .abilities import Distribution
-from .base import shape_given
+from .base import inputs_of, shape_given
 from .choices import BuiltSpace
 from .parts import Normalization, check_one_of, normalization_layer, readout_layer
 
@@ -72,6 +72,7 @@ class MacroSpace(BuiltSpace):
         activation: the nonlinearity.
         normalize: what blocks normalise over.
         readout: what makes a vector of the last image.
+        axes: of the windows, 2 for images and 1 for signals.
 
     Raises:
         ConfigurationError: an argument is out of its range.
@@ -89,6 +90,7 @@ class MacroSpace(BuiltSpace):
     activation: Activation = "any"
     normalize: Normalized = "any"
     readout: Readout = "any"
+    axes: int = 2
 
     def __post_init__(self) -> None:
         for name, kind in _LITERALS.items():
@@ -97,6 +99,10 @@ class MacroSpace(BuiltSpace):
             raise ConfigurationError(f"max_depth={self.max_depth!r}: expected an integer >= 1")
         if self.max_window not in (3, 5, 7):
             raise ConfigurationError(f"max_window={self.max_window!r}: expected 3, 5 or 7")
+        if self.axes not in (1, 2):
+            raise ConfigurationError(
+                f"axes={self.axes!r}: expected 2, for images, or 1, for signals"
+            )
 
     @property
     def name(self) -> str:
@@ -137,7 +143,7 @@ class MacroSpace(BuiltSpace):
 
     def built(self, values: dict[str, Any]) -> Architecture:
         """The network of one value for each choice."""
-        return _Network(_without_idle(values)).whole()
+        return _Network(_without_idle(values), self.axes).whole()
 
     def family(self, genotype: tuple[Any, ...]) -> MacroFamily:
         """Networks of the same nonlinearity, window, stride and pool."""
@@ -152,18 +158,20 @@ class MacroSpace(BuiltSpace):
         return [network for family in families for network in family.cover(image_shape)]
 
     def check_shape(self, image_shape: Sequence[int]) -> None:
-        """Refuse tables, unless all networks are fully connected.
+        """Refuse what has other axes than the windows, unless all networks are fully connected.
 
         Raises:
             ConfigurationError: it is no shape.
-            DataError: there are no pixels.
+            DataError: there are no pixels, or along other axes.
         """
         shape = shape_given(image_shape)
-        if len(shape) == 1 and self.network != "dense":
-            raise DataError(
-                f"vectors of {shape[0]} features: the networks of {self.text} need images "
-                "(height, width, channels); give macro:network=dense"
-            )
+        if self.network == "dense" or len(shape) == self.axes + 1:
+            return
+        needed = ("signals (length, channels)", "images (height, width, channels)")[self.axes - 1]
+        other = {1: "network=dense", 2: "axes=1", 3: "axes=2"}[len(shape)]
+        raise DataError(
+            f"{inputs_of(shape)}: the networks of {self.text} need {needed}; give macro:{other}"
+        )
 
 
 FAMILY = ("window", "dilation", "padding", "stride", "pool", "activation")
@@ -235,8 +243,9 @@ def _without_idle(values: dict[str, Any]) -> dict[str, Any]:
 class _Network:
     """A network in the making; its methods append to it and return the last node."""
 
-    def __init__(self, values: dict[str, Any]) -> None:
+    def __init__(self, values: dict[str, Any], axes: int) -> None:
         self.values = values
+        self.axes = axes
         self.builder = GraphBuilder()
         self.add = self.builder.add
         self.dense = values["network"] == "dense"
@@ -253,7 +262,9 @@ class _Network:
             skipped = values["network"] == "residual" or (values["skips"] and number % 2 == 0)
             node = self.add(Sum(), node, block) if skipped else block
             if values["pool"] and number == (depth + 1) // 2:
-                node = self.add(AvgPool(2, stride=2, padding="SAME", divisor="valid"), node)
+                node = self.add(
+                    AvgPool(self.along(2), stride=2, padding="SAME", divisor="valid"), node
+                )
         node = self.add(self.activation, node)
         if not self.dense:
             node = self.add(readout_layer(values["readout"]), node)
@@ -272,7 +283,7 @@ class _Network:
         circular = self.values["padding"] == "circular"
         return self.add(
             Conv(
-                self.values["window"],
+                self.along(self.values["window"]),
                 stride=stride,
                 dilation=self.values["dilation"],
                 padding="CIRCULAR" if circular else "SAME",
@@ -281,6 +292,10 @@ class _Network:
             ),
             node,
         )
+
+    def along(self, pixels: int) -> int | tuple[int]:
+        """A window of so many pixels along every axis."""
+        return (pixels,) if self.axes == 1 else pixels
 
     def last(self) -> Layer:
         return Dense(W_std=self.values["W_std"], b_std=self.values["b_std"])

@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from kernas.errors import ConfigurationError, DataError
+from kernas.errors import ConfigurationError
 from kernas.kernels import Architecture
 
 from .abilities import Distribution
-from .base import Candidate, Picture, check_sample_size, distinct, genotype_of
+from .base import Candidate, Picture, check_sample_size, distinct, genotype_of, pixels_given
 from .cell_cover import COVER, NOTHING
 from .cell_skeleton import OPEN, cell_network
 from .cell_strings import EDGES, OPERATIONS, Cell, format_cell, is_cell_text, operations_of
@@ -247,12 +247,7 @@ class NasBench201(TupleSpace):
             ConfigurationError: a side in pixels is not a positive multiple of 4.
             DataError: there are no pixels.
         """
-        if len(image_shape) != 3:
-            raise DataError(
-                f"vectors of {', '.join(map(str, image_shape))} features: the cells of {self.name} "
-                "need images (height, width, channels)"
-            )
-        for size in image_shape[:2]:
+        for size in pixels_given(image_shape, f"the cells of {self.name}")[:2]:
             if size < 4 or size % 4:
                 raise ConfigurationError(
                     f"image size {size}: the two reductions of NAS-Bench-201 halve it twice; "

@@ -60,9 +60,9 @@ def batches(
         seeds: of each training.
         images: in the data set.
         size: images of a batch.
-        shape: of an image.
+        shape: of an image, of a signal or of a table's row; only images are cropped.
     """
-    margins = tuple(margin(side) for side in shape[:-1]) or (0, 0)
+    margins = tuple(map(margin, shape[:2])) if len(shape) == 3 else (0, 0)
     each = images // size
 
     def drawn(step: int, seed: int) -> list[np.ndarray]:

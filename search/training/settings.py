@@ -93,8 +93,8 @@ class TrainingSettings:
             )
         if self.augment and len(images.input_shape) != 3:
             raise ConfigurationError(
-                f"augment=True on {images.name}, which has vectors of {images.input_shape[0]} "
-                "features: only images are cropped and mirrored; give augment=False"
+                f"augment=True on {images.name}, which has inputs of shape {images.input_shape}: "
+                "only images are cropped and mirrored; give augment=False"
             )
         return self.steps or self.epochs * (len(images) // self.batch_size)
 

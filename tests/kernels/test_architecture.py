@@ -204,7 +204,7 @@ def test_what_cannot_be_built_names_the_node_and_the_fix(build, message):
             (4, 4, 1),
             r"different sizes \(4, 4\), \(2, 2\)",
         ),
-        (serial(Dense()), (4, 4), "without the batch axis"),
+        (serial(Dense()), (4, 4, 4, 4), "without the batch axis"),
         (serial(residual(Conv(3)), Flatten()), (4, 4, 3), "raw input"),
         (
             serial(parallel(Identity(), Conv(3), join=Concat()), Flatten()),

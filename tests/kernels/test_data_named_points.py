@@ -7,7 +7,7 @@ import kernas.kernels as kk
 from kernas.errors import ConfigurationError, DataError
 from kernas.kernels.data import location
 from kernas.kernels.data.known import read_source
-from kernas.kernels.data.named_points import NAMED_POINTS
+from kernas.kernels.data.named_sets import NAMED_SETS
 
 
 def raw(text):
@@ -65,7 +65,7 @@ def test_points_are_divided_by_the_seed():
 
 def test_every_spelling_has_one_location():
     assert location(" circle : n=8 ") == location("circle:degree=2,n=8") == "circle:degree=2,n=8"
-    assert {location(name).partition(":")[0] for name in NAMED_POINTS} == set(NAMED_POINTS)
+    assert {location(name).partition(":")[0] for name in NAMED_SETS} == set(NAMED_SETS)
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from selection import ordinary
 from kernas.kernels.architecture.combinators import parallel, serial
 from kernas.kernels.architecture.graph import Architecture
 from kernas.kernels.architecture.layers import (
+    AvgPool,
     Conv,
     Dense,
     Flatten,
@@ -143,6 +144,17 @@ def test_kernels_are_the_limit_of_finite_networks(case: str) -> None:
 @pytest.mark.parametrize("case", CASES)
 def test_kernels_are_the_limit_of_finite_networks_more_draws(case: str) -> None:
     check(case, draws=20_000)
+
+
+def test_kernels_of_signals_are_the_limit_of_finite_networks() -> None:
+    first = Conv((3,), W_std=HE, b_std=0.3, dilation=2, padding=((1, 2),))
+    pool = AvgPool((3,), padding="SAME")
+    second = Conv((2,), W_std=HE, stride=2)
+    network = serial(first, Relu(), pool, second, Relu(), LocalAvgPool((1,)), Dense())
+    x = np.random.default_rng(7).normal(size=(2, 6, 3))
+    found = statistics(network, x, None, draws=(1000, 2000), seeds=(101, 102))
+    for statistic, kernel in zip(found, oracle(network, x), strict=True):
+        assert abs(statistic.deviation(kernel)) < QUANTILE
 
 
 def test_every_correlation_of_branches_is_among_the_cases() -> None:

@@ -107,7 +107,7 @@ def test_answers_about_parameters_are_parameters_or_sentences() -> None:
         ("BatchNormalization", "Normalize()"),
         ("Dropout", "ridge"),
         ("MaxPool2d", "a maximum has no exact kernel"),
-        ("AvgPool1d", "signals are images of height 1, x[:, None]"),
+        ("AvgPool1d", "windows of signals have one axis, Conv((3,))"),
         ("Conv3d", "volumes are not supported"),
         ("Conv2D", "widths go to infinity"),
         ("GlobalAveragePooling2D", "GlobalAvgPool()"),

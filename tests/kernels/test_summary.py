@@ -203,7 +203,12 @@ def test_weights_of_random_networks(seed: int) -> None:
         (((4, 4, 1), 10**400), ConfigurationError, "width of more than 2,147,483,647: expected"),
         (((4, 4, 1), 4, 0), ConfigurationError, "outputs=0: expected .* or None for as many as"),
         (((4, 4, 1), 4, 10), ArchitectureError, r"outputs=10, .* ends in Flatten: expected Dense"),
-        (((4, 4),), ArchitectureError, r"input shape \(4, 4\): expected \(height, width, channels"),
+        (
+            ((4, 4),),
+            ArchitectureError,
+            r"a window of two axes, \(3, 3\), and its input is a signal",
+        ),
+        (((4, 4, 1, 1),), ArchitectureError, r"\(4, 4, 1, 1\): expected \(height, width, channels"),
         ((8,), ArchitectureError, "input shape 8: expected"),
         ((None,), ArchitectureError, "input shape None: expected"),
         (((5,),), ArchitectureError, "needs an image but gets a vector"),

@@ -49,7 +49,8 @@ class Grid:
 
 
 def node_grids(architecture: Architecture, input_shape: tuple[int, ...]) -> list[Grid]:
-    """The pixels and channels of every node, for ``(height, width, channels)`` or ``(features,)``.
+    """The pixels and channels of every node, for ``(height, width, channels)``, ``(length,
+    channels)``, which is of one row, or ``(features,)``.
 
     Raises:
         ValueError: a sum of nodes that do not align, a ``Concat`` of different pixels, the raw
@@ -73,7 +74,7 @@ def node_grids(architecture: Architecture, input_shape: tuple[int, ...]) -> list
 def _output_grid(layer: Layer, grid: Grid | None, input_shape: tuple[int, ...]) -> Grid:
     if grid is None:
         flat = len(input_shape) == 1
-        height, width = (1, 1) if flat else input_shape[:2]
+        height, width = (1, 1, *input_shape[:-1])[-2:]
         return Grid(height, width, flat, (1.0,), raw=True)
     if isinstance(layer, Flatten | LocalAvgPool):
         return Grid(1, 1, True, grid.size * grid.channels, grid.raw)
@@ -88,7 +89,14 @@ def _output_grid(layer: Layer, grid: Grid | None, input_shape: tuple[int, ...]) 
 
 
 def axis_windows(layer: WindowLayer, axis: int, size: int) -> list[list[int | None]]:
-    """For each output position on an axis, the positions under its taps; ``None`` is padding."""
+    """For each output position on an axis, the positions under its taps; ``None`` is padding.
+
+    Of a window of one axis, a signal's, the other one keeps its only position.
+    """
+    if isinstance(layer.window, tuple) and len(layer.window) == 1:
+        if axis == 0:
+            return [[position] for position in range(size)]
+        axis = 0
     window, stride = np.broadcast_to(layer.window, 2)[axis], np.broadcast_to(layer.stride, 2)[axis]
     step = np.broadcast_to(layer.dilation, 2)[axis] if isinstance(layer, ConvLayer) else 1
     reach = (window - 1) * step + 1
@@ -139,23 +147,26 @@ def pool_matrix(layer: AvgPool | MaxPool, grid: Grid) -> np.ndarray:
 def local_pool_matrix(layer: LocalAvgPool, grid: Grid) -> np.ndarray:
     """``L[p, i] = 1 / (2c + 1)²`` where ``|i − p| <= c`` on both axes: ``(pixels, pixels)``.
 
-    Circular edges measure the distance around the image.
+    Along a signal, which has one row, ``1 / (2c + 1)``. Circular edges measure the distance around
+    the image.
 
     Raises:
         ValueError: a circular window is larger than the image.
     """
     circular = layer.edges == "circular"
-    if circular and 2 * layer.c + 1 > min(grid.height, grid.width):
-        raise ValueError(f"a circular window of radius {layer.c} is larger than {grid}")
+    signal = isinstance(layer.c, tuple)
+    c = layer.c[0] if isinstance(layer.c, tuple) else layer.c
+    if circular and 2 * c + 1 > (grid.width if signal else min(grid.height, grid.width)):
+        raise ValueError(f"a circular window of radius {c} is larger than {grid}")
 
     def near(i: int, p: int, size: int) -> bool:
         distance = abs(i - p)
-        return (min(distance, size - distance) if circular else distance) <= layer.c
+        return (min(distance, size - distance) if circular else distance) <= c
 
     L = np.zeros((grid.size, grid.size))
     for p in range(grid.size):
         for i in range(grid.size):
             (row, column), (at_row, at_column) = divmod(i, grid.width), divmod(p, grid.width)
             if near(row, at_row, grid.height) and near(column, at_column, grid.width):
-                L[p, i] = 1 / (2 * layer.c + 1) ** 2
+                L[p, i] = 1 / (2 * c + 1) ** (1 if signal else 2)
     return L

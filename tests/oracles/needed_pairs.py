@@ -154,6 +154,6 @@ def _near(layer: LocalAvgPool, i: int, j: int, grid: Grid) -> bool:
         (grid.width, abs(i % grid.width - j % grid.width)),
     ):
         around = min(distance, size - distance) if layer.edges == "circular" else distance
-        if around > layer.c:
+        if around > layer.radius:
             return False
     return True

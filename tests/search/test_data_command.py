@@ -9,7 +9,7 @@ from command_line import printed_without_jax
 from small_sets import publish_small
 
 from kernas.kernels.data import load
-from kernas.kernels.data.named_points import NAMED_POINTS
+from kernas.kernels.data.named_sets import NAMED_SETS
 from kernas.published import PUBLISHED
 from kernas.search.cli.app import run
 
@@ -149,14 +149,16 @@ def test_offline_is_a_failure_at_run_time(small, monkeypatch, tmp_path, capsys):
     assert list((tmp_path / "data" / "mnist").iterdir()) == []
 
 
-def test_the_sets_that_help_writes_with_fields_are_read():
+def test_the_sets_that_help_writes_with_fields_are_read(tmp_path):
     ((_, text),) = printed_without_jax(["rank", "--help"])
     whole = "".join(text.replace("│", " ").split())
-    found = re.findall(r"(?:hypersphere|circle|hypercube):(?:\w+=\d+,?)+", whole)
+    found = re.findall(rf"(?:{'|'.join(NAMED_SETS)}):(?:\w+=(?:\d+|digits|FILE),?)+", whole)
     names = [name.rstrip(",") for name in found]
-    assert {name.partition(":")[0] for name in names} == set(NAMED_POINTS)
+    assert {name.partition(":")[0] for name in names} == set(NAMED_SETS)
+    text = tmp_path / "FILE"
+    text.write_text("to be or not to be, that is the question. " * 9)
     for name in names:
-        assert len(load(name)[0].classes) == 2
+        assert len(load(name.replace("FILE", str(text)))[0].classes) >= 2
 
 
 def test_help_comes_without_jax_and_lists_the_names():

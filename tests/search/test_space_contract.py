@@ -99,6 +99,14 @@ class TestMacroOfDefaults(SpaceTests):
         return ks.MacroSpace(max_depth=request.param)
 
 
+class TestSignals(SpaceTests):
+    image_shape = (9, 2)
+
+    @pytest.fixture
+    def space(self):
+        return ks.MacroSpace("residual", 3, 3, axes=1)
+
+
 class TestFullyConnected(SpaceTests):
     image_shape = (13,)
 

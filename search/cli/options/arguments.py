@@ -29,7 +29,8 @@ DatasetName = Annotated[
         help=f"{', '.join(PUBLISHED)}, or the path of an .npz with x and y, or of a folder of "
         "images by class. `kernas data verify` shows which are there. Or points whose class is the "
         "sign of a known function: hypersphere:d=4,degree=2,n=400,seed=0, circle:degree=2,n=400 or "
-        "hypercube:d=10,degree=2.",
+        "hypercube:d=10,degree=2. Or signals: images row by row, rows:of=digits, or windows of a "
+        "text, text:path=FILE,length=16.",
     ),
 ]
 

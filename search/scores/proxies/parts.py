@@ -49,12 +49,13 @@ def blocks_of(architecture: Architecture) -> tuple[int, ...]:
 def smallest_images(
     architecture: Architecture, image_shape: tuple[int, ...]
 ) -> tuple[int, ...] | None:
-    """The shape of the smallest square images that a network takes, at most ``image_shape``; that
-    itself of vectors, and ``None`` where it takes none."""
-    if len(image_shape) == 1:
+    """The shape of the smallest square images, or shortest signals, that a network takes, at most
+    ``image_shape``; that itself of vectors, and ``None`` where it takes none."""
+    *sides, channels = image_shape
+    if not sides:
         return image_shape
-    for side in range(SMALLEST, min(image_shape[:2]) + 1):
-        shape = (side, side, image_shape[-1])
+    for side in range(SMALLEST, min(sides) + 1):
+        shape = (*[side] * len(sides), channels)
         try:
             architecture.shapes(shape)
         except ArchitectureError:
