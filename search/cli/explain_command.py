@@ -68,5 +68,7 @@ def candidates_and_shape(options: SeenOptions) -> tuple[list[Candidate], tuple[i
             "pixels, or 0 for vectors, and at least one channel"
         )
     side, channels = options.image_size, options.channels
-    shape = (side, side, channels) if side else (channels,)
-    return list(read_candidates([options.architecture], space_of(options))), shape
+    candidates = list(read_candidates([options.architecture], space_of(options)))
+    signals = all(one.failure is None and one.architecture.takes_signals for one in candidates)
+    sides = (side,) if signals else (side, side)
+    return candidates, (*sides, channels) if side else (channels,)

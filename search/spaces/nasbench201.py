@@ -247,7 +247,9 @@ class NasBench201(TupleSpace):
             ConfigurationError: a side in pixels is not a positive multiple of 4.
             DataError: there are no pixels.
         """
-        for size in pixels_given(image_shape, f"the cells of {self.name}")[:2]:
+        if len(image_shape) != 3:
+            pixels_given(image_shape, f"the cells of {self.name}")
+        for size in image_shape[:2]:
             if size < 4 or size % 4:
                 raise ConfigurationError(
                     f"image size {size}: the two reductions of NAS-Bench-201 halve it twice; "

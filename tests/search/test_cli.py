@@ -285,6 +285,14 @@ def test_bad_input_has_no_traceback(tmp_path, kernas_command):
     assert result.stderr.count("\n") == 1
 
 
+def test_explain_and_plan_take_networks_of_signals(tmp_path, capsys):
+    network = kk.serial(kk.Conv((3,)), kk.Relu(), kk.GlobalAvgPool(), kk.Dense())
+    (tmp_path / "network.json").write_text(network.to_json())
+    assert run(["explain", str(tmp_path / "network.json"), "--image-size", "9"]) == 0
+    assert "1     Conv           9 " in capsys.readouterr().out
+    assert run(["plan", str(tmp_path / "network.json"), "--image-size", "9"]) == 0
+
+
 def test_explain_names_every_node_and_the_reason_of_a_refusal(tmp_path, capsys):
     assert run(["explain", CELL]) == 0
     lines = capsys.readouterr().out.splitlines()

@@ -19,10 +19,10 @@ class SeenOptions(SpaceOptions):
     architecture: Annotated[tyro.conf.Positional[str], NETWORK]
 
     image_size: int = 8
-    """Side of the images in pixels; 0 for vectors."""
+    """Side of the images, or length of the signals, in pixels; 0 for vectors."""
 
     channels: int = 3
-    """Channels of an image, or features of a vector."""
+    """Channels of an image or signal, or features of a vector."""
 
 
 @dataclass(frozen=True, kw_only=True)
