@@ -192,19 +192,18 @@ def one_at_a_time() -> Iterator[KernelSetting]:
     yield replace(BASES[0], n_validation=200, cells=FEW)
     for base in BASES:
         yield replace(base, cells_a_stage=5, cells=FEW)
-        yield replace(base, side=32, n=50, cells=FEWER)
+    yield replace(BASES[0], side=32, n=50, cells=FEWER)
     yield replace(BASES[0], n=800, cells=FEWER)
 
 
 def crossed(best: Sequence[KernelSetting]) -> list[KernelSetting]:
-    """Every combination of the values that some settings have, each with every draw, without
+    """Every combination of the values that some settings have, of the first draw and without
     validation images."""
     plain = KernelSetting()
     fixed = ("draw", "cells", "n_validation")
     names = [field.name for field in fields(plain) if field.name not in fixed]
     values = [list(dict.fromkeys(getattr(one, name) for one in best)) for name in names]
-    together = (replace(plain, **dict(zip(names, of, strict=True))) for of in product(*values))
-    return [replace(one, draw=draw) for one in together for draw in DRAWS]
+    return [replace(plain, **dict(zip(names, of, strict=True))) for of in product(*values)]
 
 
 def direction_of(column: str) -> bool:

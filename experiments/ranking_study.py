@@ -5,19 +5,21 @@ committed before anything was run; ``ranking_study/cells/`` has the cells.
 
     python experiments/ranking_study.py --stage development    # hours on two cores, in pieces
     python experiments/ranking_study.py --stage crossing       # the best settings together
-    python experiments/ranking_study.py --stage choice         # seconds, from what both recorded
+    python experiments/ranking_study.py --stage seconds        # minutes, on an idle machine
+    python experiments/ranking_study.py --stage choice         # seconds, from what all recorded
     python experiments/ranking_study.py --size quick           # 6 cells, 20 images; records nothing
 
 ``--n``: the first so many settings of the stage. The same command goes on: what is finished stands
 in ``ranking_study/development.csv``, a piece for each setting: the ranks of the cells, the best
 last, by every score; what is not in ``runs/ranking_study``. ``development.json`` beside it has
 Spearman's correlation with the accuracy for the best of these columns, by setting, and seconds a
-cell, and ``choice.json`` what was chosen. ``ranking_confirmation.py`` judges it.
+cell as they were on the way, ``seconds.csv`` those of an idle machine, and ``choice.json`` what was
+chosen. ``ranking_confirmation.py`` judges it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -47,11 +49,11 @@ from running import RUNS, Options, Size, command
 from scipy.stats import rankdata
 
 import kernas.search as ks
-from kernas.errors import DataError
+from kernas.kernels.regression import METRICS
 from kernas.search.scores.base import oriented
 from kernas.search.scores.proxies import PROXIES
 
-Stage = Literal["development", "crossing", "choice"]
+Stage = Literal["development", "crossing", "seconds", "choice"]
 
 HERE = Path(__file__).parent / "ranking_study"
 TRUTH = "nasbench201"
@@ -69,6 +71,9 @@ NEARLY = 0.01
 
 GAIN = 0.005
 """Least gain for which a combination takes one more score."""
+
+TIMED = 13
+"""Cells by which the seconds of a setting are measured; the first of them compiles."""
 
 UNSEEN = ("validation_accuracy", "validation_error", "loo_accuracy", "loo_error")
 """Metrics that judge kernel regression on labels that it has not seen."""
@@ -110,8 +115,11 @@ def main(options: StudyOptions) -> None:
         report(chosen(names, pieces, accuracy) | environment(), HERE / "choice.json")
         return
     kernels = list(setting.kernels)
+    if options.stage == "seconds":
+        report({"seconds_a_cell": timed(kernels, names, pieces, accuracy), **environment()}, None)
+        return
     if options.stage == "crossing":
-        kernels = crossed(best_settings(kernels, names, pieces, accuracy))
+        kernels = crossing(kernels, names, pieces, accuracy)
     columns = {str(one): ranks_of(one, names, pieces) for one in kernels[: options.n]}
     others(names, pieces, quick=quick)
     if options.stage == "development" and options.n is None:
@@ -213,15 +221,81 @@ def median(seconds: Sequence[float | None]) -> float:
 
 
 def best_settings(
-    kernels: Sequence[KernelSetting], names: Sequence[str], pieces: Pieces, accuracy: np.ndarray
+    kernels: Sequence[KernelSetting],
+    names: Sequence[str],
+    pieces: Pieces,
+    accuracy: np.ndarray,
+    number: int,
 ) -> list[KernelSetting]:
-    """The three whose best score is best, of all cells and the first draw."""
+    """Those whose best score is best, of all cells, the first draw and no validation images."""
 
     def best(setting: KernelSetting) -> float:
         return max(correlations(ranks_of(setting, names, pieces), accuracy).values())
 
-    whole = [one for one in kernels if one.draw == 0 and one.cells >= len(names)]
-    return sorted(whole, key=best, reverse=True)[:3]
+    whole = [
+        one
+        for one in kernels
+        if one.draw == 0 and one.cells >= len(names) and one.n_validation == 0
+    ]
+    return sorted(whole, key=best, reverse=True)[:number]
+
+
+def crossing(
+    kernels: Sequence[KernelSetting], names: Sequence[str], pieces: Pieces, accuracy: np.ndarray
+) -> list[KernelSetting]:
+    """The three best settings crossed, and the best of those with every draw."""
+    together = crossed(best_settings(kernels, names, pieces, accuracy, 3))
+    (best,) = best_settings(together, names, pieces, accuracy, 1)
+    return [*together, *(replace(best, draw=draw) for draw in DRAWS[1:])]
+
+
+def every_draw(
+    kernels: Sequence[KernelSetting], names: Sequence[str], pieces: Pieces, accuracy: np.ndarray
+) -> dict[KernelSetting, list[Columns]]:
+    """The settings that have all draws, and the columns of each.
+
+    Of one that has validation images the other scores are those of the setting without.
+    """
+    every = dict.fromkeys([*kernels, *crossing(kernels, names, pieces, accuracy)])
+    found: dict[KernelSetting, list[Columns]] = {}
+    for setting in dict.fromkeys(replace(one, draw=0) for one in every):
+        draws = [replace(setting, draw=draw) for draw in DRAWS]
+        if all(one in every for one in draws):
+            found[setting] = [ranks_of(one, names, pieces) for one in draws]
+    for setting, of_draws in list(found.items()):
+        plain = replace(setting, n_validation=0)
+        if plain in every and plain not in found:
+            found[plain] = [_without_validation(columns) for columns in of_draws]
+    return found
+
+
+def _without_validation(columns: Columns) -> Columns:
+    return {
+        name: values
+        for name, values in columns.items()
+        if name.startswith(SECONDS) or not METRICS[metric_of(name)].needs_validation
+    }
+
+
+def timed(
+    kernels: Sequence[KernelSetting], names: Sequence[str], pieces: Pieces, accuracy: np.ndarray
+) -> dict[str, dict[str, float]]:
+    """Of every setting that has all draws, the median seconds of a cell by parameterisation."""
+    few = names[:TIMED]
+    table = Pieces(HERE / "seconds.csv", few)
+    found: dict[str, dict[str, float]] = {}
+    for setting in every_draw(kernels, names, pieces, accuracy):
+        folder = RUNS / "ranking_study" / f"seconds-{str(setting).replace(' ', '-')}"
+
+        def measured(setting: KernelSetting = setting, folder: Path = folder) -> Columns:
+            columns = values_of(setting, few, DEVELOPMENT, folder)
+            return {name: of for name, of in columns.items() if name.startswith(SECONDS)}
+
+        columns = table.get(str(setting), setting.key(DEVELOPMENT), measured)
+        found[str(setting)] = {
+            name.removeprefix(f"{SECONDS} "): median(values) for name, values in columns.items()
+        }
+    return found
 
 
 @dataclass(frozen=True)
@@ -257,18 +331,12 @@ class Known:
 def chosen(names: Sequence[str], pieces: Pieces, accuracy: np.ndarray) -> dict[str, Any]:
     """What the protocol chooses from what the other stages recorded."""
     kernels = list(one_at_a_time())
-    every = {
-        str(one): one for one in kernels + crossed(best_settings(kernels, names, pieces, accuracy))
-    }
-    plain = {str(replace(one, draw=0)): replace(one, draw=0) for one in every.values()}
-    known: list[Known] = []
-    for setting in plain.values():
-        of_draws = [ranks_of(replace(setting, draw=draw), names, pieces) for draw in DRAWS
-                    if str(replace(setting, draw=draw)) in every]  # fmt: skip
-        if len(of_draws) == len(DRAWS):
-            known += known_of(setting, of_draws, accuracy)
-    if not known:
-        raise DataError("no setting has all draws: run --stage development and crossing first")
+    seconds = timed(kernels, names, pieces, accuracy)
+    known = [
+        one
+        for setting, of_draws in every_draw(kernels, names, pieces, accuracy).items()
+        for one in known_of(setting, of_draws, accuracy, seconds[str(setting)])
+    ]
     rest = others(names, pieces, quick=False)
     counts = [single(name, rest, accuracy, 0.0) for name in COUNTS[:2]]
     proxies = [single(name, rest, accuracy, median(rest[SECONDS])) for name in PROXIES]
@@ -296,9 +364,12 @@ def source_of(column: str) -> str:
 
 
 def known_of(
-    setting: KernelSetting, of_draws: Sequence[Columns], accuracy: np.ndarray
+    setting: KernelSetting,
+    of_draws: Sequence[Columns],
+    accuracy: np.ndarray,
+    seconds: Mapping[str, float],
 ) -> list[Known]:
-    """Every score of a setting."""
+    """Every score of a setting, and the seconds of its source."""
     by_draw = [correlations(columns, accuracy) for columns in of_draws]
     return [
         Known(
@@ -307,7 +378,7 @@ def known_of(
             np.array([columns[column] for columns in of_draws], np.float64),
             float(np.mean([found[column] for found in by_draw])),
             source_of(column),
-            median(of_draws[0][f"{SECONDS} {source_of(column)}"]),
+            seconds[source_of(column)],
         )
         for column in by_draw[0]
     ]
