@@ -15,6 +15,7 @@ from tyro.conf import subcommand
 
 from ..defaults import TRUTH
 from .options import (
+    DoctorOptions,
     ExplainOptions,
     FetchOptions,
     FitOptions,
@@ -183,6 +184,7 @@ COMMANDS = (
             "network.json --image-size 0 --channels 64 --n 1000",
         ),
     ),
+    Command("doctor", DoctorOptions, "doctor_command:run_doctor", ("", "--json")),
     Command("scores", ScoresOptions, "scores_command:run_scores", ("", "--json")),
     Command("spaces", SpacesOptions, "spaces_command:run_spaces", ("", "--json")),
     Command("strategies", StrategiesOptions, "spaces_command:run_strategies", ("", "--json")),

@@ -214,10 +214,14 @@ def evaluate_scores(
     A value that is not finite counts as degenerate; an error that is not finite as not known.
 
     Raises:
-        ConfigurationError: one is a combination of ranks, which one candidate alone has not.
+        ConfigurationError: one is a combination of ranks, which one candidate alone has not, or
+            does not order the candidates of this one's space.
     """
     one, asked = as_candidate(candidate), [score.name for score in scores]
-    begun = [source.begin(one, members) for source, members in by_source(scores)]
+    sources = by_source(scores)
+    for source, _ in sources:
+        source.check_space(one.space)
+    begun = [source.begin(one, members) for source, members in sources]
     found = joined(finish() for finish in begun)
     return Evaluation(
         {name: found.values[name] for name in asked if name in found.values},

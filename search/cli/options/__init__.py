@@ -4,6 +4,7 @@ from .arguments import Device as Device
 from .arguments import Dtype as Dtype
 from .data import FetchOptions as FetchOptions
 from .data import VerifyOptions as VerifyOptions
+from .listings import DoctorOptions as DoctorOptions
 from .listings import ScoresOptions as ScoresOptions
 from .listings import SpacesOptions as SpacesOptions
 from .listings import StrategiesOptions as StrategiesOptions

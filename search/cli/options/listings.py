@@ -1,4 +1,4 @@
-"""Options of ``kernas scores``, ``kernas spaces`` and ``kernas strategies``."""
+"""Options of ``kernas scores``, ``spaces``, ``strategies`` and ``doctor``."""
 
 from __future__ import annotations
 
@@ -24,5 +24,15 @@ class SpacesOptions:
 @dataclass(frozen=True)
 class StrategiesOptions:
     """List the strategies of a search and their fields, as --strategy takes them."""
+
+    json: Json = False
+
+
+@dataclass(frozen=True)
+class DoctorOptions:
+    """Look at this installation: versions, device, folders, data, and a ten-second self-test.
+
+    Exits with 1 if something stands in the way of work.
+    """
 
     json: Json = False
