@@ -129,7 +129,7 @@ def of_image(along: tuple[int, ...]) -> Pair:
     return height, width
 
 
-def image_of(input_shape: Sequence[int]) -> tuple[int, ...]:
+def as_image(input_shape: Sequence[int]) -> tuple[int, ...]:
     """The shape in which inputs are computed with: of signals ``(1, length, channels)``, of others
     their own."""
     shape = tuple(input_shape)

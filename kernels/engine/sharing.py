@@ -10,7 +10,7 @@ from functools import lru_cache
 from kernas.errors import ArchitectureError
 
 from ..architecture import Architecture
-from ..architecture.windows import image_of
+from ..architecture.windows import as_image
 from ..covariance.activations import has_closed_form
 from ..program import lower
 from ..program.ops import DualOp, Program
@@ -70,7 +70,7 @@ class SharedPrograms:
                 kernel says why; one that is computed in another way has nothing to share.
             image_shape: ``(height, width, channels)`` or ``(features,)``.
         """
-        return cls(image_of(image_shape)).extended(architectures)
+        return cls(as_image(image_shape)).extended(architectures)
 
     def extended(self, architectures: Iterable[Architecture]) -> SharedPrograms:
         """What is compiled for further networks as well, this value being left as it is.

@@ -44,7 +44,7 @@ from ..architecture.layers import (
     WeightLayer,
     Zero,
 )
-from ..architecture.windows import image_of, padding_of, stride_of, window_of
+from ..architecture.windows import as_image, padding_of, stride_of, window_of
 from .ops import (
     DualOp,
     FlattenOp,
@@ -91,7 +91,7 @@ def lower(architecture: Architecture, image_shape: tuple[int, ...]) -> Program:
     """
     lowering = _Lowering(architecture, architecture.shapes(image_shape))
     output = lowering.output()
-    return Program(tuple(lowering.ops), (output,), image_of(image_shape), lowering.scales())
+    return Program(tuple(lowering.ops), (output,), as_image(image_shape), lowering.scales())
 
 
 def lower_together(architectures: Sequence[Architecture], image_shape: tuple[int, ...]) -> Program:
@@ -114,7 +114,7 @@ def lower_together(architectures: Sequence[Architecture], image_shape: tuple[int
         _Lowering(architecture, architecture.shapes(image_shape), ops, known).output()
         for architecture in architectures
     )
-    return Program(tuple(ops), outputs, image_of(image_shape))
+    return Program(tuple(ops), outputs, as_image(image_shape))
 
 
 def correlated_terms(

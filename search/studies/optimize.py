@@ -338,17 +338,20 @@ class _Search:
     def _end_abandoned(self) -> None:
         """End the trials whose process has died: with their values if it died while they were put
         in the storage, else as lost."""
-        abandoned = [
-            trial
+        abandoned = {
+            trial.number
             for trial in self.history.read()
             if trial.number not in self.mine
             and trial.number not in self.waiting
             and not self.place.is_at_work(trial.user_attrs.get(WORKER))
-        ]
-        for trial in abandoned:
-            self._tell(trial.number, trial.user_attrs.get(OUTCOME, {}).get("values"))
-        if abandoned:
-            self.history.read()
+        }
+        if not abandoned:
+            return
+        # Read again: between the first reading and its death a process may have ended its trial.
+        for trial in self.history.read():
+            if trial.number in abandoned:
+                self._tell(trial.number, trial.user_attrs.get(OUTCOME, {}).get("values"))
+        self.history.read()
 
     def _settled(self) -> _Item | None:
         """Give trials that wait the values that are there; one whose work nobody does any more is

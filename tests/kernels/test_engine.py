@@ -339,7 +339,7 @@ def test_bad_arguments_are_refused_in_one_line(network, x):
         (lambda: kernel.bind(x, 0), ConfigurationError, "n_reference=0"),
         (lambda: bound(broken), DataError, r"x\[3\] has NaN"),
         (lambda: kernel.bind(broken), DataError, r"x_train\[3\] has NaN"),
-        (lambda: bound(x[..., 0]), DataError, r"x\[\.\.\., None\]"),
+        (lambda: bound(x[..., 0]), ArchitectureError, r"x\[\.\.\., None\]"),
         (lambda: bound(x[:0]), DataError, "has shape"),
         (lambda: bound(x, x[:, :3]), DataError, r"bound to images of \(4, 4, 2\)"),
         (lambda: dense(np.ones((2, 3)), np.ones((2, 4))), DataError, "expected equal shapes"),

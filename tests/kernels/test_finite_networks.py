@@ -478,7 +478,7 @@ def test_images_that_do_not_fit_are_refused() -> None:
     key, x = jax.random.key(0), normal(2, 4, 4, 1)
     network = finite_network(CHAIN, 4)
     with pytest.raises(DataError, match="expected \\(n, height, width, channels\\)"):
-        network.init(key, x[..., 0])
+        network.init(key, x[..., None])
     with pytest.raises(ArchitectureError, match="needs an image but gets a vector"):
         network.init(key, normal(2, 5))
     limit = finite_network(NORMALIZED, 4, normalization="limit", scales={2: (1.0,)})

@@ -301,6 +301,31 @@ def test_a_trial_of_a_dead_process_is_done_again_and_one_of_another_machine_is_n
     assert study.trials[5].user_attrs["candidate"] == study.trials[3].user_attrs["candidate"]
 
 
+def test_a_trial_that_its_process_ended_as_it_was_looked_at_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process ends the trial and itself between the reading of the trial and of its lock."""
+    url = f"sqlite:///{tmp_path}/study.db"
+    optimized(n_trials=3, storage=url)
+    study = optuna.load_study(study_name="search", storage=url)
+    other = study.ask()
+    for name, value in study.trials[0].user_attrs.items():
+        other.set_user_attr(name, value)
+    other.set_user_attr("worker", "other")
+    looked = Place.is_at_work
+
+    def ends(place: Place, worker: str | None) -> bool:
+        if worker == "other":
+            study.tell(other, study.trials[0].values)
+            monkeypatch.setattr(Place, "is_at_work", looked)
+            return False
+        return looked(place, worker)
+
+    monkeypatch.setattr(Place, "is_at_work", ends)
+    optimized(n_trials=6, storage=url)
+    assert [trial.state.name for trial in study.trials] == ["COMPLETE"] * 6
+
+
 def test_what_another_process_evaluates_is_waited_for(tmp_path: Path) -> None:
     """A trial of an equal candidate has its value, and of one that died is evaluated."""
     url = f"sqlite:///{tmp_path}/study.db"
