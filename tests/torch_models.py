@@ -184,7 +184,7 @@ def drawn(module: nn.Module, seed: int = 0) -> Any:
         for part in module.modules():
             if isinstance(part, nn.Conv2d | nn.Linear):
                 fan_in = part.weight[0].numel()
-                part.weight.copy_(normal(part.weight) * (2 / fan_in) ** 0.5)
+                part.weight.copy_(normal(part.weight) * fan_in**-0.5)
                 if part.bias is not None:
                     part.bias.copy_(0.1 * normal(part.bias))
             if isinstance(part, nn.BatchNorm2d | nn.BatchNorm1d):

@@ -28,8 +28,8 @@ from ..architecture.elementwise import FUNCTIONS
 from ..covariance.activations.functions import function_of
 from .steps import Affine, Array
 
-POINTS = np.concatenate([np.linspace(-6, 6, 49), [-1.618, -0.577, 0.693, 2.718]]).astype(np.float32)
-"""Where functions are compared; they hold −1, 0 and 1."""
+POINTS = np.array([*np.linspace(-6, 6, 49), -1.618, 2.718, -80, -11, 25, 80], dtype=np.float32)
+"""Where functions are compared; they hold −1, 0 and 1, and what lies beyond a ``relu6``."""
 
 TOLERANCE = 1e-5
 """Of values, and of those above 1 relative to them: float32 has no more where terms cancel."""
