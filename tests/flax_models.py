@@ -8,6 +8,8 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
+EDGES: Any = ((1, 1), (1, 0))
+
 
 class Cnn(nn.Module):
     """That of flax's example on MNIST, with its widths."""
@@ -113,10 +115,12 @@ class Mixed(nn.Module):
         x = nn.Conv(6, (3, 3), kernel_dilation=2, feature_group_count=6, use_bias=False)(x)
         x = nn.silu(nn.Dense(8)(x))
         left = nn.Conv(4, (1, 3), padding="VALID")(nn.LayerNorm(use_bias=False)(x))
-        right = nn.Conv(2, (1, 3), padding="VALID")(nn.LayerNorm(use_scale=False, use_bias=False)(x))
+        right = nn.Conv(2, (1, 3), padding="VALID")(
+            nn.LayerNorm(use_scale=False, use_bias=False)(x)
+        )
         x = jnp.concatenate([left, right], axis=-1)
         x = nn.avg_pool(nn.elu(x, 0.7), (3, 3), (1, 1), "SAME", count_include_pad=False)
-        x = nn.avg_pool(nn.softplus(x), (3, 3), (1, 1), ((1, 1), (1, 0)))
+        x = nn.avg_pool(nn.softplus(x), (3, 3), (1, 1), EDGES)
         x = nn.Conv(5, (3, 3), padding="CIRCULAR")(x)
         x = nn.Dropout(0.5, deterministic=True)(jnp.tanh(x))
         x = 1.5 * nn.Dense(6)(x.reshape((x.shape[0], -1)))

@@ -5,6 +5,8 @@
 Needs torch; the tests of the mapping read the file, and need none.
 """
 
+# pyright: reportMissingImports=false, reportOptionalMemberAccess=false
+
 from __future__ import annotations
 
 import json

@@ -4,13 +4,15 @@ Weights, running averages, scales and shifts are drawn as training may leave the
 signs, and one that is 0.
 """
 
+# pyright: reportMissingImports=false, reportOptionalMemberAccess=false
+
 from __future__ import annotations
 
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import nn
+from torch.nn import functional
 
 
 class BasicBlock(nn.Module):
@@ -61,6 +63,51 @@ class ResNet18(nn.Module):
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
         return self.fc(torch.flatten(self.avgpool(x), 1))
+
+
+class PreActBlock(nn.Module):
+    """Norm and nonlinearity before the convolutions, and nothing after the sum."""
+
+    def __init__(self, read: int, made: int, stride: int) -> None:
+        super().__init__()
+        self.bn1 = nn.BatchNorm2d(read)
+        self.conv1 = nn.Conv2d(read, made, 3, stride, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(made)
+        self.conv2 = nn.Conv2d(made, made, 3, 1, 1, bias=False)
+        self.shortcut: nn.Module | None = None
+        if stride != 1 or read != made:
+            self.shortcut = nn.Conv2d(read, made, 1, stride, bias=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = functional.relu(self.bn1(x))
+        shortcut = x if self.shortcut is None else self.shortcut(y)
+        return shortcut + self.conv2(functional.relu(self.bn2(self.conv1(y))))
+
+
+class PreActResNet18(nn.Module):
+    """He et al. 2016, Identity mappings: sums that no nonlinearity follows."""
+
+    def __init__(self, width: int = 64, classes: int = 10) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, width, 3, 1, 1, bias=False)
+        self.pool = nn.MaxPool2d(2)
+        stages = [(1, 1, 1), (1, 2, 2), (2, 4, 2), (4, 8, 2)]
+        self.blocks = nn.Sequential(
+            *(
+                block
+                for read, made, stride in stages
+                for block in (
+                    PreActBlock(read * width, made * width, stride),
+                    PreActBlock(made * width, made * width, 1),
+                )
+            )
+        )
+        self.bn = nn.BatchNorm2d(8 * width)
+        self.fc = nn.Linear(8 * width, classes)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = functional.relu(self.bn(self.blocks(self.pool(self.conv1(x)))))
+        return self.fc(x.mean((2, 3)))
 
 
 class Vgg(nn.Module):
@@ -117,15 +164,15 @@ class Mixed(nn.Module):
         self.last = nn.Linear(7, 3)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = F.leaky_relu(self.first(x), 0.2)
+        x = functional.leaky_relu(self.first(x), 0.2)
         x = self.pointwise(self.depthwise(x))
         x = x * torch.sigmoid(x)
         x = torch.cat([self.left(x), self.right(x)], dim=1)
-        x = F.avg_pool2d(self.norm(x), 3, stride=1, padding=1)
-        x = F.max_pool2d(F.elu(x), 2, ceil_mode=True)
-        x = F.gelu(self.middle(x) * self.scale, approximate="tanh")
-        x = F.avg_pool2d(x, 2, 1, 0, count_include_pad=False)
-        x = F.dropout(x, 0.5, self.training)
+        x = functional.avg_pool2d(self.norm(x), 3, stride=1, padding=1)
+        x = functional.max_pool2d(functional.elu(x), 2, ceil_mode=True)
+        x = functional.gelu(self.middle(x) * self.scale, approximate="tanh")
+        x = functional.avg_pool2d(x, 2, 1, 0, count_include_pad=False)
+        x = functional.dropout(x, 0.5, self.training)
         return self.last(self.head(x.flatten(1)))
 
 
@@ -135,7 +182,12 @@ class Mlp(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.net = nn.Sequential(
-            nn.Linear(5, 12), nn.Tanh(), nn.LayerNorm(12), nn.Linear(12, 6), nn.SELU(), nn.Linear(6, 2)
+            nn.Linear(5, 12),
+            nn.Tanh(),
+            nn.LayerNorm(12),
+            nn.Linear(12, 6),
+            nn.SELU(),
+            nn.Linear(6, 2),
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -173,8 +225,14 @@ class Attention(nn.Module):
         return self.head(x.mean(1))
 
 
-def drawn(module: nn.Module, seed: int = 0) -> Any:
-    """The module in ``eval`` mode with weights, averages, scales and shifts of training."""
+def drawn(module: nn.Module, seed: int = 0, positive: bool = False) -> Any:
+    """The module in ``eval`` mode with weights, averages, scales and shifts of training.
+
+    Args:
+        module: it is changed.
+        seed: of all of them.
+        positive: whether scales are.
+    """
     generator = torch.Generator().manual_seed(seed)
 
     def normal(like: torch.Tensor) -> torch.Tensor:
@@ -189,10 +247,14 @@ def drawn(module: nn.Module, seed: int = 0) -> Any:
                     part.bias.copy_(0.1 * normal(part.bias))
             if isinstance(part, nn.BatchNorm2d | nn.BatchNorm1d):
                 part.running_mean.copy_(0.3 * normal(part.running_mean))
-                part.running_var.copy_(0.5 + torch.rand(part.running_var.shape, generator=generator))
+                part.running_var.copy_(
+                    0.5 + torch.rand(part.running_var.shape, generator=generator)
+                )
             if isinstance(part, nn.BatchNorm2d | nn.BatchNorm1d | nn.LayerNorm):
                 part.weight.copy_(1 + 0.5 * normal(part.weight))
                 part.bias.copy_(0.2 * normal(part.bias))
+                if positive:
+                    part.weight.abs_().add_(0.1)
             if isinstance(part, BasicBlock):
                 part.bn1.weight[0], part.bn1.weight[1] = -0.7, 0.0
             if isinstance(part, Mixed):

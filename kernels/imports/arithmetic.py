@@ -61,7 +61,9 @@ def arithmetic(name: str, arguments: list[Any]) -> tuple[Step, tuple[str, ...]] 
     if arrays:
         step = _of_channels(name, arguments) if len(arguments) == 2 and inputs else None
         return None if step is None else (step, inputs)
-    constants = [part if isinstance(part, str) or part is None else np.float32(part) for part in arguments]
+    constants = [
+        part if isinstance(part, str) or part is None else np.float32(part) for part in arguments
+    ]
 
     def function(*values: Array) -> Array:
         rest = iter(values)
@@ -100,5 +102,3 @@ def channels_of(array: Any, axis: int) -> Array | None:
     if constant.ndim < -axis or constant.size != constant.shape[axis]:
         return None
     return constant.ravel()
-
-

@@ -1,4 +1,4 @@
-"""From operations to an architecture of exactly their channels, and the variables of its network."""
+"""From operations to an architecture of exactly their channels, and its network's variables."""
 
 from __future__ import annotations
 
@@ -209,7 +209,10 @@ class Building:
                 operation,
                 f"it reads {read} channels of {x.channels}; give image_shape as it was made for",
             )
-        scales = {"W_std": self._choices.W_std, "b_std": 0.0 if bias is None else self._choices.b_std}
+        scales: dict[str, Any] = {
+            "W_std": self._choices.W_std,
+            "b_std": 0.0 if bias is None else self._choices.b_std,
+        }
         if kernel.ndim == 2:
             if x.order is not None:
                 ours = np.empty_like(kernel)
@@ -233,7 +236,7 @@ class Building:
         """Running averages that have the scale and the shift in them:
         ``a x + c = (x − m) / √(v + ε)`` with ``m = −c / a`` and ``v = 1 / a² − ε``."""
         scale, shift = (np.broadcast_to(part, (x.channels,)) for part in (step.scale, step.shift))
-        averages = {"mean": -shift / scale, "var": 1 / scale**2 - BATCHNORM_EPSILON}
+        averages: dict[str, Any] = {"mean": -shift / scale, "var": 1 / scale**2 - BATCHNORM_EPSILON}
         node = self._append(Normalize(), [x])
         for name, array in averages.items():
             ours = np.array(array, dtype=np.float32)
@@ -278,12 +281,14 @@ class Building:
             return Value(self._append(GlobalAvgPool(), [x]), (), x.channels)
         if len(x.pixels) != 2:
             raise refuse(operation, "no pixels are left before it; leave it out")
-        wanted = [side if size is None else size for size, side in zip(step.size, x.pixels, strict=True)]
+        wanted = [
+            side if size is None else size for size, side in zip(step.size, x.pixels, strict=True)
+        ]
         if any(side % size for size, side in zip(wanted, x.pixels, strict=True)):
             raise refuse(
                 operation,
-                f"it makes {wanted[0]}×{wanted[1]} pixels of {x.pixels[0]}×{x.pixels[1]} by windows "
-                "of different sizes; take images whose sides it divides, or one pixel, "
+                f"it makes {wanted[0]}×{wanted[1]} pixels of {x.pixels[0]}×{x.pixels[1]} by "
+                "windows of different sizes; take images whose sides it divides, or one pixel, "
                 "GlobalAvgPool()",
             )
         window = tuple(side // size for size, side in zip(wanted, x.pixels, strict=True))
@@ -308,7 +313,9 @@ class Building:
         order = None
         if any(x.order is not None for x in inputs):
             parts = [np.arange(x.channels) if x.order is None else x.order for x in inputs]
-            order = np.concatenate([part + start for part, start in zip(parts, before, strict=False)])
+            order = np.concatenate(
+                [part + start for part, start in zip(parts, before, strict=False)]
+            )
         node = self._append(step, inputs)
         return Value(node, inputs[0].pixels, int(before[-1]), order)
 
@@ -335,13 +342,15 @@ def _order(x: Value) -> Array:
 
 def _windowed(operation: Operation, layer: Layer, pixels: Pixels) -> Pixels:
     if len(pixels) != 2:
-        raise refuse(operation, "no pixels are left before it; put it before the pool that ends them")
+        raise refuse(
+            operation, "no pixels are left before it; put it before the pool that ends them"
+        )
     assert isinstance(layer, WindowLayer)
     name = str(operation)
     return tuple(output_size(name, layer, axis, side) for axis, side in enumerate(pixels))
 
 
-def _convolution(step: Weights, scales: dict[str, float]) -> Layer:
+def _convolution(step: Weights, scales: dict[str, Any]) -> Layer:
     height, width = (int(side) for side in step.kernel.shape[:2])
     padding: Any = step.padding
     if not isinstance(padding, str):

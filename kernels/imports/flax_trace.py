@@ -10,6 +10,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.extend.core import Literal
 
 from kernas.errors import ArchitectureError
 
@@ -71,8 +72,8 @@ def operations_of(
         closed = jax.make_jaxpr(forward)(images)
     except jax.errors.ConcretizationTypeError as error:
         raise ArchitectureError(
-            f"{type(module).__name__} cannot be traced ({_first_line(error)}): its forward pass may "
-            "not branch on data; write the branch that is taken"
+            f"{type(module).__name__} cannot be traced ({_first_line(error)}): its forward pass "
+            "may not branch on data; write the branch that is taken"
         ) from error
     except (flax.errors.FlaxError, TypeError, ValueError) as error:
         raise ArchitectureError(
@@ -129,7 +130,7 @@ class _Reading:
                 self._shapes[value] = variable.aval.shape
 
         def value_of(atom: Any) -> Any:
-            return atom.val if isinstance(atom, jax.extend.core.Literal) else values[atom]
+            return atom.val if isinstance(atom, Literal) else values[atom]
 
         for equation in jaxpr.eqns:
             results = self._equation(equation, [value_of(atom) for atom in equation.invars])
@@ -144,7 +145,9 @@ class _Reading:
             return [self._layer(int(label.removeprefix(MARK)), given, equation)]
         if name in INLINED and inner is not None:
             closed = hasattr(inner, "consts")
-            return self.read(inner.jaxpr if closed else inner, inner.consts if closed else (), given)
+            return self.read(
+                inner.jaxpr if closed else inner, inner.consts if closed else (), given
+            )
         if not any(isinstance(value, str) for value in given):
             results = equation.primitive.bind(*given, **parameters)
             return list(results) if equation.primitive.multiple_results else [results]
@@ -197,14 +200,18 @@ class _Reading:
                 return Identity()
             return Flattening() if flat else no_rule("reshape")
         if name == "concatenate":
-            if parameters["dimension"] != len(made) - 1 or not all(isinstance(v, str) for v in given):
+            if parameters["dimension"] != len(made) - 1 or not all(
+                isinstance(v, str) for v in given
+            ):
                 return NoRule("Concat() here joins channels that are computed")
             return Concat()
         if name == "reduce_sum" and tuple(parameters["axes"]) == (1, 2) and len(shapes[0]) == 4:
             pixels = shapes[0][1] * shapes[0][2]
             return Adaptive((1, 1)), Affine(np.asarray(float(pixels)), np.zeros(()))
         if name == "reduce_max":
-            return no_rule("softmax" if len(shapes[0]) - 1 in parameters["axes"] else "globalmaxpool")
+            return no_rule(
+                "softmax" if len(shapes[0]) - 1 in parameters["axes"] else "globalmaxpool"
+            )
         if name in ("reduce_window_max", "reduce_window_sum"):
             return _pool(name, parameters)
         if name == "dot_general":
@@ -267,7 +274,15 @@ PRODUCT = (
     "take Dense(), or Conv(window) and GlobalAvgPool() for attention"
 )
 
-INLINED = ("jit", "pjit", "custom_jvp_call", "custom_vjp_call", "closed_call", "remat", "checkpoint")
+INLINED = (
+    "jit",
+    "pjit",
+    "custom_jvp_call",
+    "custom_vjp_call",
+    "closed_call",
+    "remat",
+    "checkpoint",
+)
 
 SHAPED = ("broadcast_in_dim",)
 
@@ -337,8 +352,8 @@ def _convolution(layer: Any, weights: Variables, path: str) -> Step:
     read = kernel.shape[2] * groups
     if groups not in (1, read) or (groups > 1 and made != read):
         return NoRule(
-            f"no layer here has {groups} groups of channels ({read} to {made}); one filter a channel "
-            "is DepthwiseConv(window), one for all Conv(window)"
+            f"no layer here has {groups} groups of channels ({read} to {made}); one filter a "
+            "channel is DepthwiseConv(window), one for all Conv(window)"
         )
     if layer.mask is not None or _numbers(layer.input_dilation or 1) != (1, 1):
         return NoRule("no layer here has masked weights or a dilated input")
@@ -376,10 +391,12 @@ def _batch_norm(layer: Any, weights: Variables, path: str) -> Step:
 
 
 def _layer_norm(layer: Any, weights: Variables, path: str) -> Any:
-    axes = layer.reduction_axes if isinstance(layer.reduction_axes, tuple) else (layer.reduction_axes,)
-    if tuple(layer.feature_axes if isinstance(layer.feature_axes, tuple) else (layer.feature_axes,)) != (
-        -1,
-    ) or axes not in ((-1,), (1, 2, 3)):
+    axes = (
+        layer.reduction_axes if isinstance(layer.reduction_axes, tuple) else (layer.reduction_axes,)
+    )
+    if tuple(
+        layer.feature_axes if isinstance(layer.feature_axes, tuple) else (layer.feature_axes,)
+    ) != (-1,) or axes not in ((-1,), (1, 2, 3)):
         return NoRule("LayerNorm() here is over channels, or over channels and pixels")
     over = "channels" if axes == (-1,) else "channels and pixels"
     return _scaled(LayerNormalization(layer.epsilon, over), weights)

@@ -135,8 +135,10 @@ class Folded:
             if isinstance(reader.step, Weights) and not (shifts and reader.step.pads)
         ]
         if not readers or operation.name == self.output or len(able) < len(readers):
-            hint = 'take batch_norm="normalize"' if affine.normalizes else (
-                "scale and shift the images before the network, or leave it out"
+            hint = (
+                'take batch_norm="normalize"'
+                if affine.normalizes
+                else ("scale and shift the images before the network, or leave it out")
             )
             raise refuse(
                 operation,

@@ -72,8 +72,9 @@ class Imported:
         """A line for each of the network's own names: node and layer."""
         size = max(map(len, self.names), default=0)
         nodes = self.architecture.nodes
+        digits = len(str(len(nodes) - 1))
         lines = [
-            f"{name:{size}}  {node:4}  {layer_text(nodes[node].layer)}"
+            f"{name:{size}}  {node:{digits}}  {layer_text(nodes[node].layer)}"
             for name, node in self.names.items()
         ]
         return "\n".join([*lines, *self.said])
@@ -128,9 +129,7 @@ def imported(
         ("batch_norm", batch_norm, get_args(BatchNorm)),
     ):
         if value not in known:
-            raise ConfigurationError(
-                f"{name}={value!r}: expected {' or '.join(map(repr, known))}"
-            )
+            raise ConfigurationError(f"{name}={value!r}: expected {' or '.join(map(repr, known))}")
     choices = Choices(
         finite_number(W_std, "W_std", at_least=0),
         finite_number(b_std, "b_std", above=0),
@@ -185,8 +184,9 @@ def _said(folded: Folded, building: Building, architecture: Architecture) -> lis
         said.append("the kernel takes averages for maxima; the finite network takes the maximum.")
     value = building.values[folded.output]
     if value.order is not None:
-        said.append("the outputs are those of a flattened image in the order (row, column, channel).")
+        said.append(
+            "the outputs are those of a flattened image in the order (row, column, channel)."
+        )
     if value.pixels:
         said.append("the outputs are images (n, height, width, channels).")
     return said
-

@@ -51,8 +51,8 @@ def from_onnx(
 
     Args:
         model: an ``onnx.ModelProto``, its bytes, or the path of its file.
-        image_shape: ``(height, width, channels)`` or ``(features,)``; by default that of the model's
-            input.
+        image_shape: ``(height, width, channels)`` or ``(features,)``; by default that of the
+            model's input.
         max_pool: as of :func:`from_torch`, and ``batch_norm``, ``W_std`` and ``b_std``.
 
     Raises:
@@ -130,12 +130,12 @@ class _Reading:
     def _image_shape(self, name: str, given: Sequence[int] | None) -> tuple[int, ...]:
         if given is not None:
             return checked_shape(given)
-        batch_and_image = self._shapes[name]
+        batch_and_image: tuple[Any, ...] = self._shapes[name]
         if len(batch_and_image) not in (2, 4) or None in batch_and_image[1:]:
             raise ConfigurationError(
-                f"the model's input {name!r} has the shape {batch_and_image}: expected (n, channels, "
-                "height, width) or (n, features) in numbers; give image_shape=(height, width, "
-                "channels) or (features,)"
+                f"the model's input {name!r} has the shape {batch_and_image}: expected (n, "
+                "channels, height, width) or (n, features) in numbers; give image_shape=(height, "
+                "width, channels) or (features,)"
             )
         channels, *pixels = batch_and_image[1:]
         return checked_shape((*pixels, channels))
@@ -215,7 +215,7 @@ Values = Sequence[Array | None]
 NAMES = {"Neg": "neg", "Pow": "pow", "Atan": "atan", "Clip": "clamp", "Div": "div"}
 """Functions of numbers that are called otherwise in ``FUNCTIONS``."""
 
-KINDS = {"Clip": "relu6", "MatMul": "multiply", "GlobalMaxPool": "globalmaxpool"}
+KINDS = {"Pad": "zeropad", "Clip": "relu6", "MatMul": "multiply", "GlobalMaxPool": "globalmaxpool"}
 """What stands in for an operator in messages."""
 
 REASONS = {
@@ -259,8 +259,8 @@ def _convolution(settings: Settings, values: Values, tensors: Sequence[str]) -> 
     read = kernel.shape[2] * groups
     if groups not in (1, read) or (groups > 1 and made != read):
         return NoRule(
-            f"no layer here has {groups} groups of channels ({read} to {made}); one filter a channel "
-            "is DepthwiseConv(window), one for all Conv(window)"
+            f"no layer here has {groups} groups of channels ({read} to {made}); one filter a "
+            "channel is DepthwiseConv(window), one for all Conv(window)"
         )
     padding = _pads(settings)
     if padding is None:
@@ -322,7 +322,9 @@ def _pool(kind: Any) -> Callable[[Settings, Values, Sequence[str]], Step]:
     def rule(settings: Settings, values: Values, tensors: Sequence[str]) -> Step:
         window = settings["kernel_shape"]
         if len(window) != 2 or math.prod(settings.get("dilations", (1, 1))) != 1:
-            return NoRule("pools here have two axes and no dilation; signals are images of height 1")
+            return NoRule(
+                "pools here have two axes and no dilation; signals are images of height 1"
+            )
         padding = _pads(settings)
         if padding is None or isinstance(padding, str):
             return NoRule("a pool here has its padding in numbers; export it with pads")
@@ -341,7 +343,9 @@ def _pool(kind: Any) -> Callable[[Settings, Values, Sequence[str]], Step]:
 def _reshape(settings: Settings, values: Values, tensors: Sequence[str]) -> Step:
     shape = values[1]
     if shape is None or len(shape) != 2:
-        return NoRule("no layer here cuts or reorders an image; only one vector an image is Flatten()")
+        return NoRule(
+            "no layer here cuts or reorders an image; only one vector an image is Flatten()"
+        )
     return Flattening()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 
+import jax.numpy as jnp
 import numpy as np
 
 from ..architecture import (
@@ -50,7 +51,7 @@ def recognized(function: Function) -> Activation | Affine | None:
     if _near(values, straight.scale * POINTS + straight.shift):
         return straight
     for layer in _candidates(values):
-        if _near(values, np.asarray(function_of(layer)(POINTS), dtype=np.float64)):
+        if _near(values, np.asarray(function_of(layer)(jnp.asarray(POINTS)), dtype=np.float64)):
             return layer
     return None
 

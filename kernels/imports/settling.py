@@ -109,6 +109,6 @@ def _value(
     if name not in found:
         step: Any = known[name].step
         inputs = [_value(i, root, x, known, found) for i in known[name].inputs]
-        function = function_of(step) if isinstance(step, Activation) else step.function
+        function: Any = function_of(step) if isinstance(step, Activation) else step.function
         found[name] = np.asarray(function(*inputs))
     return found[name]

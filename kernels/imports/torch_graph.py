@@ -47,12 +47,12 @@ def calls_of(module: Any) -> tuple[list[Call], str]:
     Raises:
         MissingDependencyError: torch is not installed.
         ConfigurationError: it is no module of PyTorch.
-        ArchitectureError: its forward pass branches on data, reads several inputs or returns several
-            outputs; the message names the submodule.
+        ArchitectureError: its forward pass branches on data, reads several inputs or returns
+            several outputs; the message names the submodule.
     """
     try:
-        import torch
-        from torch import fx
+        import torch  # pyright: ignore[reportMissingImports]
+        from torch import fx  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise MissingDependencyError(f"from_torch needs the package torch; {INSTALL}") from error
     if not isinstance(module, torch.nn.Module):

@@ -20,7 +20,7 @@ def from_torch(
     W_std: float = HE,
     b_std: float = 0.1,
 ) -> Imported:
-    """The architecture of a PyTorch module in ``eval`` mode, and the finite network with its weights.
+    """The architecture of a PyTorch module in ``eval`` mode, and a finite network of its weights.
 
     ``torch.fx`` follows a tensor through ``forward``, which may not branch on data; modules,
     functions and methods of PyTorch are read by their rules (``docs/imports.md`` lists them), and

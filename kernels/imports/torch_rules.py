@@ -95,7 +95,14 @@ MODULES = {
     "adaptive_avg_pool2d": "AdaptiveAvgPool2d",
 }
 
-ALIASES = {"iadd": "add", "add_": "add", "imul": "mul", "mul_": "mul", "isub": "sub", "subtract": "sub"}
+ALIASES = {
+    "iadd": "add",
+    "add_": "add",
+    "imul": "mul",
+    "mul_": "mul",
+    "isub": "sub",
+    "subtract": "sub",
+}
 ALIASES |= {"multiply": "mul", "divide": "div", "clip": "clamp", "__add__": "add"}
 
 
@@ -144,12 +151,12 @@ def _step(call: Call, constants: Mapping[str, np.ndarray]) -> tuple[Step, tuple[
     inputs = tuple(name for name in call.inputs if name not in constants)
     if call.kind in ("matmul", "bmm", "einsum", "baddbmm"):
         return no_rule(call.kind, PRODUCT), inputs
-    return no_rule(call.kind), inputs
+    return no_rule("zeropad" if call.kind == "pad" else call.kind), inputs
 
 
 PRODUCT = (
-    "a product of two inputs has no exact kernel here, so attention has none; take Conv(window) and "
-    "GlobalAvgPool()"
+    "a product of two inputs has no exact kernel here, so attention has none; take Conv(window) "
+    "and GlobalAvgPool()"
 )
 
 _REORDERS = NoRule("no layer here cuts or reorders an image; only flatten(x, 1) is Flatten()")
@@ -220,8 +227,8 @@ def _convolution(call: Call) -> Step:
     groups, read, made = s["groups"], s["in_channels"], s["out_channels"]
     if groups not in (1, read) or (groups > 1 and made != read):
         return NoRule(
-            f"no layer here has {groups} groups of channels ({read} to {made}); one filter a channel "
-            "is DepthwiseConv(window), one for all Conv(window)"
+            f"no layer here has {groups} groups of channels ({read} to {made}); one filter a "
+            "channel is DepthwiseConv(window), one for all Conv(window)"
         )
     bias = call.weights.get("bias")
     padding, mode = s["padding"], s["padding_mode"]
@@ -383,4 +390,3 @@ RULES: dict[str, Callable[[Call], Step]] = {
     "Tanh": lambda _: Elementwise("tanh"),
 }
 """What each module computes."""
-
