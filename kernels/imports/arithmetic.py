@@ -34,11 +34,9 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "arctan": np.arctan,
     "sigmoid": expit,
     "erf": erf,
-    "max": np.maximum,
     "maximum": np.maximum,
-    "min": np.minimum,
     "minimum": np.minimum,
-    "clamp": np.clip,
+    "clamp": lambda x, low=None, high=None: np.clip(x, low, high),
     "clamp_min": np.maximum,
 }
 
@@ -50,8 +48,7 @@ def arithmetic(name: str, arguments: list[Any]) -> tuple[Step, tuple[str, ...]] 
 
     Args:
         name: in ``FUNCTIONS``.
-        arguments: names of operations as texts, constants as numbers and arrays; an array of more
-            than one number is one for every channel.
+        arguments: names of operations as texts, constants as numbers and arrays.
 
     Returns:
         ``None`` where an array is none for every channel, or is not added or multiplied.
@@ -78,15 +75,21 @@ def _of_channels(name: str, arguments: list[Any]) -> Step | None:
     if name not in LINEAR:
         return None
     first = isinstance(arguments[0], str)
-    constant = np.asarray(arguments[1 if first else 0], dtype=np.float64).ravel()
+    given = np.asarray(arguments[1 if first else 0], dtype=np.float64)
+    last = given.ndim < 3
+    constant = channels_of(given, -1 if last else -3)
+    if constant is None:
+        return None
     one, none = np.ones(()), np.zeros(())
     if name == "add":
-        return Affine(one, constant)
+        return Affine(one, constant, of_last_axis=last)
+    if name == "sub" and first:
+        return Affine(one, -constant, of_last_axis=last)
     if name == "sub":
-        return Affine(one, -constant) if first else Affine(-one, constant)
+        return Affine(-one, constant, of_last_axis=last)
     if name == "mul":
-        return Affine(constant, none)
-    return Affine(1 / constant, none) if first else None
+        return Affine(constant, none, of_last_axis=last)
+    return Affine(1 / constant, none, of_last_axis=last) if first else None
 
 
 def channels_of(array: Any, axis: int) -> Array | None:

@@ -14,8 +14,9 @@ from ..architecture.table import layer_text
 from ..finite import finite_network
 from .building import Building, Choices
 from .folding import BatchNorm, Folded
+from .refusing import refuse
 from .settling import settled
-from .steps import IMAGES, UNSCALED, Affine, Images, Operation
+from .steps import IMAGES, UNSCALED, Adaptive, Affine, Flattening, Images, Operation
 
 if TYPE_CHECKING:
     from ..finite.module import FiniteNetwork
@@ -139,6 +140,8 @@ def imported(
     needed = settled(operations, output)
     if not any(isinstance(operation.step, Images) for operation in needed):
         raise ArchitectureError("the network's output does not depend on its input")
+    if channels_first:
+        _check_columns(needed, image_shape)
     folded = Folded(needed, output, batch_norm)
     building = Building(image_shape, choices)
     for operation in folded.operations:
@@ -153,6 +156,22 @@ def imported(
         building.variables,
         (*said, *_said(folded, building, architecture)),
     )
+
+
+def _check_columns(operations: Sequence[Operation], image_shape: tuple[int, ...]) -> None:
+    """Refuse constants of one axis on images whose channels lie first: they are of columns."""
+    vectors: dict[str, bool] = {}
+    for operation in operations:
+        step = operation.step
+        ends = isinstance(step, Flattening) or (isinstance(step, Adaptive) and step.size == (1, 1))
+        read = [vectors[name] for name in operation.inputs]
+        vectors[operation.name] = ends or (any(read) if read else len(image_shape) == 1)
+        if isinstance(step, Affine) and step.of_last_axis and not vectors[operation.name]:
+            raise refuse(
+                operation,
+                "its constant has a number for every column of an image; give it the shape "
+                "(channels, 1, 1) for one of every channel",
+            )
 
 
 def _names(needed: Sequence[Operation], folded: Folded, building: Building) -> dict[str, int]:

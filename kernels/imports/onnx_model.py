@@ -181,21 +181,19 @@ class _Reading:
         function = NAMES.get(kind, kind.lower())
         if function in FUNCTIONS:
             arguments = [
-                self._of[tensor] if value is None else self._constant(value)
+                self._of[tensor] if value is None else _constant(value)
                 for tensor, value in zip(tensors, values, strict=True)
+                if tensor
             ]
-            if all(argument is not None for argument in arguments):
-                computed = arithmetic(function, arguments)
-                if computed is not None:
-                    read = [t for t in tensors if t not in self._known]
-                    return computed[0], read
+            computed = arithmetic(function, arguments)
+            if computed is not None:
+                read = [t for t in tensors if t not in self._known]
+                return computed[0], read
         return no_rule(KINDS.get(kind, kind), REASONS.get(kind)), tensors
 
-    def _constant(self, value: Array) -> Array | None:
-        """A constant, if it is one number, or one for every channel."""
-        if value.size == 1:
-            return value.reshape(())
-        return channels_of(value, -3 if value.ndim >= 3 else -1)
+
+def _constant(value: Array) -> Array:
+    return value.reshape(()) if value.size == 1 else value
 
 
 def _dimensions(value: Any) -> tuple[int | None, ...]:
@@ -212,7 +210,15 @@ def _attributes(node: Any) -> dict[str, Any]:
 Settings = Mapping[str, Any]
 Values = Sequence[Array | None]
 
-NAMES = {"Neg": "neg", "Pow": "pow", "Atan": "atan", "Clip": "clamp", "Div": "div"}
+NAMES = {
+    "Max": "maximum",
+    "Min": "minimum",
+    "Neg": "neg",
+    "Pow": "pow",
+    "Atan": "atan",
+    "Clip": "clamp",
+    "Div": "div",
+}
 """Functions of numbers that are called otherwise in ``FUNCTIONS``."""
 
 KINDS = {"Pad": "zeropad", "Clip": "relu6", "MatMul": "multiply", "GlobalMaxPool": "globalmaxpool"}

@@ -71,11 +71,14 @@ class Affine:
 
     Attributes:
         normalizes: it is a batch normalisation with its running averages, scale and shift.
+        of_last_axis: the numbers are those of the last axis, which is of channels where images lie
+            with channels last, and of vectors.
     """
 
     scale: Array
     shift: Array
     normalizes: bool = False
+    of_last_axis: bool = False
 
 
 @dataclass(frozen=True)

@@ -127,6 +127,8 @@ def operations_of(calls: Sequence[Call]) -> tuple[list[Operation], list[str]]:
 def _step(call: Call, constants: Mapping[str, np.ndarray]) -> tuple[Step, tuple[str, ...]]:
     if call.name == IMAGES:
         return Images(), ()
+    if call.kind in NOTHING and _drops(call):
+        return NoRule("it drops out in eval mode too; give it training=self.training"), call.inputs
     if call.kind in NOTHING:
         return Identity(), call.inputs[:1]
     if call.kind in RULES and "args" not in call.settings:
@@ -169,8 +171,8 @@ def _argument(part: Any, constants: Mapping[str, np.ndarray]) -> Any:
         name = part["call"]
         if name not in constants:
             return name
-        array = channels_of(constants[name], -3 if constants[name].ndim >= 3 else -1)
-        return _UNKNOWN if array is None else array
+        constant = constants[name]
+        return constant.reshape(()) if constant.size == 1 else constant
     return part if isinstance(part, int | float) and not isinstance(part, bool) else _UNKNOWN
 
 
@@ -179,6 +181,15 @@ def _as_module(call: Call) -> Step:
     args, settings = call.settings["args"], dict(call.settings["kwargs"])
     settings |= dict(zip(NAMES[call.kind], args[1:], strict=False))
     return RULES[MODULES[call.kind]](Call(call.name, call.kind, call.inputs, settings))
+
+
+def _drops(call: Call) -> bool:
+    """Whether a function of dropout is told to drop out, as it is by default."""
+    if "args" not in call.settings or not NOTHING[call.kind]:
+        return False
+    args, kwargs = call.settings["args"], call.settings["kwargs"]
+    place = 3 if call.kind == "stochastic_depth" else 2
+    return bool(kwargs.get("training", args[place] if len(args) > place else True))
 
 
 def _flattens(kind: str, settings: Settings) -> bool:

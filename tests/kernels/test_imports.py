@@ -287,11 +287,67 @@ def test_scales_without_weights_beside_them_are_refused_by_name() -> None:
         from_calls(calls, "end", (2,), **{**OPTIONS, "batch_norm": "fold"})
 
 
+@pytest.mark.parametrize("batch_norm", ["normalize", "fold"])
+def test_a_norm_and_a_layer_after_a_flattened_image_are_reordered(batch_norm: Any) -> None:
+    scale = [1.0, 0.5, 2.0, 1.5, 0.7, 0.9, 1.1, 1.2]
+    kernel = normal(8, 3)
+    calls = [
+        Call("input", "input"),
+        Call("flat", "Flatten", ("input",), {"start_dim": 1, "end_dim": -1}),
+        norm("b", "flat", scale),
+        linear("end", "b", kernel),
+    ]
+    found = from_calls(calls, "end", (2, 2, 2), **{**OPTIONS, "batch_norm": batch_norm})
+    x = normal(3, 2, 2, 2)
+    flat = x.transpose(0, 3, 1, 2).reshape(3, 8)
+    expected = ((flat - 0.1) / np.sqrt(2 + 1e-5) * np.array(scale) + 0.3) @ kernel
+    check_outputs(found, x, expected)
+
+
+@pytest.mark.parametrize("shape", [(3,), (3, 1, 1)])
+def test_a_constant_of_columns_is_not_taken_for_one_of_channels(shape: tuple[int, ...]) -> None:
+    calls = [
+        Call("input", "input"),
+        Call("shift", "constant", weights={"value": normal(*shape)}),
+        Call(
+            "add",
+            "add",
+            ("input", "shift"),
+            {"args": [{"call": "input"}, {"call": "shift"}], "kwargs": {}},
+        ),
+        Call("flat", "Flatten", ("add",), {"start_dim": 1, "end_dim": -1}),
+        linear("end", "flat", normal(27, 2)),
+    ]
+    match = r"'add' \(add\).*" + ("every column" if len(shape) == 1 else "fold into weights")
+    with pytest.raises(ArchitectureError, match=match):
+        from_calls(calls, "end", (3, 3, 3), **OPTIONS)
+
+
+@pytest.mark.parametrize(
+    ("kind", "args", "match"),
+    [
+        ("dropout", [0.5], "drops out in eval mode too"),
+        ("max", [0], "no layer here|maximum"),
+        ("flatten", [], "only flatten"),
+        ("mean", [1], "mean here is over all pixels"),
+    ],
+)
+def test_functions_that_do_something_else_are_refused(
+    kind: str, args: list[float], match: str
+) -> None:
+    settings = {"args": [{"call": "input"}, *args], "kwargs": {}}
+    calls = [Call("input", "input"), Call("it", kind, ("input",), settings)]
+    with pytest.raises(ArchitectureError, match=rf"'it' \({kind}\).*({match})"):
+        from_calls(calls, "it", (4, 4, 3), **OPTIONS)
+
+
 def test_functions_are_recognised_by_their_values_and_others_are_not() -> None:
     assert recognized(lambda x: np.maximum(x, 0)) == kk.Relu()
     assert recognized(lambda x: np.where(x > 0, x, 0.2 * x)) == kk.LeakyRelu(0.2)
     assert recognized(lambda x: np.exp(-(x**2) / 8)) == kk.Gaussian(2.0)
     assert recognized(lambda x: 1 / (1 + np.exp(-x))) == kk.Elementwise("sigmoid")
+    line: Any = recognized(lambda x: np.float32(0.1) * x + 1000)
+    assert (line.scale, line.shift) == (pytest.approx(0.1, rel=1e-5), 1000)
     assert recognized(lambda x: np.clip(x, 0, 6)) is None
     assert recognized(lambda x: np.clip(x, -1, 1)) is None
 
