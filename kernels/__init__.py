@@ -73,6 +73,9 @@ if TYPE_CHECKING:
     from .gram import GramStore as GramStore
     from .gram import compute_gram as compute_gram
     from .gram import estimate_gram as estimate_gram
+    from .imports import from_flax as from_flax
+    from .imports import from_onnx as from_onnx
+    from .imports import from_torch as from_torch
     from .transformers import ZCA as ZCA
     from .transformers import PatchFeatures as PatchFeatures
     from .transformers import Standardizer as Standardizer
@@ -86,6 +89,7 @@ _ROOMS = {
         "save_model",
     ),
     "gram": ("GramStore", "compute_gram", "estimate_gram"),
+    "imports": ("from_flax", "from_onnx", "from_torch"),
     "transformers": ("PatchFeatures", "Standardizer", "ZCA"),
 }
 """Loaded when they are first used: scikit-learn and zarr take a second to import."""

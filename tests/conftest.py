@@ -35,7 +35,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if config.option.markexpr == "not slow":
+    if "not slow" in config.option.markexpr:
         os.environ.setdefault("XLA_FLAGS", flags(QUICKLY))
     folder = platformdirs.user_cache_path("kernas") / "tests"
     settings = {

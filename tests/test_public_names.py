@@ -24,6 +24,7 @@ KERNELS = f"""
     EmpiricalKernel RecurrentKernel finite_network
     KernelClassifier KernelRegressor SklearnKernel load_model save_model
     GramStore compute_gram estimate_gram
+    from_flax from_onnx from_torch
     Dataset PatchFeatures Standardizer ZCA circle hypercube hypersphere load
 """
 SEARCH = """

@@ -217,7 +217,7 @@ def of_other_arrays(model, folder, change):
     [
         (lambda a: a.pop("classes"), "it lacks the array 'classes'"),
         (lambda a: a.update(x=a["x"][1:]), r"dual_coef has shape .*: expected n × outputs"),
-        (lambda a: a.update(x=a["x"][None]), r"x has shape .*: expected n × features × width × chann"),
+        (lambda a: a.update(x=a["x"][None]), "expected n × features × width × chann"),
         (lambda a: a.update(classes=a["classes"][:-1]), "classes has shape"),
         (lambda a: a.update(dual_coef=a["dual_coef"] * np.nan), "expected finite numbers"),
         (lambda a: a.update(dual_coef=a["dual_coef"].astype(str)), "has values of <U"),
