@@ -28,6 +28,9 @@ from oracles import recorded  # noqa: E402
 
 KEEP_DAYS = 7
 
+collect_ignore = ["record_torch.py", "torch_models.py"]
+"""No tests, and they import torch, which the ordinary environment has not."""
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     modes = get_args(recorded.Mode)
