@@ -63,6 +63,7 @@ class Pieces:
             name: [None if value is None else float(f"{value:.{DIGITS}g}") for value in values]
             for name, values in compute().items()
         }
+        keys, columns = self._read()  # another process may have added a piece meanwhile
         columns |= {f"{piece}/{name}": values for name, values in found.items()}
         self._write({**keys, piece: key}, columns)
         return found

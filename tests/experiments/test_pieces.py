@@ -39,3 +39,15 @@ def test_without_a_path_nothing_is_kept() -> None:
     assert pieces.get("one", "a", lambda: {"x": [1, 2, 3]}) == {"x": [1.0, 2.0, 3.0]}
     with pytest.raises(AssertionError, match="computed again"):
         pieces.get("one", "a", never)
+
+
+def test_a_piece_that_another_process_adds_meanwhile_is_kept(tmp_path):
+    pieces = Pieces(tmp_path / "table.csv", ["a", "b"])
+
+    def slow():
+        Pieces(tmp_path / "table.csv", ["a", "b"]).get("other", "", lambda: {"x": [3.0, 4.0]})
+        return {"x": [1.0, 2.0]}
+
+    pieces.get("one", "", slow)
+    assert pieces.get("other", "", dict) == {"x": [3.0, 4.0]}
+    assert pieces.get("one", "", dict) == {"x": [1.0, 2.0]}
