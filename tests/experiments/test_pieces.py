@@ -41,10 +41,10 @@ def test_without_a_path_nothing_is_kept() -> None:
         pieces.get("one", "a", never)
 
 
-def test_a_piece_that_another_process_adds_meanwhile_is_kept(tmp_path):
+def test_a_piece_that_another_process_adds_meanwhile_is_kept(tmp_path: Path) -> None:
     pieces = Pieces(tmp_path / "table.csv", ["a", "b"])
 
-    def slow():
+    def slow() -> dict[str, list[float]]:
         Pieces(tmp_path / "table.csv", ["a", "b"]).get("other", "", lambda: {"x": [3.0, 4.0]})
         return {"x": [1.0, 2.0]}
 
