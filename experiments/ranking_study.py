@@ -19,7 +19,7 @@ chosen. ``ranking_confirmation.py`` judges it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -116,7 +116,8 @@ def main(options: StudyOptions) -> None:
         return
     kernels = list(setting.kernels)
     if options.stage == "seconds":
-        report({"seconds_a_cell": timed(kernels, names, pieces, accuracy), **environment()}, None)
+        of_draws = every_draw(kernels, names, pieces, accuracy)
+        report({"seconds_a_cell": timed(of_draws, names), **environment()}, None)
         return
     if options.stage == "crossing":
         kernels = crossing(kernels, names, pieces, accuracy)
@@ -277,14 +278,12 @@ def _without_validation(columns: Columns) -> Columns:
     }
 
 
-def timed(
-    kernels: Sequence[KernelSetting], names: Sequence[str], pieces: Pieces, accuracy: np.ndarray
-) -> dict[str, dict[str, float]]:
-    """Of every setting that has all draws, the median seconds of a cell by parameterisation."""
+def timed(settings: Iterable[KernelSetting], names: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Of every setting the median seconds of a cell by parameterisation."""
     few = names[:TIMED]
     table = Pieces(HERE / "seconds.csv", few)
     found: dict[str, dict[str, float]] = {}
-    for setting in every_draw(kernels, names, pieces, accuracy):
+    for setting in settings:
         folder = RUNS / "ranking_study" / f"seconds-{str(setting).replace(' ', '-')}"
 
         def measured(setting: KernelSetting = setting, folder: Path = folder) -> Columns:
@@ -330,11 +329,11 @@ class Known:
 
 def chosen(names: Sequence[str], pieces: Pieces, accuracy: np.ndarray) -> dict[str, Any]:
     """What the protocol chooses from what the other stages recorded."""
-    kernels = list(one_at_a_time())
-    seconds = timed(kernels, names, pieces, accuracy)
+    columns = every_draw(list(one_at_a_time()), names, pieces, accuracy)
+    seconds = timed(columns, names)
     known = [
         one
-        for setting, of_draws in every_draw(kernels, names, pieces, accuracy).items()
+        for setting, of_draws in columns.items()
         for one in known_of(setting, of_draws, accuracy, seconds[str(setting)])
     ]
     rest = others(names, pieces, quick=False)

@@ -35,6 +35,7 @@ from .architecture import (
     Zero,
 )
 from .architecture.windows import WindowLayer, axis_padding, extent, stride_of, tap_offsets
+from .data.checks import inputs_of
 
 LINEAR = Dense, Identity, Sum, Zero, Flatten, GlobalAvgPool, LocalAvgPool
 """Layers that a mean of kernels of vectors passes through; the readouts are identities there."""
@@ -170,10 +171,10 @@ def augmented(
             of one that reads shifted pixels nonlinearly; the message names the layer.
     """
     if augment and len(image_shape) != 3:
-        given = f"vectors of {image_shape[0]} features"
-        if len(image_shape) == 2:
-            given = f"signals of {image_shape[0]} pixels and {image_shape[1]} channels"
-        raise DataError(f"augment={augment} for {given}: expected images (height, width, channels)")
+        raise DataError(
+            f"augment={augment} for {inputs_of(image_shape)}: expected images "
+            "(height, width, channels)"
+        )
     if Translate() in augment:
         architecture = _all_shifts(architecture, image_shape)
     if Flip() not in augment:

@@ -237,16 +237,15 @@ class Architecture:
         """Signals take windows of one axis, images of two; an image of one row takes either."""
         if layer.axes == len(pixels) or (layer.axes == 1 and pixels[0] == 1):
             return
-        long = layer.window if layer.axes == 1 else (max(window_of(layer)),)
         if layer.axes == 2:
             raise ArchitectureError(
                 f"{self.describe(index)} has a window of two axes, {layer.window}, and its input "
-                f"is a signal of {pixels[0]} pixels; give a window of one axis, {long}, or grey "
-                "images an axis of one channel, x[..., None]"
+                f"is a signal of {pixels[0]} pixels; give a window of one axis, "
+                f"({max(window_of(layer))},), or grey images an axis of one channel, x[..., None]"
             )
         raise ArchitectureError(
-            f"{self.describe(index)} has a window of one axis, {long}, and its input is an image "
-            f"of {pixels} pixels; give a window of two, or signals (n, length, channels)"
+            f"{self.describe(index)} has a window of one axis, {layer.window}, and its input is an "
+            f"image of {pixels} pixels; give a window of two, or signals (n, length, channels)"
         )
 
     def _check_circular(self, index: int, layer: LocalAvgPool, pixels: Shape) -> None:

@@ -12,7 +12,7 @@ from typing import Any, cast
 from kernas.errors import ArchitectureError
 
 from .base import Layer, finite_number, flag
-from .windows import Pair, Steps, WindowLayer, of_image, steps
+from .windows import Pair, Steps, WindowLayer, axes_of, of_image, steps
 
 RATES = (1.0, 1.0)
 """Of a layer in the NTK parameterisation."""
@@ -105,8 +105,8 @@ class ConvLayer(WindowLayer):
     dilation: int | Steps = field(default=1, kw_only=True)
 
     def __post_init__(self) -> None:
-        one = isinstance(self.window, list | tuple) and len(self.window) == 1
-        object.__setattr__(self, "dilation", steps(self.dilation, "dilation", 1 if one else 2))
+        axes = axes_of(self.window)
+        object.__setattr__(self, "dilation", steps(self.dilation, "dilation", axes))
         super().__post_init__()
 
     @property

@@ -53,8 +53,7 @@ class WindowLayer(Layer):
     padding: Padding = field(default="SAME", kw_only=True)
 
     def __post_init__(self) -> None:
-        one = isinstance(self.window, list | tuple) and len(self.window) == 1
-        axes = 1 if one else 2
+        axes = axes_of(self.window)
         object.__setattr__(self, "window", steps(self.window, "window", axes))
         object.__setattr__(self, "stride", steps(self.stride, "stride", axes))
         object.__setattr__(self, "padding", _padding(self.padding, axes))
@@ -75,6 +74,11 @@ class WindowLayer(Layer):
     def dilations(self) -> Pair:
         """Pixels from one tap of the window to the next, for both axes of an image."""
         return 1, 1
+
+
+def axes_of(window: Any) -> int:
+    """How many axes a window has, as it was given: one number in a tuple is of signals."""
+    return 1 if isinstance(window, list | tuple) and len(window) == 1 else 2
 
 
 def steps(value: Any, name: str, axes: int) -> Steps:

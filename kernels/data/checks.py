@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from numbers import Real
 
 import numpy as np
@@ -59,6 +60,16 @@ def check_images(images: ArrayLike, what: str, *, signals: bool = False) -> np.n
                 f"beyond float32; the first is image {int(np.argmin(usable))}; remove or repair it"
             )
     return x[..., None] if x.ndim == 3 and not signals else x
+
+
+def inputs_of(shape: Sequence[int]) -> str:
+    """What inputs of a shape are, in words."""
+    match tuple(shape):
+        case (features,):
+            return f"vectors of {features} features"
+        case (length, channels):
+            return f"signals of {length} pixels and {channels} channels"
+    return f"images of {'×'.join(map(str, shape))}"
 
 
 def check_fitted_shape(shape: tuple[int, ...], fitted: tuple[int, ...], what: str) -> None:

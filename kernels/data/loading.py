@@ -13,14 +13,13 @@ from kernas.arrays import read_npy
 from kernas.errors import ConfigurationError, DataError
 from kernas.files import user_path
 
-from .checks import check_images, check_integer
+from .checks import check_images, check_integer, inputs_of
 from .dataset import Dataset
 from .known import read_source
 from .preprocessing import (
     Resize,
     check_resize,
     fit_standardization,
-    no_images,
     resized,
     size_pair,
     target_size,
@@ -226,7 +225,7 @@ def _read(
     source, classes = number_classes(read_source(name, size_pair(image_size), resize))
     if resize is not None and source.x.ndim < 4:
         raise ConfigurationError(
-            f"resize={resize!r} for {no_images(source.x.shape[1:])}: only images of shape "
+            f"resize={resize!r} for {inputs_of(source.x.shape[1:])}: only images of shape "
             "(height, width[, channels]) can be resized; leave resize out"
         )
     return source, classes, source.resize or resize or "stretch"

@@ -9,7 +9,7 @@ import numpy as np
 
 from kernas.errors import ConfigurationError, DataError
 
-from .checks import check_integer
+from .checks import check_integer, inputs_of
 
 Resize = Literal["crop", "pad", "stretch"]
 """How images come to another aspect ratio: by the largest centred part that has it, by black
@@ -71,7 +71,7 @@ def target_size(
         return None
     if len(shape) != 3:
         raise ConfigurationError(
-            f"image_size={image_size} for {no_images(shape)}: only images of shape "
+            f"image_size={image_size} for {inputs_of(shape)}: only images of shape "
             "(height, width[, channels]) can be resized; leave image_size out"
         )
     height, width = framed_sides((shape[0], shape[1]), size, resize)
@@ -81,13 +81,6 @@ def target_size(
             f"only makes them smaller; use at most {min(shape[:2])}"
         )
     return size
-
-
-def no_images(shape: tuple[int, ...]) -> str:
-    """What inputs of a shape are that has not two axes of pixels."""
-    if len(shape) == 1:
-        return f"vectors of {shape[0]} features"
-    return f"signals of {shape[0]} pixels and {shape[1]} channels"
 
 
 def framed_sides(sides: tuple[int, int], size: tuple[int, int], resize: Resize) -> tuple[int, int]:

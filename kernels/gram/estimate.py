@@ -6,10 +6,10 @@ import os
 import shutil
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
+from kernas.files import nearest_folder
 from kernas.quantities import duration, size
 
 from .identity import Source, StorableKernel
@@ -98,7 +98,7 @@ def estimate_gram(
         timing.pairs,
         _memory(request, images * timing.bytes_of_image) + 2 * tile_bytes,
         len(missing) * tile_bytes,
-        shutil.disk_usage(_existing(request.path)).free,
+        shutil.disk_usage(nearest_folder(request.path)).free,
         tuple(fault for fault in faults if fault.state == "corrupted"),
     )
 
@@ -143,8 +143,3 @@ def _memory(request: GramRequest, prepared_bytes: float) -> int:
     caches = kernel.tile_bytes * (1 if request.x2 is None else 2)
     given = request.x1.nbytes + (0 if request.x2 is None else request.x2.nbytes)
     return moments + min(round(prepared_bytes), caches) + given
-
-
-def _existing(path: Path) -> Path:
-    """The folder, or the nearest one above it that exists."""
-    return next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.exists())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -80,16 +81,29 @@ def _of_channels(name: str, arguments: list[Any]) -> Step | None:
     constant = channels_of(given, -1 if last else -3)
     if constant is None:
         return None
+    found = with_constant(name, constant, first=first)
+    return None if found is None else replace(found, of_last_axis=last)
+
+
+def with_constant(name: str, constant: Array, *, first: bool) -> Affine | None:
+    """``x`` and a constant, added or multiplied; ``None`` for what is no scale and shift of ``x``.
+
+    Args:
+        name: in ``LINEAR``.
+        constant: one number, or one for every channel.
+        first: whether ``x`` is the first of both.
+    """
     one, none = np.ones(()), np.zeros(())
-    if name == "add":
-        return Affine(one, constant, of_last_axis=last)
-    if name == "sub" and first:
-        return Affine(one, -constant, of_last_axis=last)
-    if name == "sub":
-        return Affine(-one, constant, of_last_axis=last)
-    if name == "mul":
-        return Affine(constant, none, of_last_axis=last)
-    return Affine(1 / constant, none, of_last_axis=last) if first else None
+    match name:
+        case "add":
+            return Affine(one, constant)
+        case "sub":
+            return Affine(one, -constant) if first else Affine(-one, constant)
+        case "mul":
+            return Affine(constant, none)
+        case "div" | "truediv" if first:
+            return Affine(1 / constant, none)
+    return None
 
 
 def channels_of(array: Any, axis: int) -> Array | None:

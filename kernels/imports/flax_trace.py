@@ -15,8 +15,8 @@ from jax.extend.core import Literal
 from kernas.errors import ArchitectureError
 
 from ..architecture import Concat, Identity
-from .arithmetic import channels_of
-from .refusing import no_rule
+from .arithmetic import channels_of, with_constant
+from .refusing import no_rule, refused_groups
 from .steps import (
     IMAGES,
     UNSCALED,
@@ -31,6 +31,8 @@ from .steps import (
     Pool,
     Step,
     Weights,
+    batch_normalization,
+    float64,
 )
 
 BATCH = 2
@@ -257,16 +259,8 @@ class _Reading:
         channels = channels_of(constant, -1)
         if channels is None or (channels.size > 1 and channels.size != made[-1]):
             return NoRule("a constant here is one number, or one for every channel")
-        one, none = np.ones(()), np.zeros(())
-        if name == "add":
-            return Affine(one, channels)
-        if name == "sub":
-            return Affine(one, -channels) if first else Affine(-one, channels)
-        if name == "mul":
-            return Affine(channels, none)
-        if name == "div" and first:
-            return Affine(1 / channels, none)
-        return NoRule("a constant for every channel is added or multiplied here")
+        found = with_constant(name, channels, first=first)
+        return found or NoRule("a constant for every channel is added or multiplied here")
 
 
 PRODUCT = (
@@ -334,10 +328,6 @@ def _counts(pool: Pool, shape: tuple[int, ...], constant: np.ndarray) -> bool:
     return constant.size == expected.size and bool((constant.ravel() == expected.ravel()).all())
 
 
-def _float(array: Any) -> np.ndarray:
-    return np.asarray(array, dtype=np.float64)
-
-
 def _numbers(value: Any) -> tuple[int, int]:
     height, width = value if isinstance(value, tuple | list) else (value, value)
     return int(height), int(width)
@@ -345,16 +335,14 @@ def _numbers(value: Any) -> tuple[int, int]:
 
 def _convolution(layer: Any, weights: Variables, path: str) -> Step:
     own = weights["params"]
-    kernel = _float(own["kernel"])
+    kernel = float64(own["kernel"])
     if kernel.ndim != 4:
         return no_rule(f"Conv{kernel.ndim - 2}d")
     groups, made = layer.feature_group_count, kernel.shape[-1]
     read = kernel.shape[2] * groups
-    if groups not in (1, read) or (groups > 1 and made != read):
-        return NoRule(
-            f"no layer here has {groups} groups of channels ({read} to {made}); one filter a "
-            "channel is DepthwiseConv(window), one for all Conv(window)"
-        )
+    refused = refused_groups(groups, read, made)
+    if refused is not None:
+        return refused
     if layer.mask is not None or _numbers(layer.input_dilation or 1) != (1, 1):
         return NoRule("no layer here has masked weights or a dilated input")
     padding = layer.padding
@@ -367,7 +355,7 @@ def _convolution(layer: Any, weights: Variables, path: str) -> Step:
         padding = (edges[0], edges[1])
     return Weights(
         kernel,
-        _float(own["bias"]) if "bias" in own else None,
+        float64(own["bias"]) if "bias" in own else None,
         path,
         _numbers(layer.strides or 1),
         padding,
@@ -378,16 +366,15 @@ def _convolution(layer: Any, weights: Variables, path: str) -> Step:
 
 def _dense(layer: Any, weights: Variables, path: str) -> Step:
     own = weights["params"]
-    return Weights(_float(own["kernel"]), _float(own["bias"]) if "bias" in own else None, path)
+    return Weights(float64(own["kernel"]), float64(own["bias"]) if "bias" in own else None, path)
 
 
 def _batch_norm(layer: Any, weights: Variables, path: str) -> Step:
     if layer.axis != -1:
         return NoRule("Normalize() here is over every axis but the channels, axis=-1")
     own, averages = weights.get("params", {}), weights["batch_stats"]
-    scale = _float(own.get("scale", 1.0)) / np.sqrt(_float(averages["var"]) + layer.epsilon)
-    shift = _float(own.get("bias", 0.0)) - _float(averages["mean"]) * scale
-    return Affine(scale, shift, normalizes=True)
+    scale, shift = own.get("scale", 1.0), own.get("bias", 0.0)
+    return batch_normalization(scale, shift, averages["mean"], averages["var"], layer.epsilon)
 
 
 def _layer_norm(layer: Any, weights: Variables, path: str) -> Any:
@@ -410,7 +397,7 @@ def _group_norm(layer: Any, weights: Variables, path: str) -> Any:
 
 def _scaled(step: LayerNormalization, weights: Variables) -> Any:
     own = weights.get("params", {})
-    return step, Affine(_float(own.get("scale", 1.0)), _float(own.get("bias", 0.0)))
+    return step, Affine(float64(own.get("scale", 1.0)), float64(own.get("bias", 0.0)))
 
 
 RULES: dict[str, Callable[[Any, Variables, str], Any]] = {

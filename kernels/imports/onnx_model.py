@@ -15,7 +15,7 @@ from ..architecture import Concat, Elementwise, Elu, Gelu, Identity, LeakyRelu, 
 from .arithmetic import FUNCTIONS, arithmetic, channels_of
 from .folding import BatchNorm
 from .imported import HE, Imported, MaxPooling, checked_shape, imported
-from .refusing import no_rule
+from .refusing import no_rule, refused_groups
 from .steps import (
     IMAGES,
     UNSCALED,
@@ -30,6 +30,8 @@ from .steps import (
     Pool,
     Step,
     Weights,
+    batch_normalization,
+    float64,
 )
 
 INSTALL = "pip install 'kernas[onnx]'"
@@ -234,10 +236,6 @@ REASONS = {
 }
 
 
-def _float(array: Array) -> Array:
-    return np.asarray(array, dtype=np.float64)
-
-
 def _pads(settings: Settings) -> Any:
     """Edges, ``"SAME"``, or ``None`` for what kernas does not have."""
     auto = settings.get("auto_pad", b"NOTSET")
@@ -260,21 +258,19 @@ def _convolution(settings: Settings, values: Values, tensors: Sequence[str]) -> 
         return NoRule("its weights are computed; layers here have weights of their own")
     if weight.ndim != 4:
         return no_rule(f"Conv{weight.ndim - 2}d")
-    kernel = _float(weight).transpose(2, 3, 1, 0)
+    kernel = float64(weight).transpose(2, 3, 1, 0)
     groups, made = settings.get("group", 1), kernel.shape[-1]
     read = kernel.shape[2] * groups
-    if groups not in (1, read) or (groups > 1 and made != read):
-        return NoRule(
-            f"no layer here has {groups} groups of channels ({read} to {made}); one filter a "
-            "channel is DepthwiseConv(window), one for all Conv(window)"
-        )
+    refused = refused_groups(groups, read, made)
+    if refused is not None:
+        return refused
     padding = _pads(settings)
     if padding is None:
         return NoRule("SAME here pads the end of an axis first, auto_pad='SAME_UPPER'")
     bias = values[2] if len(values) > 2 else None
     return Weights(
         kernel,
-        None if bias is None else _float(bias),
+        None if bias is None else float64(bias),
         tensors[1],
         _pair(settings, "strides"),
         padding,
@@ -289,11 +285,11 @@ def _product(settings: Settings, values: Values, tensors: Sequence[str]) -> Step
         return NoRule(REASONS["MatMul"])
     if values[0] is not None:
         return NoRule("its weights stand before the features; export x @ W")
-    kernel = _float(weight) * settings.get("alpha", 1.0)
+    kernel = float64(weight) * settings.get("alpha", 1.0)
     bias = values[2] if len(values) > 2 else None
     if bias is not None:
         made = kernel.shape[0 if settings.get("transB") else 1]
-        bias = np.broadcast_to(_float(bias) * settings.get("beta", 1.0), (1, made))[0]
+        bias = np.broadcast_to(float64(bias) * settings.get("beta", 1.0), (1, made))[0]
     return Weights(kernel.T if settings.get("transB") else kernel, bias, tensors[1])
 
 
@@ -302,9 +298,8 @@ def _batch_norm(settings: Settings, values: Values, tensors: Sequence[str]) -> S
         return NoRule("it is in training mode; export the model in eval mode")
     if any(value is None for value in values[1:5]):
         return NoRule("its averages are computed; export the model in eval mode")
-    scale, shift, mean, variance = (_float(np.asarray(value)) for value in values[1:5])
-    scale = scale / np.sqrt(variance + settings.get("epsilon", 1e-5))
-    return Affine(scale, shift - mean * scale, normalizes=True)
+    scale, shift, mean, variance = values[1:5]
+    return batch_normalization(scale, shift, mean, variance, settings.get("epsilon", 1e-5))
 
 
 def _layer_norm(settings: Settings, values: Values, tensors: Sequence[str]) -> Any:
@@ -314,7 +309,7 @@ def _layer_norm(settings: Settings, values: Values, tensors: Sequence[str]) -> A
     over = "last axis" if axis == -1 else "channels and pixels"
     parts = []
     for value, default in ((values[1], 1.0), (values[2] if len(values) > 2 else None, 0.0)):
-        array = _float(np.asarray(default if value is None else value))
+        array = float64(np.asarray(default if value is None else value))
         same = np.unique(array)
         part = same.reshape(()) if len(same) == 1 else channels_of(array, -3 if axis == 1 else -1)
         if part is None:

@@ -30,6 +30,22 @@ def no_rule(kind: str, reason: str | None = None) -> NoRule:
     return NoRule(said[0] if said else "no layer here computes it")
 
 
+def refused_groups(groups: int, read: int, made: int) -> NoRule | None:
+    """The step of a convolution whose groups of channels no layer has, ``None`` if one has them.
+
+    Args:
+        groups: of channels.
+        read: channels of its input.
+        made: channels of its output.
+    """
+    if groups == 1 or groups == read == made:
+        return None
+    return NoRule(
+        f"no layer here has {groups} groups of channels ({read} to {made}); one filter a channel "
+        "is DepthwiseConv(window), one for all Conv(window)"
+    )
+
+
 def refuse(operation: Operation, reason: str) -> ArchitectureError:
     """The error that names a layer of the network, which is to be raised."""
     return ArchitectureError(f"{operation} cannot be imported: {reason}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -17,6 +17,12 @@ from ..architecture import Layer
 Array = np.ndarray
 Both = tuple[int, int]
 Edges = tuple[Both, Both]
+
+
+def float64(array: Any) -> Array:
+    """In which weights are taken together."""
+    return np.asarray(array, dtype=np.float64)
+
 
 IMAGES = "input"
 """The name of what the network reads."""
@@ -79,6 +85,13 @@ class Affine:
     shift: Array
     normalizes: bool = False
     of_last_axis: bool = False
+
+
+def batch_normalization(scale: Any, shift: Any, mean: Any, variance: Any, eps: float) -> Affine:
+    """``scale · (x − mean) / √(variance + eps) + shift``."""
+    scale, shift, mean, variance = map(float64, (scale, shift, mean, variance))
+    scale = scale / np.sqrt(variance + eps)
+    return Affine(scale, shift - mean * scale, normalizes=True)
 
 
 @dataclass(frozen=True)

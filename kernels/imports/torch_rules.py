@@ -18,7 +18,7 @@ from ..architecture import (
     Selu,
 )
 from .arithmetic import FUNCTIONS, arithmetic, channels_of
-from .refusing import no_rule
+from .refusing import no_rule, refused_groups
 from .steps import (
     IMAGES,
     UNSCALED,
@@ -33,6 +33,8 @@ from .steps import (
     Pool,
     Step,
     Weights,
+    batch_normalization,
+    float64,
 )
 from .torch_graph import Call
 
@@ -228,19 +230,13 @@ def _edges(value: Any) -> tuple[Both, Both]:
     return (height, height), (width, width)
 
 
-def _number_of(array: np.ndarray) -> np.ndarray:
-    return np.asarray(array, dtype=np.float64)
-
-
 def _convolution(call: Call) -> Step:
     s = call.settings
-    kernel = _number_of(call.weights["weight"]).transpose(2, 3, 1, 0)
+    kernel = float64(call.weights["weight"]).transpose(2, 3, 1, 0)
     groups, read, made = s["groups"], s["in_channels"], s["out_channels"]
-    if groups not in (1, read) or (groups > 1 and made != read):
-        return NoRule(
-            f"no layer here has {groups} groups of channels ({read} to {made}); one filter a "
-            "channel is DepthwiseConv(window), one for all Conv(window)"
-        )
+    refused = refused_groups(groups, read, made)
+    if refused is not None:
+        return refused
     bias = call.weights.get("bias")
     padding, mode = s["padding"], s["padding_mode"]
     dilation, stride = _pair(s["dilation"]), _pair(s["stride"])
@@ -261,7 +257,7 @@ def _convolution(call: Call) -> Step:
     depthwise = groups > 1
     return Weights(
         kernel,
-        None if bias is None else _number_of(bias),
+        None if bias is None else float64(bias),
         call.key,
         stride,
         given,
@@ -272,20 +268,21 @@ def _convolution(call: Call) -> Step:
 
 def _linear(call: Call) -> Step:
     bias = call.weights.get("bias")
-    kernel = _number_of(call.weights["weight"]).T
-    return Weights(kernel, None if bias is None else _number_of(bias), call.key)
+    kernel = float64(call.weights["weight"]).T
+    return Weights(kernel, None if bias is None else float64(bias), call.key)
 
 
 def _batch_norm(call: Call) -> Step:
-    w = {name: _number_of(array) for name, array in call.weights.items()}
+    w = call.weights
     if "running_mean" not in w or "running_var" not in w:
         return NoRule(
             "it has no running averages and normalises by the batch in eval mode too; take "
             "track_running_stats=True"
         )
-    scale = w.get("weight", 1.0) / np.sqrt(w["running_var"] + call.settings["eps"])
-    shift = w.get("bias", 0.0) - w["running_mean"] * scale
-    return Affine(scale, shift, normalizes=True)
+    scale, shift = w.get("weight", 1.0), w.get("bias", 0.0)
+    return batch_normalization(
+        scale, shift, w["running_mean"], w["running_var"], call.settings["eps"]
+    )
 
 
 def _layer_norm(call: Call) -> Step:
@@ -311,7 +308,7 @@ def _scaled(call: Call, step: LayerNormalization) -> list[Operation]:
     axis = -3 if step.over == "channels and pixels" else -1
     parts: list[np.ndarray] = []
     for name, default in (("weight", 1.0), ("bias", 0.0)):
-        array = _number_of(call.weights.get(name, np.asarray(default)))
+        array = float64(call.weights.get(name, np.asarray(default)))
         values = np.unique(array)
         channels = values.reshape(()) if len(values) == 1 else channels_of(array, axis)
         if channels is None and call.kind == "GroupNorm":

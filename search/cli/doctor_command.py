@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from kernas.arrays import memory_bytes
-from kernas.files import system_cache
+from kernas.files import nearest_folder, system_cache
 from kernas.quantities import size
 
 from .exit_codes import DONE, FAILED
@@ -106,7 +106,7 @@ def _folders(problems: list[str], notes: list[str]) -> list[dict[str, Any]]:
         reason = _unwritable(folder)
         if reason is not None:
             problems.append(f"the {what}, {folder}, cannot be written: {reason}")
-        free = shutil.disk_usage(_nearest(folder)).free
+        free = shutil.disk_usage(nearest_folder(folder)).free
         if free < LITTLE_ROOM:
             notes.append(f"{size(free)} are free for the {what}, {folder}")
         found.append(
@@ -125,15 +125,10 @@ def _unwritable(folder: Path) -> str | None:
     """Why no file can be made in a folder, or in the one where it would be made; the file is gone
     when this returns."""
     try:
-        with tempfile.TemporaryFile(dir=_nearest(folder)):
+        with tempfile.TemporaryFile(dir=nearest_folder(folder)):
             return None
     except OSError as error:
         return error.strerror or str(error)
-
-
-def _nearest(folder: Path) -> Path:
-    """The folder, or the nearest above it that is there."""
-    return next(one for one in (folder, *folder.parents) if one.is_dir())
 
 
 def _bytes_in(folder: Path) -> int:

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from kernas.errors import ArchitectureError, ConfigurationError, DataError, KernasError
 from kernas.kernels import Architecture
 from kernas.kernels.architecture.drawing import Box, side_by_side, svg
+from kernas.kernels.data.checks import inputs_of
 
 PATIENCE = 10_000
 """Draws in a row that bring no other network before a space is taken for exhausted."""
@@ -345,16 +346,6 @@ def shape_given(image_shape: Sequence[int]) -> tuple[int, ...]:
             "channels) or (features,), without the batch axis"
         )
     return shape
-
-
-def inputs_of(shape: Sequence[int]) -> str:
-    """What inputs of a shape are, in words."""
-    match tuple(shape):
-        case (features,):
-            return f"vectors of {features} features"
-        case (length, channels):
-            return f"signals of {length} pixels and {channels} channels"
-    return f"images of {'×'.join(map(str, shape))}"
 
 
 def pixels_given(image_shape: Sequence[int], who: str) -> tuple[int, ...]:

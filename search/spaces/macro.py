@@ -23,9 +23,10 @@ from kernas.kernels import (
     Sum,
 )
 from kernas.kernels.architecture import Layer
+from kernas.kernels.data.checks import inputs_of
 
 from .abilities import Distribution
-from .base import inputs_of, shape_given
+from .base import shape_given
 from .choices import BuiltSpace
 from .parts import Normalization, check_one_of, normalization_layer, readout_layer
 

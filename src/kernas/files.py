@@ -36,6 +36,11 @@ def user_path(path: str | os.PathLike[str], what: str = "path") -> Path:
         ) from None
 
 
+def nearest_folder(path: Path) -> Path:
+    """The folder, or the nearest one above it that exists: on whose disk it lies or would lie."""
+    return next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.exists())
+
+
 def home_cache() -> Path | None:
     """``$XDG_CACHE_HOME/kernas``, by default ``~/.cache/kernas``; ``None`` without a known home."""
     root = os.environ.get("XDG_CACHE_HOME")
