@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache, partial
 from itertools import pairwise
 
@@ -79,6 +80,15 @@ SELF_PAIRS = tuple((layer, layer) for layer in SAMPLES)
 
 CORRELATIONS = np.array([-1, -0.99, -0.4, 0, 0.3, 0.999, 1])
 VARIANCES = ((0.0, 0.0), (0.0, 1.3), (1e-9, 2.0), (0.5, 0.5), (2.0, 0.3))
+
+
+@pytest.fixture(autouse=True)
+def functions_as_before() -> Iterator[None]:
+    """What a test registers is not there for those that follow it in this process."""
+    before = dict(FUNCTIONS)
+    yield
+    FUNCTIONS.clear()
+    FUNCTIONS.update(before)
 
 
 def name(pair: tuple[Activation, Activation]) -> str:
