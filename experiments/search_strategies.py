@@ -298,7 +298,7 @@ def naswot_among(test: Mapping[str, float]) -> dict[str, Any]:
 
 def drawing(record: Mapping[str, Any]) -> bytes:
     """The test accuracy of the chosen cell against evaluations, a panel for each guide."""
-    figure = empty_figure(13, 4.2)
+    figure = empty_figure(13, 4.6)
     panels = figure.subplots(1, len(record["guides"]), sharey=True)
     for axes, (guide, of) in zip(panels, record["guides"].items(), strict=True):
         plain(axes)
@@ -310,7 +310,9 @@ def drawing(record: Mapping[str, Any]) -> bytes:
             axes.plot(checks, means, label=name, **style)
         axes.set(xscale="log", xlabel="evaluations", title=f"guided by {guide}", ylim=(90.5, 94.5))
     panels[0].set_ylabel("test accuracy of the chosen cell")
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="lower center", ncol=5, fontsize=7)
+    figure.legend(
+        *panels[0].get_legend_handles_labels(), loc="outside lower center", ncol=5, fontsize=7
+    )
     return to_png(figure)
 
 
