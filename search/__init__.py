@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .ranking import read_run as read_run
     from .report import fidelity_figure as fidelity_figure
     from .report import leaderboard_figure as leaderboard_figure
+    from .report import report_page as report_page
     from .report import score_matrix_figure as score_matrix_figure
     from .report import score_score_figure as score_score_figure
     from .report import score_truth_figure as score_truth_figure
@@ -124,6 +125,7 @@ _ROOMS = {
     "report": (
         "fidelity_figure",
         "leaderboard_figure",
+        "report_page",
         "score_matrix_figure",
         "score_score_figure",
         "score_truth_figure",

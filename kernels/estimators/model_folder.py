@@ -159,7 +159,7 @@ def load_model(folder: StorePath) -> KernelClassifier | KernelRegressor:
         ModelFolderError: there is no model, one of another version, or one that is damaged.
     """
     path = Path(folder)
-    record = _record(path)
+    record = model_record(path)
     arrays = _arrays(path, record["sha256"])
     try:
         check_arrays(arrays, record["estimator"])
@@ -221,8 +221,13 @@ def _check_kernel(identity: Mapping[str, Any], kernel: NeuralKernel) -> None:
         raise DocumentError(f"the kernel's {field} is {there} there and {here} here")
 
 
-def _record(path: Path) -> dict[str, Any]:
-    """What ``model.json`` says, checked."""
+def model_record(folder: StorePath) -> dict[str, Any]:
+    """What ``model.json`` says, checked; nothing is computed, and no array is read.
+
+    Raises:
+        ModelFolderError: there is no model, one of another version, or one that is damaged.
+    """
+    path = Path(folder)
     try:
         record = read(path / MODEL, finite=False)
         found = (record.get("format"), record.get("version")) if isinstance(record, dict) else None

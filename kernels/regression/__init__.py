@@ -10,6 +10,8 @@ from .iterative import Gram as Gram
 from .iterative import Solution as Solution
 from .iterative import WholeGram as WholeGram
 from .iterative import conjugate_gradients as conjugate_gradients
+from .learning_curve import LearningPoint as LearningPoint
+from .learning_curve import learning_curve as learning_curve
 from .normalization import NORMALIZATIONS as NORMALIZATIONS
 from .normalization import Normalization as Normalization
 from .nystrom import LandmarkRegression as LandmarkRegression

@@ -44,7 +44,10 @@ def _run(arguments: list[str]) -> int:
         return DONE
     options = with_homes(parse(arguments))
     imported_jax()  # which every command needs
-    return command_of(options).run(options)
+    from ..runs.environment import called
+
+    with called([PROGRAM, *arguments]):
+        return command_of(options).run(options)
 
 
 def parse(arguments: list[str]) -> Any:

@@ -23,6 +23,7 @@ from .options import (
     PlanOptions,
     PredictOptions,
     RankOptions,
+    ReportOptions,
     ScoresOptions,
     SearchOptions,
     SpacesOptions,
@@ -120,6 +121,16 @@ COMMANDS = (
             "--dataset cifar10 --image-size 16 --width 16 --epochs 12 --augment --export cell",
             "--best runs/search --top 3 --epochs 20 --export winner",
             "network.json --optimizer adam --learning-rate 1e-3 --output runs/network --resume",
+        ),
+    ),
+    Command(
+        "report",
+        ReportOptions,
+        "report_command:run_report",
+        (
+            "runs/digits --open",
+            "runs/digits runs/cifar --output compared.html",
+            "models/digits models/digits.csv --pictures pictures",
         ),
     ),
     Command(

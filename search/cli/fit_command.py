@@ -63,10 +63,12 @@ def _fit(options: FitOptions) -> dict[str, Any] | None:
         store=_store(options),
     )
     estimator.check_options()
-    if fill(options, bound(options, kernel, train), train, _store(options)) is None:
+    filled = fill(options, bound(options, kernel, train), train, _store(options))
+    if filled is None:
         return None
     estimator.fit(train.x, train.y)
-    save_model(estimator, options.model, _notes(options, train))
+    judged = {} if estimator.loo_ is None else _judged(estimator, train, filled.store[options.get])
+    save_model(estimator, options.model, {**_notes(options, train), **judged})
     return _found(estimator, train)
 
 
@@ -89,6 +91,8 @@ def _notes(options: FitOptions, train: Dataset) -> dict[str, Any]:
     """How the images were made, for those to predict at."""
     from kernas.kernels.data import location
 
+    from ..runs.environment import environment
+
     return {
         "dataset": location(options.dataset),
         "n": len(train),
@@ -98,6 +102,21 @@ def _notes(options: FitOptions, train: Dataset) -> dict[str, Any]:
         "standardization": None
         if train.standardization is None
         else {name: array.tolist() for name, array in asdict(train.standardization).items()},
+        "environment": environment(),
+    }
+
+
+def _judged(estimator: KernelClassifier, train: Dataset, gram: np.ndarray) -> dict[str, Any]:
+    """How well it does on its own training images, each by the regression on others."""
+    from kernas.kernels.regression import learning_curve
+
+    classes = len(train.classes)
+    confusion = np.zeros((classes, classes), int)
+    np.add.at(confusion, (train.y, estimator.loo_labels_), 1)
+    curve = learning_curve(gram, train.y, estimator.ridge_)
+    return {
+        "loo_confusion": confusion.tolist(),
+        "learning_curve": [asdict(point) for point in curve],
     }
 
 

@@ -184,6 +184,7 @@ def _text(ranking: Ranking, asked: _Asked, options: RankOptions) -> str:
         f"{ranking.summary['seconds']:.1f} s; written in {asked.output}: "
         + ", ".join(report_names(ranking))
     )
+    parts.append(f"kernas report {asked.output} --open shows it as a page.")
     return "\n".join(parts)
 
 

@@ -323,4 +323,5 @@ def _text(options: SearchOptions, asked: _Asked, summary: Mapping[str, Any]) -> 
         f"{duration(summary['seconds'])} of evaluation; written in {asked.output}: "
         + ", ".join(FILES)
     )
+    parts.append(f"kernas report {asked.output} --open shows it as a page.")
     return "\n".join(parts)

@@ -203,6 +203,7 @@ def _written(options: TrainOptions, asked: _Asked, job: _Job, trained: Trained) 
     """The files of a network's run folder; returns the metrics."""
     from ..report.curves import curves_figure, curves_table
     from ..report.panels import to_png
+    from ..runs.environment import environment
 
     name = job.candidate.name
     final = trained.test_accuracy
@@ -223,6 +224,7 @@ def _written(options: TrainOptions, asked: _Asked, job: _Job, trained: Trained) 
         "seconds": round(trained.seconds, 3),
         "output": str(job.output),
         "export": None if options.export is None else str(options.export),
+        **environment(),
     }
     for file, content in (
         (CURVE, curves_table(trained).encode()),

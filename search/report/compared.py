@@ -59,6 +59,25 @@ def score_matrix_figure(ranking: Ranking) -> Figure:
     Args:
         ranking: of three scores or more.
     """
+    labels, matrix = score_matrix(ranking)
+    n = len(labels)
+    size = 2.6 + 0.24 * n
+    figure = empty_figure(size + 1, size)
+    axes = figure.subplots()
+    image = axes.imshow(matrix, vmin=-1, vmax=1, cmap="RdBu")
+    axes.set_facecolor("0.85")
+    axes.set_xticks(range(n), labels, rotation=90, size=7, parse_math=False)
+    axes.set_yticks(range(n), labels, size=7, parse_math=False)
+    figure.colorbar(image, ax=axes, shrink=0.7, label="Spearman")
+    return figure
+
+
+def score_matrix(ranking: Ranking) -> tuple[list[str], np.ndarray]:
+    """The scores, those that agree beside each other, and Spearman's ρ of every two,
+    ``(scores, scores)``; NaN where a score has no order.
+
+    Their order is that of the leaves of average linkage by ``1 − ρ``.
+    """
     names, columns = list(ranking.directions), ranking.columns()
     n = len(names)
     matrix = np.full((n, n), np.nan)
@@ -71,13 +90,4 @@ def score_matrix_figure(ranking: Ranking) -> Figure:
     distances = np.where(np.isnan(matrix), 1.0, 1 - matrix)
     np.fill_diagonal(distances, 0.0)
     order = leaves_list(linkage(squareform(np.maximum(distances, 0), checks=False), "average"))
-    size = 2.6 + 0.24 * n
-    figure = empty_figure(size + 1, size)
-    axes = figure.subplots()
-    image = axes.imshow(matrix[np.ix_(order, order)], vmin=-1, vmax=1, cmap="RdBu")
-    axes.set_facecolor("0.85")
-    labels = [names[place] for place in order]
-    axes.set_xticks(range(n), labels, rotation=90, size=7, parse_math=False)
-    axes.set_yticks(range(n), labels, size=7, parse_math=False)
-    figure.colorbar(image, ax=axes, shrink=0.7, label="Spearman")
-    return figure
+    return [names[place] for place in order], matrix[np.ix_(order, order)]

@@ -54,7 +54,7 @@ class RunConfig:
         truth: ``source``, ``column``, and candidate's name → measured ``values``; ``None`` without.
         bootstrap_seed: of the intervals.
         options: further JSON values that identify the run.
-        environment: ``dtype``, ``device`` and ``versions``.
+        environment: ``dtype``, ``device``, ``versions`` and ``command``.
     """
 
     sources: Mapping[str, Mapping[str, Any]]
@@ -199,7 +199,9 @@ class RunConfig:
                     "which is not among those given: a run only grows; give the same space and "
                     "seed and at least as many, or choose another output folder"
                 )
-        return replace(self, environment=stored.environment)
+        command = self.environment.get("command")
+        last = {} if command is None else {"command": command}
+        return replace(self, environment={**stored.environment, **last})
 
     def check_options(self, known: Mapping[str, Any], where: str) -> None:
         """Refuse options that are not those of this run.

@@ -67,6 +67,7 @@ DIFFERENT = {
     "--resume": "a run that may have grown, or a training",
     "--ridge": "a number, or how to choose one",
     "--quiet": "a ranking also says what it will take",
+    "--space": "of candidates, or of those that a page draws, each run's is the default",
     "--score": "several that rank, or what guides a search",
     "--store": "where a matrix goes, or what a fit leaves beside its model",
     "--width": "of networks that are counted, or trained",

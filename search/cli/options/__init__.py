@@ -20,5 +20,6 @@ from .parts import SpaceOptions as SpaceOptions
 from .predict import PredictOptions as PredictOptions
 from .rank import DrawnImageOptions as DrawnImageOptions
 from .rank import RankOptions as RankOptions
+from .report import ReportOptions as ReportOptions
 from .search import SearchOptions as SearchOptions
 from .train import TrainOptions as TrainOptions
