@@ -34,5 +34,9 @@ def ranking_of(names, *, truth=False, scores=("a", "b", "c")):
         for place, name in enumerate(names)
     ]
     ranked = ks.Ranking(rank_rows(rows, directions), directions)
-    agreed = ranked.correlation({r.name: r.truth for r in rows}, n_resamples=50) if truth else None
+    agreed = (
+        ranked.correlation({r.name: r.truth or 0.0 for r in rows}, n_resamples=50)
+        if truth
+        else None
+    )
     return ranked if agreed is None else ks.Ranking(ranked.rows, directions, agreed)

@@ -97,12 +97,13 @@ def test_a_ranking_is_printed_and_its_files_are_there(networks, tmp_path):
     assert "on 20 images of digits_hard, judged on 20 others" in lines[8]
     assert "ridge 0.01 of the kernel's mean diagonal" in lines[8]
     assert lines[9] == "± is one standard error; =3 shares the third place."
-    assert "4 candidates (1 degenerate, 0 failed)" in lines[-1]
+    assert lines[-1] == f"kernas report {tmp_path / 'run'} --open shows it as a page."
+    assert "4 candidates (1 degenerate, 0 failed)" in lines[-2]
     assert {path.name for path in (tmp_path / "run").iterdir()} == {
         *("config.json", "results.jsonl", "run.lock"),
         *("ranking.csv", "timings.csv", "summary.json", "ranking.png", "scores.png"),
     }
-    assert lines[-1].endswith("ranking.csv, timings.csv, summary.json, ranking.png, scores.png")
+    assert lines[-2].endswith("ranking.csv, timings.csv, summary.json, ranking.png, scores.png")
     assert "4/4" in result.stderr
 
 
@@ -147,7 +148,7 @@ def test_truth_gives_statistics(networks, tmp_path, x64_kept, capsys):
     assert run(small(networks, tmp_path / "run", *truth)) == 0
     out = capsys.readouterr().out
     assert "Agreement with the truth of" in out
-    assert out.endswith("ranking.png, scores.png, truth.png, comparison.csv, fidelity.png\n")
+    assert "ranking.png, scores.png, truth.png, comparison.csv, fidelity.png\n" in out
     assert (tmp_path / "run" / "truth.png").read_bytes().startswith(b"\x89PNG")
     statistics = json.loads((tmp_path / "run" / "summary.json").read_text())["statistics"]
     shown = {"spearman", "kendall", "ndcg", "precision", "regret"}

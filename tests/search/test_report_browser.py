@@ -131,6 +131,32 @@ def test_the_filter_shows_rows_with_all_words_and_counts_them(chromium, pages):
     page.close()
 
 
+def test_of_many_rows_the_first_are_shown_in_every_order(chromium, tmp_path):
+    ranking = ranking_of([f"c{i:03d}" for i in range(450)])
+    page = opened(chromium, written(tmp_path, [ranking_part(ranking, "r")]))
+    section, status = page.locator("section.table").last, page.locator("[role=status]").last
+    assert len(column(page, "candidate")) == 200
+    assert status.inner_text() == "450 rows, the first 200 are shown"
+    section.get_by_role("button", name="candidate").click()
+    assert column(page, "candidate") == [f"c{i:03d}" for i in range(200)]
+    section.locator("input").fill("c4")
+    assert column(page, "candidate") == [f"c{i:03d}" for i in range(400, 450)]
+    assert status.inner_text() == "50 of 450 rows"
+    section.locator("input").fill("")
+    section.get_by_role("button", name="Show all").click()
+    assert len(column(page, "candidate")) == 450
+    assert status.inner_text() == "450 rows"
+    page.close()
+
+
+def test_without_scripts_every_row_is_there(chromium, tmp_path):
+    path = written(tmp_path, [ranking_part(ranking_of([f"c{i}" for i in range(230)]), "r")])
+    page = chromium.new_page(java_script_enabled=False)
+    page.goto(path.as_uri())
+    assert page.locator("section.table").last.locator("tbody tr:visible").count() == 230
+    page.close()
+
+
 def test_another_score_may_be_chosen(chromium, pages):
     page = opened(chromium, pages["ranking"])
     all_drawn(page)

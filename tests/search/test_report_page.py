@@ -5,6 +5,7 @@ import io
 import json
 import re
 from html.parser import HTMLParser
+from typing import Any
 
 import numpy as np
 import pytest
@@ -122,7 +123,7 @@ def test_a_choice_changes_what_is_there():
             for choice in selection.choices:
                 for path, value in choice.changes.items():
                     *parents, last = path.split("/")
-                    place = picture.chart
+                    place: Any = picture.chart
                     for name in parents:
                         place = place[int(name) if isinstance(place, list) else name]
                     assert last in place
@@ -232,8 +233,12 @@ def test_a_model_shows_how_it_does_on_images_left_out(tmp_path):
     assert dict(predictions.facts)["accuracy"].startswith(f"{accuracy:.4f} [")
     calibration = next(p for p in predictions.pictures if p.name == "calibration")
     sure = [max(float(row[f"p({c})"]) for c in range(10)) for row in rows]
-    assert np.mean(calibration.columns["sure"]) == pytest.approx(np.mean(sure), abs=1e-5)
-    assert np.mean(calibration.columns["right"]) == pytest.approx(accuracy, abs=1e-5)
+    assert np.mean(np.array(calibration.columns["sure"], float)) == pytest.approx(
+        np.mean(sure), abs=1e-5
+    )
+    assert np.mean(np.array(calibration.columns["right"], float)) == pytest.approx(
+        accuracy, abs=1e-5
+    )
     page_of([model, predictions])
 
 

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 WIDTH = 640
 """Pixels of a picture as a file."""
 
+MOST = 200
+"""Rows of a table that are laid out at first; a reader asks for the rest."""
+
 SCALE = 2.0
 """Pixels of a PNG for one of them."""
 
@@ -72,6 +75,7 @@ def page_of(parts: Sequence[Part]) -> str:
         style=_own("page.css"),
         script=_own("page.js"),
         vega=_vega(),
+        most=MOST,
         version=__version__,
         svg=_inline,
         shell=shlex.join,

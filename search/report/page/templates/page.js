@@ -91,9 +91,32 @@ function compared(a, b, way) {
   return way * (typeof a === "number" ? a - b : a.localeCompare(b, undefined, { numeric: true }));
 }
 
+const many = (number) => number.toLocaleString("en");
+
 for (const section of document.querySelectorAll("section.table")) {
   const body = section.querySelector("tbody");
   const heads = [...section.querySelectorAll("th")];
+  const filter = section.querySelector("input");
+  const status = section.querySelector("[role=status]");
+  const rest = section.querySelector("button.rest");
+  const texts = new Map([...body.rows].map((row) => [row, row.textContent.toLowerCase()]));
+  let most = Number(section.dataset.most); // rows that are shown; more take long to lay out
+
+  const show = () => {
+    const words = filter ? filter.value.toLowerCase().split(/\s+/).filter(Boolean) : [];
+    let found = 0;
+    for (const row of body.rows) {
+      const isFound = words.every((word) => texts.get(row).includes(word));
+      found += isFound;
+      row.hidden = !isFound || found > most;
+    }
+    if (!filter) return;
+    const of = words.length ? `${many(found)} of ${many(texts.size)} rows` : `${many(found)} rows`;
+    status.textContent = found > most ? `${of}, the first ${many(most)} are shown` : of;
+    rest.hidden = found <= most;
+  };
+  const showAll = () => { most = Infinity; show(); };
+
   heads.forEach((head, column) => head.querySelector("button").addEventListener("click", () => {
     const way = head.getAttribute("aria-sort") === "ascending" ? -1 : 1;
     const isNumber = head.classList.contains("number");
@@ -102,22 +125,11 @@ for (const section of document.querySelectorAll("section.table")) {
     for (const other of heads) other.setAttribute("aria-sort", "none");
     head.setAttribute("aria-sort", way > 0 ? "ascending" : "descending");
     body.append(...keyed.map(([, row]) => row));
+    show();
   }));
-  const filter = section.querySelector("input");
-  if (!filter) continue;
-  const status = section.querySelector("[role=status]");
-  const total = Number(status.dataset.total).toLocaleString("en");
-  const texts = new Map([...body.rows].map((row) => [row, row.textContent.toLowerCase()]));
-  filter.addEventListener("input", () => {
-    const words = filter.value.toLowerCase().split(/\s+/).filter(Boolean);
-    let shown = 0;
-    for (const [row, text] of texts) {
-      row.hidden = !words.every((word) => text.includes(word));
-      shown += !row.hidden;
-    }
-    status.textContent = words.length
-      ? `${shown.toLocaleString("en")} of ${total} rows` : `${total} rows`;
-  });
+  filter?.addEventListener("input", show);
+  rest?.addEventListener("click", showAll);
+  addEventListener("beforeprint", showAll);
 }
 
 for (const button of document.querySelectorAll("button.copy")) {
