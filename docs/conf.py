@@ -30,8 +30,9 @@ nb_execution_mode = "off"  # docs/execute_notebooks.py runs them; what it wrote 
 autodoc_default_options = {
     "members": True,
     "member-order": "bysource",
-    # scikit-learn adds these to every estimator, with links to its own pages
-    "exclude-members": "set_fit_request, set_predict_request, set_score_request",
+    # scikit-learn gives these to every estimator, with links into its own pages
+    "exclude-members": "get_metadata_routing, set_fit_request, set_output, set_predict_request, "
+    "set_score_request",
 }
 autodoc_class_signature = "mixed"
 autodoc_typehints = "none"
