@@ -123,8 +123,3 @@ def test_what_the_page_names_is_there():
         assert hasattr(kk, name)
     for name in re.findall(r'CONVENTIONS\["(\w+)"\]', TEXT):
         assert name in kk.CONVENTIONS
-
-
-def test_the_page_is_linked():
-    assert "](docs/formulas.md)" in (ROOT / "README.md").read_text(encoding="utf-8")
-    assert "](formulas.md)" in (ROOT / "docs" / "exactness.md").read_text(encoding="utf-8")

@@ -9,7 +9,8 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
+ROOT = Path(__file__).resolve().parents[1]
+FOLDER, SHOWN = ROOT / "notebooks", ROOT / "docs" / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 START_SECONDS = 600  # for importing ipykernel on a busy machine; a kernel that died is seen at once
 
@@ -44,6 +45,18 @@ FEWER = {
         "searched(40)": "searched(5)",
         "searched(60)": "searched(12)",
         "steps=200": "steps=10",
+    },
+    "07_cifar10_cells": {
+        '"n_train": 300, "n_test": 10, "image_size": 8': (
+            '"n_train": 60, "n_test": 10, "image_size": 4'
+        ),
+        "truth.sample(space, 40": "truth.sample(space, 5",
+    },
+    "08_cifar10_cntk": {
+        '"n_train": 1500, "n_test": 2000, "image_size": 8': (
+            '"n_train": 50, "n_test": 100, "image_size": 4'
+        ),
+        '"n_train": 500, "n_test": 500': '"n_train": 50, "n_test": 100',
     },
 }
 """What the ordinary run puts in the place of a notebook's numbers of images and of networks."""
@@ -86,6 +99,28 @@ def test_the_committed_file_is_clean(path):
     for cell in code_cells(notebook):
         assert cell.outputs == [], cell.id
         assert cell.execution_count is None, cell.id
+    assert notebook.cells[1].id == "install"
+    assert re.fullmatch(r"# .*\n# %pip install --quiet \S+", notebook.cells[1].source)
+    assert notebook.cells[-1].source.startswith("## What next\n")
+
+
+@each_notebook
+def test_the_site_shows_it_as_it_is(path):
+    """With outputs; after a change: ``python docs/execute_notebooks.py NAME``."""
+    shown = nbformat.read(SHOWN / path.name, as_version=4)
+    assert [cell.source for cell in shown.cells] == [
+        cell.source for cell in nbformat.read(path, as_version=4).cells
+    ]
+    assert all(cell.execution_count for cell in code_cells(shown))
+    assert (SHOWN / path.name).stat().st_size < 400_000
+    texts = json.dumps([cell.outputs for cell in code_cells(shown)])
+    assert not re.search(r"(?<![\w.])/(tmp|home|root|work|usr|opt|var|Users)/", texts)
+
+
+def test_the_site_shows_these_and_no_others():
+    shown = sorted(SHOWN.glob("*.ipynb"))
+    assert [path.name for path in shown] == [path.name for path in NOTEBOOKS]
+    assert sum(path.stat().st_size for path in shown) < 2_000_000
 
 
 @each_notebook

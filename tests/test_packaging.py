@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from collecting import COLLECTED
+from pages import PAGES
 
 from kernas.kernels._compat import CUDA, INSTALL, INSTALL_GPU
 
@@ -100,31 +101,29 @@ def test_every_test_file_is_collected(pytestconfig):
 
 
 def test_the_oracle_is_installed_as_everyone_says():
-    """The extra, the tests' requirements, the backend's message and the README agree."""
+    """The extra, the tests' requirements, the backend's message and the pages agree."""
     lines = (ROOT / "tests/requirements-oracle.txt").read_text().splitlines()
     required = [line for line in lines if not line.startswith("#")]
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert project["optional-dependencies"]["neural-tangents"] == required
     assert f"pip install --no-deps {' '.join(required)}" == INSTALL
-    readme = (ROOT / "README.md").read_text()
-    assert INSTALL in readme
+    assert INSTALL in PAGES["docs/coming_from/neural_tangents.md"]
     oracle = "uv pip install -q --python .venv --no-deps -r tests/requirements-oracle.txt && "
-    assert oracle in readme
+    assert oracle in PAGES["README.md"]
 
 
 def test_jax_of_a_gpu_is_installed_as_everyone_says():
     """Wherever JAX's extra for CUDA is named, it is the one of the messages, which JAX has."""
     assert CUDA in (metadata("jax").get_all("Provides-Extra") or [])
-    assert INSTALL_GPU in (ROOT / "README.md").read_text()
-    texts = [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
-    for folder, pattern in (("docs", "*.md"), ("experiments", "*.py")):
-        texts += sorted((ROOT / folder).rglob(pattern))
-    for folder in ("kernels", "search", "src/kernas"):
-        texts += sorted((ROOT / folder).rglob("*.py"))
+    assert INSTALL_GPU in PAGES["README.md"]
+    assert INSTALL_GPU in PAGES["docs/guides/devices.md"]
+    texts = dict(PAGES)
+    for folder in ("experiments", "kernels", "search", "src/kernas"):
+        texts |= {str(path): path.read_text() for path in (ROOT / folder).rglob("*.py")}
     named = {
-        (path.name, extra)
-        for path in texts
-        for extra in re.findall(r"jax\[(cuda\w*)\]|jax-(cuda\d+)-", path.read_text())
+        (name, extra)
+        for name, text in texts.items()
+        for extra in re.findall(r"jax\[(cuda\w*)\]|jax-(cuda\d+)-", text)
     }
     assert {part for _, extras in named for part in extras if part} == {CUDA}, named
 

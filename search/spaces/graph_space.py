@@ -66,9 +66,9 @@ class GraphSpace(Space):
     A node applies its operation to the sum of the nodes that it reads, or to the stem, a 3×3
     convolution, if it reads none; nodes that nobody reads are added and go through ReLU, a global
     average pool and a dense layer. The operations are a bag: with repeats, and given to the nodes
-    in the order of ``operations``. With |S| operations and L nodes there are C(|S| + L − 1, L)
-    bags and 2^(L (L − 1) / 2) maps of edges (:meth:`bags`, :meth:`edge_maps`); several may be the
-    same network.
+    in the order of ``operations``. With ``|S|`` operations and L nodes there are
+    ``C(|S| + L − 1, L)`` bags and 2^(L (L − 1) / 2) maps of edges (:meth:`bags`,
+    :meth:`edge_maps`); several may be the same network.
 
     Args:
         operations: names, of which ``OPERATIONS`` has the layers.

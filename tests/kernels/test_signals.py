@@ -1,7 +1,6 @@
 """Signals, ``(n, length, channels)``: kernels, finite networks, estimators and data of one axis."""
 
 import ast
-import re
 from pathlib import Path
 from typing import Any, cast
 
@@ -274,13 +273,3 @@ def test_what_is_no_such_data_is_refused_in_a_line(name, error, message, text, t
     with pytest.raises(error, match=message) as found:
         kk.load(name.format(text=text, binary=binary))
     assert "\n" not in str(found.value)
-
-
-def test_what_the_page_writes_in_python_runs():
-    page = (ROOT / "docs" / "signals.md").read_text(encoding="utf-8")
-    known: dict[str, Any] = {}
-    for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
-        exec(block, known)
-    chance = 0.1
-    assert known["clf"].score(known["test"].x, known["test"].y) > 5 * chance
-    assert known["rnn"].score(known["test"].x, known["test"].y) > 5 * chance

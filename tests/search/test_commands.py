@@ -10,26 +10,15 @@ import pytest
 from command_line import printed_without_jax
 
 from kernas.search.cli.app import parse
-from kernas.search.cli.commands import COMMANDS, GROUPS, PROGRAM, command_of
+from kernas.search.cli.commands import COMMANDS, GROUPS, command_of
 
 ROOT = Path(__file__).resolve().parents[2]
 CALLS = [(command, call) for command in COMMANDS for call in command.calls]
 
 
-def lines_of_shells():
-    """What the shell blocks of README call, by the line."""
-    for block in re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL):
-        yield from (line for line in block.splitlines() if line.startswith(f"{PROGRAM} "))
-
-
 @pytest.mark.parametrize(("command", "call"), CALLS, ids=[call for _, call in CALLS])
 def test_examples_parse(command, call):
     assert command_of(parse(shlex.split(call)[1:])) is command
-
-
-@pytest.mark.parametrize("line", list(lines_of_shells()))
-def test_what_the_readme_calls_parses(line):
-    assert command_of(parse(shlex.split(line, comments=True)[1:])) in COMMANDS
 
 
 def test_what_runs_a_command_is_there():

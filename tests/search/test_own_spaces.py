@@ -1,11 +1,10 @@
-"""Spaces of the user's: the README's, those that are wrong, and candidates that cannot be built."""
+"""Spaces of the user's: the guide's, those that are wrong, and candidates that cannot be built."""
 
 import random
-import re
-from pathlib import Path
 from typing import Any
 
 import pytest
+from pages import example
 
 import kernas.kernels as kk
 import kernas.search as ks
@@ -13,22 +12,20 @@ from kernas.errors import ArchitectureError, ConfigurationError
 from kernas.search.spaces import abilities
 from kernas.search.testing import SpaceTests
 
-README = Path(__file__).parents[2] / "README.md"
 
-
-def readmes_space():
-    """The space of README's example, run as it stands there."""
-    (code,) = re.findall(r"```python\n([^`]*ks\.ChoiceSpace[^`]*)```", README.read_text("utf-8"))
+def the_guides_space():
+    """The space of the guide's example, run as it stands there."""
+    code = example("docs/guides/own_space.md", "ks.ChoiceSpace")
     names: dict[str, Any] = {"__name__": __name__}
     exec(code, names)
     globals()["build"] = names["build"]  # where candidates that are sent elsewhere look for it
     return names["space"]
 
 
-OWN = readmes_space()
+OWN = the_guides_space()
 
 
-class TestReadmesSpace(SpaceTests):
+class TestTheGuidesSpace(SpaceTests):
     draws = 30
 
     @pytest.fixture
@@ -36,7 +33,7 @@ class TestReadmesSpace(SpaceTests):
         return OWN
 
 
-def test_readmes_space_is_ranked(fake_score):
+def test_the_guides_space_is_ranked(fake_score):
     candidates = OWN.sample(5)
     ranking = ks.rank(candidates, fake_score(), progress=False)
     assert {row.name for row in ranking.rows} == {candidate.name for candidate in candidates}

@@ -3,12 +3,11 @@
 # pyright: reportIncompatibleMethodOverride=false, reportAssignmentType=false
 
 import itertools
-import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
+from pages import example
 
 import kernas.kernels as kk
 import kernas.search as ks
@@ -171,19 +170,18 @@ class TestProxies(OnNetworks):
         return ks.ProxyScore(draw(0)[0], name, **settings)
 
 
-def readmes_score():
-    """The score of README's example, run as it stands there."""
-    readme = Path(__file__).parents[2] / "README.md"
-    (code,) = re.findall(r"```python\n([^`]*ks\.Source[^`]*)```", readme.read_text("utf-8"))
+def the_guides_score():
+    """The score of the guide's example, run as it stands there."""
+    code = example("docs/guides/own_score.md", "ks.Source")
     names: dict[str, Any] = {"__name__": __name__}
     exec(code, names)
     return names["Similarity"]
 
 
-Similarity = readmes_score()  # where a score that is sent to other processes looks for its class
+Similarity = the_guides_score()  # where a score that is sent to other processes looks for its class
 
 
-class TestReadmesScore(OnNetworks):
+class TestTheGuidesScore(OnNetworks):
     @pytest.fixture
     def scores(self):
         return [Similarity(draw(0)[0])]

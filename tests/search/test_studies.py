@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import re
 import signal
 import subprocess
 import sys
@@ -540,18 +539,6 @@ def test_a_name_that_is_longer_than_a_column_is_kept(tmp_path: Path) -> None:
     trial = study.ask()
     trial.set_user_attr("candidate", long)
     assert study.trials[0].user_attrs["candidate"] == long
-
-
-def test_the_page_shows_one_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What docs/search.md writes in Python runs, and proposes the same both ways."""
-    monkeypatch.chdir(tmp_path)
-    text = (Path(__file__).parents[2] / "docs" / "search.md").read_text(encoding="utf-8")
-    driven, plain = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    names: dict[str, Any] = {}
-    exec(driven, names)
-    first = names["study"]
-    exec(plain, names)
-    assert candidates(first) == [trial.user_attrs["candidate"] for trial in names["study"].trials]
 
 
 def test_programs_of_every_family_that_was_met_stay() -> None:
