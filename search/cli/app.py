@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,6 +15,7 @@ from .commands import PROGRAM, command_of, description, parsed_type
 from .devices import imported_jax
 from .exit_codes import DONE, INTERRUPTED, code_of_error
 from .interruption import say_interrupted
+from .logs import logged
 from .printing import printed, say, tell
 
 
@@ -46,7 +48,8 @@ def _run(arguments: list[str]) -> int:
     imported_jax()  # which every command needs
     from ..runs.environment import called
 
-    with called([PROGRAM, *arguments]):
+    words = [PROGRAM, *arguments]
+    with logged(getattr(options, "log_file", None), shlex.join(words)), called(words):
         return command_of(options).run(options)
 
 

@@ -15,6 +15,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any, TextIO
 
 from kernas.errors import KernasError
+from kernas.progress import LOG
 
 READABLE = "kernas.readable"
 """How characters are written that an encoding lacks: as others that a reader understands."""
@@ -59,7 +60,8 @@ def table_width() -> int | None:
 
 
 def tell(text: str, end: str = "\n") -> None:
-    """Print a message on stderr, if there is one, on a line of its own."""
+    """Print a message on stderr, if there is one, on a line of its own, and tell the log."""
+    LOG.info("%s", text)
     if sys.stderr is not None:
         if isinstance(sys.stderr, _Messages) and sys.stderr.within_line:
             text = f"\n{text}"

@@ -7,6 +7,7 @@ Texts of more than a line are arguments of ``arg``, since help keeps the lines o
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 import tyro
@@ -108,3 +109,8 @@ class PrintingOptions:
     json: Json = False
 
     quiet: Quiet = False
+
+    log_file: Annotated[
+        Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="(default: none)")
+    ] = None
+    """A file to add to, a line with its time for what the command says and how far it is."""
