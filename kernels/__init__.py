@@ -47,6 +47,7 @@ from .architecture import residual as residual
 from .architecture import serial as serial
 from .architecture import standard_parameterization as standard_parameterization
 from .architecture.foreign_names import answer
+from .architecture.scales import scales_of as scales_of
 from .augmentation import Flip as Flip
 from .augmentation import Translate as Translate
 from .augmentation import group_order as group_order
@@ -61,6 +62,7 @@ from .finite import finite_network as finite_network
 from .interface import Kernels as Kernels
 from .kernel import KernelTable as KernelTable
 from .kernel import NeuralKernel as NeuralKernel
+from .kernel import kernel_function as kernel_function
 from .program import explain as explain
 from .recurrent import RecurrentKernel as RecurrentKernel
 

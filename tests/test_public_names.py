@@ -21,6 +21,7 @@ KERNELS = f"""
     Architecture GraphBuilder parallel register_elementwise residual serial
     standard_parameterization
     Flip Kernels KernelTable NeuralKernel Translate as_kernel explain group_order CONVENTIONS
+    kernel_function scales_of
     EmpiricalKernel RecurrentKernel finite_network
     KernelClassifier KernelRegressor SklearnKernel load_model save_model
     GramStore compute_gram estimate_gram
