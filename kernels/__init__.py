@@ -78,6 +78,11 @@ if TYPE_CHECKING:
     from .imports import from_flax as from_flax
     from .imports import from_onnx as from_onnx
     from .imports import from_torch as from_torch
+    from .regression import gp_inference as gp_inference
+    from .regression import gradient_descent as gradient_descent
+    from .regression import gradient_descent_mse as gradient_descent_mse
+    from .regression import gradient_descent_mse_ensemble as gradient_descent_mse_ensemble
+    from .regression import max_learning_rate as max_learning_rate
     from .transformers import ZCA as ZCA
     from .transformers import PatchFeatures as PatchFeatures
     from .transformers import Standardizer as Standardizer
@@ -92,6 +97,13 @@ _ROOMS = {
     ),
     "gram": ("GramStore", "compute_gram", "estimate_gram"),
     "imports": ("from_flax", "from_onnx", "from_torch"),
+    "regression": (
+        "gp_inference",
+        "gradient_descent",
+        "gradient_descent_mse",
+        "gradient_descent_mse_ensemble",
+        "max_learning_rate",
+    ),
     "transformers": ("PatchFeatures", "Standardizer", "ZCA"),
 }
 """Loaded when they are first used: scikit-learn and zarr take a second to import."""

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.core import Tracer
 from jax.typing import ArrayLike
 
 from kernas.errors import ConfigurationError, DataError, UnboundKernelError
@@ -19,7 +20,7 @@ from ..architecture import Architecture, Normalize
 from ..architecture.layers import Node, WeightLayer
 from ..architecture.scales import SCALES, LayerScales, scales_of
 from ..engine import Gains, Traced, traced_bytes, traced_pairs, traced_reference
-from ..interface import Get, Kernels, check_bytes, checked_get, checked_images, names_of, wanted
+from ..interface import Get, check_bytes, checked_get, checked_images, names_of, wanted
 from ..program import Program, lower
 from ..program.ops import WeightOp
 
@@ -51,13 +52,13 @@ def kernel_function(
     *Where a derivative does not exist.* The NTK of a network with a kink, such as ReLU, has a cusp
     at equal images: its angle moves like the size of a difference. There the *symmetric* derivative
     is returned, the mean of both sides'. First derivatives of ``nngp`` are exact at equal images
-    too. Where a node vanishes at an image, which kernels of networks with a kink and without biases
-    have another cusp at, the derivative is finite: the mean of both sides' through the first
-    nonlinearity. Second derivatives are finite everywhere; at equal images they are exact for smooth
-    nonlinearities, and for ``nngp`` with ReLU, leaky ReLU and abs. Of ``ntk`` with a kink they do
-    not exist there, and with ELU and SELU they are not computed: what is returned leaves the angle
-    out. Between nearly equal pixels derivatives lose digits: angles below ``sqrt(16 ε)`` are taken
-    for 0 (6e-8 in float64, 1e-3 in float32).
+    too. Where a node vanishes at an image, and kernels of networks with a kink and without biases
+    have another cusp, the derivative is finite: the mean of both sides' through the first
+    nonlinearity. Second derivatives are finite everywhere; at equal images they are exact for
+    smooth nonlinearities, and for ``nngp`` with ReLU, leaky ReLU and abs. Of ``ntk`` with a kink
+    they do not exist there, and with ELU and SELU they are not computed: what is returned leaves
+    the angle out. Between nearly equal pixels derivatives lose digits: angles below ``sqrt(16 ε)``
+    are taken for 0 (6e-8 in float64, 1e-3 in float32).
 
     Unlike ``NeuralKernel``, traced kernels refuse no overflow, and not the variances at which the
     series of an ``Elementwise`` nonlinearity loses digits.
@@ -287,7 +288,7 @@ def _images(x: Any, name: str) -> Array:
     Raises:
         DataError: the number of axes is wrong, or concrete images are not usable.
     """
-    if isinstance(x, jax.core.Tracer):
+    if isinstance(x, Tracer):
         if x.ndim not in (2, 3, 4) or 0 in x.shape:
             raise DataError(
                 f"{name} has shape {x.shape}: expected (n, height, width, channels), (n, length, "
@@ -326,7 +327,7 @@ def _checked_scale(value: Any, name: str) -> Any:
     """
     if np.shape(value) != ():
         raise ConfigurationError(f"{name} has shape {np.shape(value)}: expected one number")
-    if isinstance(value, jax.core.Tracer):
+    if isinstance(value, Tracer):
         return value
     try:
         number = float(value)
