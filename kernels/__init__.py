@@ -86,6 +86,7 @@ if TYPE_CHECKING:
     from .transformers import ZCA as ZCA
     from .transformers import PatchFeatures as PatchFeatures
     from .transformers import Standardizer as Standardizer
+    from .tuning import fit_scales as fit_scales
 
 _ROOMS = {
     "estimators": (
@@ -105,6 +106,7 @@ _ROOMS = {
         "max_learning_rate",
     ),
     "transformers": ("PatchFeatures", "Standardizer", "ZCA"),
+    "tuning": ("fit_scales",),
 }
 """Loaded when they are first used: scikit-learn and zarr take a second to import."""
 
