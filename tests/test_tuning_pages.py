@@ -1,4 +1,4 @@
-"""``docs/tuning.md`` and ``docs/time.md``: their examples run, and the map of `predict` is whole."""
+"""``docs/tuning.md`` and ``docs/time.md``: their examples run, and the map is whole."""
 
 from __future__ import annotations
 
