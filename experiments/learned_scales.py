@@ -61,7 +61,7 @@ def main(options: LearnedScales) -> None:
     rows: list[dict[str, Any]] = []
     for seed in range(seeds):
         name = "cifar10" if options.size != "quick" else "digits"
-        size = {} if quick else {"image_size": 8}
+        size: dict[str, Any] = {} if quick else {"image_size": 8}
         fit, rest = kk.load(name, n_train=n_train, n_test=2 * n_other, seed=seed, **size)
         development, held_out = rest.split(0.5, seed=seed)
         for label, network in networks().items():

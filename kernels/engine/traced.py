@@ -90,7 +90,7 @@ def traced_pairs(
         met = Block(meeting, side, False, constants, with_tangent, gains=gains)
         record(program, alone, met, binding=False)
         sides.append(side)
-    block = Block(*sides, False, constants, with_tangent, gains=gains)
+    block = Block(sides[0], sides[1], False, constants, with_tangent, gains=gains)
     moment = run_plan(plan_pairs(program, fused=False), block)[output][0, 0]
     moment = jnp.broadcast_to(moment, (len(left), len(right)))
     T = tangent(moment)

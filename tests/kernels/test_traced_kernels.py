@@ -1,5 +1,7 @@
 """Kernels as functions of JAX: equal to `NeuralKernel`, and their derivatives."""
 
+from typing import Any, cast
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -254,8 +256,12 @@ def test_other_input_is_refused_in_a_line():
     normalized = kk.serial(kk.Conv(3), kk.Normalize(), kk.Relu(), kk.Flatten(), kk.Dense())
     cases = [
         (lambda: kk.kernel_function(normalized), UnboundKernelError, "needs reference images"),
-        (lambda: kk.kernel_function("relu"), ConfigurationError, "expected an Architecture"),
-        (lambda: kk.kernel_function(SMALL, "k"), ConfigurationError, "get='k'"),
+        (
+            lambda: kk.kernel_function(cast(Any, "relu")),
+            ConfigurationError,
+            "expected an Architecture",
+        ),
+        (lambda: kk.kernel_function(SMALL, cast(Any, "k")), ConfigurationError, "get='k'"),
         (lambda: kk.kernel_function(SMALL)(X[0, 0, 0]), DataError, "has shape"),
         (lambda: kk.kernel_function(SMALL)(X, X[:, :3]), DataError, "expected equal shapes"),
         (lambda: kk.kernel_function(SMALL)(X * np.nan), DataError, "NaN"),
@@ -287,6 +293,6 @@ def test_a_value_needs_no_more_memory_than_is_said():
     k = kk.kernel_function(SMALL, "ntk")
     x = jnp.asarray(np.random.default_rng(9).standard_normal((6, 6, 6, 1)))
     compiled = jax.jit(jax.grad(lambda x: jnp.sum(k(x)))).lower(x).compile()
-    needed = compiled.memory_analysis().temp_size_in_bytes
+    needed = cast(Any, compiled.memory_analysis()).temp_size_in_bytes
     said = k.bytes(k.program(x.shape[1:]), 6, 6)
     assert needed < said < 20 * needed

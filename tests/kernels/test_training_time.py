@@ -1,5 +1,7 @@
 """Predictions during training: against neural-tangents, step by step, and at the ends."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,7 +13,7 @@ from kernas.kernels._compat import import_neural_tangents
 from kernas.kernels.regression import NotPositiveDefiniteError, factorise, gp_posterior
 
 TIMES = np.array([0.0, 0.5, 3.0, 40.0])
-CLOSE = {"rtol": 1e-6, "atol": 1e-6}
+CLOSE: dict[str, Any] = {"rtol": 1e-6, "atol": 1e-6}
 """What the issue asks: neural-tangents' own solver works to 1.4e-8 a step."""
 
 
@@ -47,7 +49,7 @@ def test_gradient_flow_is_that_of_neural_tangents(ridge):
     predict = theirs("gradient_descent_mse", jnp.asarray(K), jnp.asarray(Y), 0.7, ridge)
     train, test = predict(jnp.asarray(TIMES), jnp.asarray(f), jnp.asarray(g), K_cross)
     _, end = predict(None, jnp.asarray(f), jnp.asarray(g), K_cross)
-    ours = kk.gradient_descent_mse(
+    ours: Any = kk.gradient_descent_mse(
         K, Y, [*TIMES, np.inf], K_cross=K_cross, f_train=f, f_test=g, ridge=ridge, learning_rate=0.7
     )
     np.testing.assert_allclose(ours.train[:-1], train, **CLOSE)
@@ -71,15 +73,15 @@ def test_other_losses_and_momentum_are_those_of_neural_tangents(loss, momentum):
     }[loss]
     predict = theirs("gradient_descent", function, jnp.asarray(K), jnp.asarray(Y), 0.5, momentum)
     train, test = predict(jnp.asarray(TIMES), jnp.asarray(f), jnp.asarray(g), K_cross)
-    start = {"K_cross": K_cross, "f_train": f, "f_test": g}
-    how = {"learning_rate": 0.5, "momentum": momentum}
+    start: dict[str, Any] = {"K_cross": K_cross, "f_train": f, "f_test": g}
+    how: dict[str, Any] = {"learning_rate": 0.5, "momentum": momentum}
     for given in (loss, function):
-        ours = kk.gradient_descent(given, K, Y, TIMES, **start, **how)
+        ours: Any = kk.gradient_descent(given, K, Y, TIMES, **start, **how)
         np.testing.assert_allclose(ours.train, train, **CLOSE)
         np.testing.assert_allclose(ours.test, test, **CLOSE)
         assert ours.train_loss[-1] < ours.train_loss[0]
     if loss == "mse":  # in closed form too
-        exact = kk.gradient_descent_mse(K, Y, TIMES, **start, **how)
+        exact: Any = kk.gradient_descent_mse(K, Y, TIMES, **start, **how)
         np.testing.assert_allclose(exact.train, train, **CLOSE)
         np.testing.assert_allclose(exact.test, test, **CLOSE)
 
@@ -97,15 +99,15 @@ def test_steps_are_the_loop_that_they_stand_for(momentum):
         outputs, others = outputs + K_ridge @ speed, others + K_cross @ speed
         trains.append(outputs)
         tests.append(others)
-    start = {"K_cross": K_cross, "f_train": f, "f_test": g, "Y_test": g}
-    how = {"learning_rate": rate, "momentum": momentum, "discrete": True}
+    start: dict[str, Any] = {"K_cross": K_cross, "f_train": f, "f_test": g, "Y_test": g}
+    how: dict[str, Any] = {"learning_rate": rate, "momentum": momentum, "discrete": True}
     steps = [0, 1, 7, 12]
-    exact = kk.gradient_descent_mse(K, Y, steps, **start, **how, ridge=0.05)
+    exact: Any = kk.gradient_descent_mse(K, Y, steps, **start, **how, ridge=0.05)
     np.testing.assert_allclose(exact.train, np.array(trains)[steps], rtol=1e-9, atol=1e-9)
     np.testing.assert_allclose(exact.test, np.array(tests)[steps], rtol=1e-9, atol=1e-9)
     losses = [np.mean((tests[step] - g) ** 2) / 2 for step in steps]
     np.testing.assert_allclose(exact.test_loss, losses, rtol=1e-9, atol=1e-12)
-    looped = kk.gradient_descent("mse", K_ridge, Y, steps, **start, **how)
+    looped: Any = kk.gradient_descent("mse", K_ridge, Y, steps, **start, **how)
     np.testing.assert_allclose(looped.train, np.array(trains)[steps], rtol=1e-9, atol=1e-9)
 
 
@@ -122,7 +124,11 @@ def test_the_largest_rate_is_that_of_neural_tangents_and_the_edge(monkeypatch):
             rate, theirs("max_learning_rate", K, Y.size, momentum), rtol=1e-9
         )
         for share, falls in ((0.98, True), (1.02, False)):
-            how = {"learning_rate": share * rate, "momentum": momentum, "discrete": True}
+            how: dict[str, Any] = {
+                "learning_rate": share * rate,
+                "momentum": momentum,
+                "discrete": True,
+            }
             path = kk.gradient_descent_mse(K, Y, [0, 400], **how)
             assert (path.train_loss[1] < path.train_loss[0]) == falls
 
@@ -145,9 +151,15 @@ def test_the_ensemble_is_that_of_neural_tangents(get):
     end = predict(None, x["test"], get, True)
     K, K_cross, K_test = parts(both.nngp, n)
     T, T_cross, _ = parts(both.ntk, n)
-    kernels = {"K": K, "K_cross": K_cross, "K_test": K_test, "T": T, "T_cross": T_cross}
-    how = {"ridge": 0.02, "learning_rate": 0.8}
-    ours = kk.gradient_descent_mse_ensemble(get, Y, [*TIMES, np.inf], **kernels, **how)
+    kernels: dict[str, Any] = {
+        "K": K,
+        "K_cross": K_cross,
+        "K_test": K_test,
+        "T": T,
+        "T_cross": T_cross,
+    }
+    how: dict[str, Any] = {"ridge": 0.02, "learning_rate": 0.8}
+    ours: Any = kk.gradient_descent_mse_ensemble(get, Y, [*TIMES, np.inf], **kernels, **how)
     np.testing.assert_allclose(ours.mean[:-1], found.mean, **CLOSE)
     np.testing.assert_allclose(ours.covariance[:-1], found.covariance, **CLOSE)
     np.testing.assert_allclose(ours.mean[-1], end.mean, **CLOSE)
@@ -161,7 +173,7 @@ def test_inference_is_that_of_neural_tangents():
     train, cross, test = (
         Kernel(*pair) for pair in zip(parts(both.nngp, n), parts(both.ntk, n), strict=True)
     )
-    kernels = {
+    kernels: dict[str, Any] = {
         "K": train.nngp, "K_cross": cross.nngp, "K_test": test.nngp,
         "T": train.ntk, "T_cross": cross.ntk, "T_test": test.ntk,
     }  # fmt: skip
@@ -169,11 +181,11 @@ def test_inference_is_that_of_neural_tangents():
     for get in ("nngp", "ntk", "ntkgp"):
         found = predict((get,), Kernel(*map(jnp.asarray, cross)), Kernel(*map(jnp.asarray, test)))
         expected = getattr(found, get)
-        ours = kk.gp_inference(get, Y, ridge=0.05, **kernels)
+        ours: Any = kk.gp_inference(get, Y, ridge=0.05, **kernels)
         np.testing.assert_allclose(ours.mean[0], expected.mean, **CLOSE)
         np.testing.assert_allclose(ours.covariance[0], expected.covariance, **CLOSE)
     posterior = gp_posterior(factorise(train.nngp, 0.05), Y, cross.nngp, np.diag(test.nngp))
-    ours = kk.gp_inference("nngp", Y, ridge=0.05, **kernels)
+    ours: Any = kk.gp_inference("nngp", Y, ridge=0.05, **kernels)
     np.testing.assert_allclose(np.diag(ours.covariance[0]), posterior.variance, rtol=1e-8)
 
 
@@ -182,7 +194,7 @@ def test_a_singular_kernel_moves_as_far_as_it_can():
     K = np.array([[1.0, 1.0, 0.2], [1.0, 1.0, 0.2], [0.2, 0.2, 1.0]])
     Y = np.array([[1.0], [-1.0], [0.5]])
     for how in ({}, {"momentum": 0.5}, {"discrete": True}, {"discrete": True, "momentum": 0.5}):
-        path = kk.gradient_descent_mse(K, Y, [0, 400], K_cross=K, learning_rate=0.5, **how)
+        path: Any = kk.gradient_descent_mse(K, Y, [0, 400], K_cross=K, learning_rate=0.5, **how)
         np.testing.assert_allclose(path.train[1], [[0], [0], [0.5]], atol=1e-6)
         np.testing.assert_allclose(path.test[1], path.train[1], atol=1e-6)
     with pytest.raises(NotPositiveDefiniteError, match="use a ridge"):

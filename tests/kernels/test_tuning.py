@@ -1,5 +1,7 @@
 """Learned scales: the objective, its gradient, the path, and estimators that learn them."""
 
+from typing import Any, cast
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -157,21 +159,21 @@ def test_what_cannot_be_learned_is_refused():
 def test_estimators_learn_scales_and_saved_models_carry_them(tmp_path):
     x, y = labelled(40)
     kernel = kk.NeuralKernel(DENSE, "nngp")
-    model = kk.KernelClassifier(kernel, ridge=1e-2, scales="evidence", dtype="float64")
-    assert clone(model).get_params()["scales"] == "evidence"
+    model: Any = kk.KernelClassifier(kernel, ridge=1e-2, scales="evidence", dtype="float64")
+    assert cast(Any, clone(model)).get_params()["scales"] == "evidence"
     model.fit(x, y)
     expected = kk.fit_scales(DENSE, x, y, "evidence", ridge=1e-2)
     assert model.scales_.architecture == expected.architecture == model.kernel_.architecture
     assert model.kernel.architecture == DENSE
     kk.save_model(model, tmp_path / "model")
-    loaded = kk.load_model(tmp_path / "model")
+    loaded: Any = kk.load_model(tmp_path / "model")
     assert loaded.kernel_.architecture == expected.architecture
     np.testing.assert_array_equal(loaded.predict(x), model.predict(x))
     plain = kk.KernelClassifier(
         kk.NeuralKernel(expected.architecture, "nngp"), ridge=1e-2, dtype="float64"
     ).fit(x, y)
     np.testing.assert_allclose(model.values(x), plain.values(x), rtol=1e-9, atol=1e-12)
-    regressor = kk.KernelRegressor(kernel, ridge=1e-2, scales="loo_error").fit(x, x[:, 0] ** 2)
+    regressor: Any = kk.KernelRegressor(kernel, ridge=1e-2, scales="loo_error").fit(x, x[:, 0] ** 2)
     assert regressor.scales_.objective == "loo_error"
     assert regressor.kernel_.architecture == regressor.scales_.architecture != DENSE
 
@@ -179,7 +181,7 @@ def test_estimators_learn_scales_and_saved_models_carry_them(tmp_path):
 def test_estimators_refuse_other_objectives_and_other_kernels():
     x, y = labelled()
     with pytest.raises(ConfigurationError, match="scales='accuracy': expected"):
-        kk.KernelClassifier(scales="accuracy").fit(x, y)
+        kk.KernelClassifier(scales=cast(Any, "accuracy")).fit(x, y)
     kernel = kk.as_kernel(lambda x1, x2, get: x1 @ (x1 if x2 is None else x2).T)
     with pytest.raises(ConfigurationError, match="expected a NeuralKernel"):
         kk.KernelClassifier(kernel, get="nngp", scales="evidence").fit(x, y)
