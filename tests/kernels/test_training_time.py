@@ -193,7 +193,8 @@ def test_a_singular_kernel_moves_as_far_as_it_can():
     """Two equal images with other targets: half of it is learned, at any finite time too."""
     K = np.array([[1.0, 1.0, 0.2], [1.0, 1.0, 0.2], [0.2, 0.2, 1.0]])
     Y = np.array([[1.0], [-1.0], [0.5]])
-    for how in ({}, {"momentum": 0.5}, {"discrete": True}, {"discrete": True, "momentum": 0.5}):
+    ways: Any = ({}, {"momentum": 0.5}, {"discrete": True}, {"discrete": True, "momentum": 0.5})
+    for how in ways:
         path: Any = kk.gradient_descent_mse(K, Y, [0, 400], K_cross=K, learning_rate=0.5, **how)
         np.testing.assert_allclose(path.train[1], [[0], [0], [0.5]], atol=1e-6)
         np.testing.assert_allclose(path.test[1], path.train[1], atol=1e-6)

@@ -28,10 +28,10 @@ def labelled(n=24, shape=(4,), seed=0):
     return x, (flat[:, 0] * flat[:, 1] > 0).astype(int) + (flat[:, 2] > 0.5)
 
 
-def number(network, x, y, objective, get="nngp", ridge=1e-3):
+def number(network, x, y, objective, get: Any = "nngp", ridge=1e-3):
     """The objective in NumPy, by the production kernel and the scores of rankings."""
     with jax.enable_x64(True):
-        gram = kk.NeuralKernel(network, get)(x)
+        gram = kk.NeuralKernel(network)(x, get=get)
     classes = int(y.max()) + 1
     if objective == "evidence":
         return log_evidence(decompose(gram), centred_one_hot(y, classes), ridge)
