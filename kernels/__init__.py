@@ -47,6 +47,7 @@ from .architecture import residual as residual
 from .architecture import serial as serial
 from .architecture import standard_parameterization as standard_parameterization
 from .architecture.foreign_names import answer
+from .architecture.scales import scales_of as scales_of
 from .augmentation import Flip as Flip
 from .augmentation import Translate as Translate
 from .augmentation import group_order as group_order
@@ -61,6 +62,7 @@ from .finite import finite_network as finite_network
 from .interface import Kernels as Kernels
 from .kernel import KernelTable as KernelTable
 from .kernel import NeuralKernel as NeuralKernel
+from .kernel import kernel_function as kernel_function
 from .program import explain as explain
 from .recurrent import RecurrentKernel as RecurrentKernel
 
@@ -76,9 +78,15 @@ if TYPE_CHECKING:
     from .imports import from_flax as from_flax
     from .imports import from_onnx as from_onnx
     from .imports import from_torch as from_torch
+    from .regression import gp_inference as gp_inference
+    from .regression import gradient_descent as gradient_descent
+    from .regression import gradient_descent_mse as gradient_descent_mse
+    from .regression import gradient_descent_mse_ensemble as gradient_descent_mse_ensemble
+    from .regression import max_learning_rate as max_learning_rate
     from .transformers import ZCA as ZCA
     from .transformers import PatchFeatures as PatchFeatures
     from .transformers import Standardizer as Standardizer
+    from .tuning import fit_scales as fit_scales
 
 _ROOMS = {
     "estimators": (
@@ -90,7 +98,15 @@ _ROOMS = {
     ),
     "gram": ("GramStore", "compute_gram", "estimate_gram"),
     "imports": ("from_flax", "from_onnx", "from_torch"),
+    "regression": (
+        "gp_inference",
+        "gradient_descent",
+        "gradient_descent_mse",
+        "gradient_descent_mse_ensemble",
+        "max_learning_rate",
+    ),
     "transformers": ("PatchFeatures", "Standardizer", "ZCA"),
+    "tuning": ("fit_scales",),
 }
 """Loaded when they are first used: scikit-learn and zarr take a second to import."""
 

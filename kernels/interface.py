@@ -105,9 +105,8 @@ def _array(x: Any, name: str) -> np.ndarray:
         array = np.asarray(x)
     except jax.errors.TracerArrayConversionError:
         raise DataError(
-            f"{name} is traced by JAX: a kernel is computed by programs of its own, which "
-            "jax.grad, jax.jit and jax.vmap cannot enter; call it outside of them, and "
-            "differentiate a finite_network instead"
+            f"{name} is traced by JAX, whose jax.grad, jax.jit and jax.vmap cannot enter the "
+            "programs of a NeuralKernel; use kernel_function(architecture, get), which they can"
         ) from None
     except (TypeError, ValueError, RuntimeError) as error:
         raise DataError(

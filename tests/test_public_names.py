@@ -21,6 +21,9 @@ KERNELS = f"""
     Architecture GraphBuilder parallel register_elementwise residual serial
     standard_parameterization
     Flip Kernels KernelTable NeuralKernel Translate as_kernel explain group_order CONVENTIONS
+    fit_scales kernel_function scales_of
+    gp_inference gradient_descent gradient_descent_mse gradient_descent_mse_ensemble
+    max_learning_rate
     EmpiricalKernel RecurrentKernel finite_network
     KernelClassifier KernelRegressor SklearnKernel load_model save_model
     GramStore compute_gram estimate_gram

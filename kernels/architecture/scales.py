@@ -17,7 +17,38 @@ SCALES = ("W_std", "b_std")
 _NAME = re.compile(rf"(?:node(?P<index>\d+)__)?(?P<scale>{'|'.join(SCALES)})")
 
 
-def scales_of(architecture: Architecture) -> dict[str, float]:
+LayerScales = dict[str, dict[str, Any]]
+"""By the name of a weight layer, ``node3`` of the one that is node 3, ``W_std`` and ``b_std``."""
+
+
+def scales_of(architecture: Architecture) -> LayerScales:
+    """The scales of every weight layer, as :func:`kernas.kernels.kernel_function` takes them.
+
+    Args:
+        architecture: any network.
+
+    Returns:
+        ``{"node3": {"W_std": 1.4, "b_std": 0.1}, …}``: a layer is named by the index of its node,
+        as :meth:`Architecture.describe` and the messages count them. Each weight layer has weights
+        of its own, so no two entries are one number.
+
+    >>> from kernas.kernels import Dense, Relu, scales_of, serial
+    >>> scales_of(serial(Dense(W_std=2.0), Relu(), Dense()))
+    {'node1': {'W_std': 2.0, 'b_std': 0.0}, 'node3': {'W_std': 1.0, 'b_std': 0.0}}
+    """
+    return {
+        f"node{index}": {scale: getattr(node.layer, scale) for scale in SCALES}
+        for index, node in enumerate(architecture.nodes)
+        if isinstance(node.layer, WeightLayer)
+    }
+
+
+def flat_scales(scales: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """``{"node3": {"W_std": 2.0}}`` as ``{"node3__W_std": 2.0}``."""
+    return {f"{layer}__{name}": value for layer, of in scales.items() for name, value in of.items()}
+
+
+def named_scales(architecture: Architecture) -> dict[str, float]:
     """``node3__W_std`` → its value, for every weight layer by the index of its node.
 
     ``W_std`` and ``b_std`` stand there as well where all weight layers have one value.

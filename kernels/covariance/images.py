@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import reduce
+from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jax import Array, lax
 from jaxtyping import Float
 
+from .activations.correlation import tied
 from .moments import Numbers
 
 HIGHEST = lax.Precision.HIGHEST
@@ -42,6 +45,7 @@ def image_moment(left: Channels, right: Channels) -> Numbers:
     return reduce(jnp.add, products) * (1 / len(left))
 
 
+@jax.custom_jvp
 def _summed_products(left: Array, right: Array) -> Array:
     """The sum over channels, of some at a time."""
     channels = len(left)
@@ -54,6 +58,13 @@ def _summed_products(left: Array, right: Array) -> Array:
 
     parts = -(-channels // SUMMED_CHANNELS)
     return lax.fori_loop(1, parts, lambda number, total: total + part(number), part(0))
+
+
+@_summed_products.defjvp
+def _summed_derivative(primals: Any, tangents: Any) -> Any:
+    """A sum that can be turned around, which a loop of a length that varies cannot."""
+    (left, right), (of_left, of_right) = primals, tangents
+    return _summed_products(left, right), jnp.sum(of_left * right + left * of_right, axis=0)
 
 
 def pixel_variances(images: Float[Array, "channels h w n"]) -> Float[Array, "h w n"]:
@@ -99,7 +110,7 @@ def product_moment(
     other = other[:, None, None] if paired else other
     rounding = ROUNDING * channels**0.5 * float(jnp.finfo(K.dtype).eps)
     equal = (own == other) & (jnp.abs(K - own) <= rounding * own)
-    return jnp.where(equal, own, K)
+    return tied(jnp.where(equal, own, K), K)
 
 
 def vector_moment(left: Float[Array, "n C"], right: Float[Array, "m C"]) -> Float[Array, "n m"]:

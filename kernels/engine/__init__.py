@@ -16,6 +16,7 @@ from .diagnosis import first_fault as first_fault
 from .diagnosis import suspects as suspects
 from .diagnosis import tiny as tiny
 from .execution import Execution as Execution
+from .planes import Gains as Gains
 from .programs import compilations as compilations
 from .records import DEFAULT_BIND_BYTES as DEFAULT_BIND_BYTES
 from .records import Images as Images
@@ -27,6 +28,10 @@ from .tiles import DEFAULT_TILE_BYTES as DEFAULT_TILE_BYTES
 from .tiles import TileShape as TileShape
 from .tiles import TilesOfRow as TilesOfRow
 from .tiles import fill_tiles as fill_tiles
+from .traced import Traced as Traced
+from .traced import traced_bytes as traced_bytes
+from .traced import traced_pairs as traced_pairs
+from .traced import traced_reference as traced_reference
 from .ways import bind as bind
 from .ways import compile_ahead as compile_ahead
 from .ways import grams as grams

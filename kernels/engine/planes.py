@@ -23,6 +23,7 @@ import numpy as np
 from jax import Array, lax
 
 from ..covariance.activations import Dual, stein_slopes
+from ..covariance.activations.correlation import root
 from ..covariance.images import channels_of, image_moment, vector_moment
 from ..covariance.moments import covariance, moment, tangent
 from ..covariance.normalization import center_moment, layer_scale
@@ -82,6 +83,9 @@ class Constants(NamedTuple):
     grand_means: dict[int, Array]
 
 
+Gains = tuple[Array, ...]
+"""σ_w², σ_b², η_w σ_w² and η_b σ_b² of a weight layer."""
+
 Weights = tuple[np.ndarray, np.ndarray]
 """Of a readout: of the pairs of the rows ``(slots, h)`` and of the columns ``(slots', w)``."""
 
@@ -98,6 +102,7 @@ def run_local(
     right: Side,
     constants: Constants,
     weights: Sequence[Weights],
+    gains: Gains | None = None,
     *,
     paired: bool,
     with_tangent: bool,
@@ -112,6 +117,8 @@ def run_local(
         right: likewise.
         constants: of ``Normalize``, by the body's numbers.
         weights: of each readout.
+        gains: of a body that is differentiated, whose only instruction has them if it is a weight
+            layer; ``None`` for the instructions' own.
         paired: image ``i`` with image ``i``, instead of all of left with all of right.
         with_tangent: whether ``Θ`` is wanted.
         by_plane: one plane after the other, instead of all at once.
@@ -126,7 +133,7 @@ def run_local(
         )
         for number, side in enumerate((left, right))
     )
-    block = _Block(body, sides, constants, paired, with_tangent)
+    block = _Block(body, sides, constants, paired, with_tangent, gains)
     return block.by_plane(inputs, weights) if by_plane else block.at_once(inputs, weights)
 
 
@@ -165,8 +172,10 @@ class _Block:
         constants: Constants,
         paired: bool,
         with_tangent: bool,
+        gains: Gains | None,
     ) -> None:
         self.body = body
+        self.gains = gains
         self.axes = body.axes
         self.left, self.right = sides
         self.constants = constants
@@ -266,7 +275,7 @@ class _Block:
             case ImageOp(flat=False):
                 return channels_of(self.left.images), channels_of(self.right.images)
             case DualOp():
-                dual = Dual(op.left_activation, op.right_activation)
+                dual = self._dual(op)
                 return dual.of_pixels(left[op.left_variance], right[op.right_variance])
             case SteinOp():
                 own = stein_slopes(op.activation, (left, right)[op.side][op.variance])
@@ -337,9 +346,13 @@ class _Block:
                 return tap_mean(op.window, x, pixels, border)
             case WeightOp():
                 factors = [gain * mask if gain else None for gain in op.gains]
+                scale = op.W_std**2 * mask
+                if self.gains is not None:
+                    factors = [gain * mask for gain in self.gains]
+                    scale = factors[0]
                 return weight_moment(
                     values[op.source].inside,
-                    op.W_std**2 * mask,
+                    scale,
                     factors[1],
                     (factors[2], factors[3]) if op.rated else None,
                     trainable=op.trainable,
@@ -347,7 +360,7 @@ class _Block:
                 )
             case DualOp():
                 x = values[op.source].inside
-                dual = Dual(op.left_activation, op.right_activation)
+                dual = self._dual(op)
                 K, slope = dual.of_pairs(covariance(x), (left, right), beside)
                 if not op.left_activation.keeps_zero or not op.right_activation.keeps_zero:
                     K = K * mask
@@ -368,6 +381,9 @@ class _Block:
                 return self._normalized(op, values[op.source].inside, left, right) * mask
         raise TypeError(f"not a local instruction: {op}")
 
+    def _dual(self, op: DualOp) -> Dual:
+        return Dual(op.left_activation, op.right_activation, self.gains is not None)
+
     def _vectors(self) -> Array:
         """The images as vectors, one pixel each."""
         left, right = (
@@ -383,7 +399,7 @@ class _Block:
         factor = jnp.ones((), self.dtype)
         for record in (op.left_scale, op.right_scale):
             if record is not None:
-                factor = factor * jnp.sqrt(self.constants.scales[record])
+                factor = factor * root(self.constants.scales[record])
         grand = None
         if op.left_mean is not None and op.right_mean is not None:
             grand = self.constants.grand_means[op.right_mean]

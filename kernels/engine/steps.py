@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any
@@ -16,7 +16,7 @@ from ..covariance.pools import gathered, multiplied
 from ..program.axes import OUTSIDE, Axis, AxisMap
 from ..program.ops import ImageOp, MomentOp, Op, VarianceOp
 from ..program.planning import LinearStep, LocalStep, Plan, ProductStep, Step
-from .planes import COMPILER_OPTIONS, Constants, Side, Weights, run_local
+from .planes import COMPILER_OPTIONS, Constants, Gains, Side, Weights, run_local
 from .products import run_products
 from .programs import compiled
 
@@ -33,7 +33,8 @@ class Block:
     """The pairs of a block: all of left × right, or image ``i`` with image ``i`` (``paired``).
 
     ``records`` of its sides may still be growing: while records are computed, a block reads those
-    before it.
+    before it. With ``gains``, of the weight layers' instructions by number, the block is
+    differentiated: its steps, of one instruction each, are run as JAX traces them.
     """
 
     left: Side
@@ -42,31 +43,39 @@ class Block:
     constants: Constants
     with_tangent: bool
     by_plane: bool = False
+    gains: Mapping[int, Gains] | None = None
+
+    def run(self, function: Any) -> Any:
+        """A compiled function; what is differentiated becomes part of a program of the caller's,
+        and options of the compiler belong to whole programs."""
+        return function if self.gains is None else function.__wrapped__
 
 
 def run_step(plan: Plan, step: Step, values: dict[int, Array], block: Block) -> None:
     """Run a step that is no record, and add what it defines to ``values``."""
     if isinstance(step, LinearStep):
         maps = _axis_operands(plan, step, np.dtype(block.left.images.dtype).name)
-        values[step.defines] = _run_linear(values[step.source], *maps)
+        values[step.defines] = block.run(_run_linear)(values[step.source], *maps)
         return
     if isinstance(step, ProductStep):
         left, right = block.left, block.right
         variances = left.records.get(step.defines), right.records.get(step.defines)
-        values[step.defines] = run_products(
+        values[step.defines] = block.run(run_products)(
             plan.axes[step.defines], left.images, right.images, variances, paired=block.paired
         )
         return
     assert isinstance(step, LocalStep)
     arguments, options = local_arguments(plan, step, values, block)
-    outputs, readouts = run_local(*arguments, **options)
+    if block.gains is not None:
+        options["gains"] = next((block.gains[i] for i in step.defines if i in block.gains), ())
+    outputs, readouts = block.run(run_local)(*arguments, **options)
     values.update(zip(step.defines, outputs, strict=True))
     values.update(zip(step.readouts, readouts, strict=True))
 
 
 def local_arguments(
     plan: Plan, step: LocalStep, values: dict[int, Array], block: Block
-) -> tuple[tuple[Any, ...], dict[str, bool]]:
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """What :func:`~.planes.run_local` takes for a step: to call it, or to lower it.
 
     Args:
@@ -170,12 +179,11 @@ Operand = Array | tuple[Array, Array]
 
 @lru_cache(maxsize=1024)
 def _axis_operands(plan: Plan, step: LinearStep, dtype: str) -> tuple[Operand, Operand]:
-    rows, columns = (
-        _operand(*parts, dtype)
-        for parts in zip(
-            plan.maps(step.defines), plan.axes[step.source], plan.axes[step.defines], strict=True
-        )
+    parts = zip(
+        plan.maps(step.defines), plan.axes[step.source], plan.axes[step.defines], strict=True
     )
+    with jax.ensure_compile_time_eval():  # kept, and so no value of a trace that may be under way
+        rows, columns = (_operand(*part, dtype) for part in parts)
     return rows, columns
 
 

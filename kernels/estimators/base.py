@@ -33,7 +33,12 @@ Dtype = Literal["float32", "float64"]
 
 Solver = Literal["cholesky", "cg"]
 
+Scales = Literal["evidence", "loo_error"]
+
 StorePath = str | os.PathLike[str]
+
+SCALES_RIDGE = 1e-3
+"""Ridge at which scales are learned where the estimator's own is chosen later, or 0."""
 
 DIAGONAL = 16
 """Images whose kernel with themselves is taken from one small matrix."""
@@ -133,7 +138,10 @@ class KernelEstimator(ReplacedKernel, BaseEstimator):
     are parameters too, for searches: they replace the kernel.
 
     Attributes after ``fit``:
-        kernel_: the kernel, bound to the training images where it normalises over a batch.
+        kernel_: the kernel, bound to the training images where it normalises over a batch; with
+            ``scales`` that of the network with learned scales, which a saved model carries.
+        scales_: what :func:`fit_scales` returned; ``None`` without ``scales``, and of a model that
+            was loaded.
         ridge_: the ridge in use, relative to the mean diagonal.
         ridge_path_: the criterion of every ridge that was tried; empty if one was given.
         dual_coef_: ``A⁻¹ Y``, shape ``(n, C)``, ``A = K + ρ W⁻¹`` (beside a jitter).
@@ -153,6 +161,7 @@ class KernelEstimator(ReplacedKernel, BaseEstimator):
     dtype: Dtype | None
     solver: Solver
     store: StorePath | None
+    scales: Scales | None
     notes_: dict[str, Any]
 
     def __init__(
@@ -167,6 +176,7 @@ class KernelEstimator(ReplacedKernel, BaseEstimator):
         solver: Solver = "cholesky",
         store: StorePath | None = None,
         verbose: bool = False,
+        scales: Scales | None = None,
     ) -> None:
         self.kernel = kernel
         self.get = get
@@ -177,16 +187,21 @@ class KernelEstimator(ReplacedKernel, BaseEstimator):
         self.solver = solver
         self.store = store
         self.verbose = verbose
+        self.scales = scales
 
     # --- fitting ---------------------------------------------------------------------------------
 
     def check_options(self) -> None:
-        """Refuse ridges and solvers that are out of range; needs no images.
+        """Refuse ridges, solvers and objectives that are out of range; needs no images.
 
         Raises:
             ConfigurationError: the message has what was given.
         """
         self._ridges()
+        if self.scales not in (None, *get_args(Scales)):
+            raise ConfigurationError(
+                f"scales={self.scales!r}: expected 'evidence', 'loo_error' or None"
+            )
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -249,14 +264,47 @@ class KernelEstimator(ReplacedKernel, BaseEstimator):
         check_fitted_shape(images.shape[1:], self.input_shape, type(self).__name__)
         return images
 
-    def _bound_kernel(self, x: np.ndarray) -> KernelFunction:
+    def _bound_kernel(self, x: np.ndarray, Y: np.ndarray) -> KernelFunction:
         kernel: Any = self.kernel
         if kernel is None:
             kernel = NeuralKernel(default_architecture(x.shape[1:]), get=self.get or "ntk")
         check_one_kernel(kernel, self.get)
+        self.scales_ = None
+        if self.scales is not None:
+            kernel = self._with_learned_scales(kernel, x, Y)
         if kernel.needs_bind:
             return kernel.bind(x, self.n_reference, self.reference_seed)
         return kernel
+
+    def _with_learned_scales(self, kernel: Any, x: np.ndarray, Y: np.ndarray) -> NeuralKernel:
+        """The kernel of the network whose scales the images choose.
+
+        Raises:
+            ConfigurationError: the kernel is of no network.
+        """
+        from ..tuning import fit_scales
+
+        if not isinstance(kernel, NeuralKernel):
+            raise ConfigurationError(
+                f"scales={self.scales!r} with {kernel!r:.80}: expected a NeuralKernel, whose "
+                "network has scales to learn"
+            )
+        given = self.ridge if isinstance(self.ridge, int | float) else 0.0
+        self.scales_ = fit_scales(
+            kernel.architecture,
+            x,
+            self._targets_of_scales(Y),
+            cast(Scales, self.scales),
+            get=cast(Get, self.get or kernel.get),
+            ridge=given or SCALES_RIDGE,
+            n_reference=self.n_reference,
+            seed=self.reference_seed,
+        )
+        return replace(kernel, architecture=self.scales_.architecture, _bound=None)
+
+    def _targets_of_scales(self, Y: np.ndarray) -> np.ndarray:
+        """The targets as :func:`fit_scales` takes them."""
+        return Y
 
     def _names(self) -> Get | tuple[Get, ...] | None:
         """What the kernel is asked for."""
@@ -269,7 +317,7 @@ class KernelEstimator(ReplacedKernel, BaseEstimator):
         ridges, criterion = self._ridges()
         start = time.perf_counter()
         with self.precision():
-            self.kernel_ = self._bound_kernel(x)
+            self.kernel_ = self._bound_kernel(x, Y)
             self._gram = self._computed_gram(x)
             self._keep(x)
         computed = time.perf_counter()
@@ -368,7 +416,7 @@ class KernelEstimator(ReplacedKernel, BaseEstimator):
             arrays: of :meth:`fitted_arrays`.
             values: of :meth:`fitted_values`.
         """
-        self.kernel_ = kernel
+        self.kernel_, self.scales_ = kernel, None
         self._keep(arrays["x"])
         self.dual_coef_, self.loo_ = arrays["dual_coef"], arrays.get("loo")
         self.diagnostics_ = dict(values["diagnostics"])

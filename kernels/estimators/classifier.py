@@ -17,7 +17,7 @@ from kernas.errors import ConfigurationError, DataError
 
 from ..interface import Get, KernelFunction
 from ..regression import Weights, centred_one_hot
-from .base import Dtype, KernelEstimator, Ridge, Solver, StorePath
+from .base import Dtype, KernelEstimator, Ridge, Scales, Solver, StorePath
 
 ClassWeight = Mapping[Any, float] | Literal["balanced"]
 
@@ -57,6 +57,10 @@ class KernelClassifier(ClassifierMixin, KernelEstimator):
             so that an interrupted one goes on; it refuses other images or another kernel. ``None``
             for memory.
         verbose: whether to show the progress of filling the store on stderr.
+        scales: ``"evidence"`` or ``"loo_error"`` to learn the ``W_std`` and ``b_std`` of all layers
+            in ``fit`` by :func:`fit_scales`, from at most 256 of the training images, as they are:
+            without weights and augmentations, and at ``ridge`` if that is one number > 0, else at
+            1e-3. ``None`` for the kernel's own.
 
     Attributes:
         classes_: the labels, in order, shape ``(C,)``.
@@ -91,6 +95,7 @@ class KernelClassifier(ClassifierMixin, KernelEstimator):
         solver: Solver = "cholesky",
         store: StorePath | None = None,
         verbose: bool = False,
+        scales: Scales | None = None,
     ) -> None:
         super().__init__(
             kernel,
@@ -102,6 +107,7 @@ class KernelClassifier(ClassifierMixin, KernelEstimator):
             solver=solver,
             store=store,
             verbose=verbose,
+            scales=scales,
         )
         self.class_weight = class_weight
 
@@ -147,6 +153,10 @@ class KernelClassifier(ClassifierMixin, KernelEstimator):
             None if self.loo_ is None else _temperature(self.loo_, indices, weights.values)
         )
         return self
+
+    def _targets_of_scales(self, Y: np.ndarray) -> np.ndarray:
+        """Labels, of which a balanced part is drawn."""
+        return np.argmax(Y, axis=1)
 
     def _costs(self, indices: np.ndarray, repeats: np.ndarray) -> np.ndarray:
         """What errors of each image cost, shape ``(n,)``, by its class."""

@@ -20,7 +20,7 @@ from ..regression import (
     factorise,
     gp_posterior,
 )
-from .base import Dtype, KernelEstimator, Ridge, Solver, StorePath, diagonal
+from .base import Dtype, KernelEstimator, Ridge, Scales, Solver, StorePath, diagonal
 
 
 class KernelRegressor(RegressorMixin, KernelEstimator):
@@ -45,6 +45,7 @@ class KernelRegressor(RegressorMixin, KernelEstimator):
         solver: as for :class:`KernelClassifier`; ``"cg"`` gives the mean at convergence only.
         store: as for :class:`KernelClassifier`.
         verbose: likewise.
+        scales: likewise.
 
     Attributes:
         offset_: weighted mean of the training targets, shape ``(C,)``.
@@ -69,6 +70,7 @@ class KernelRegressor(RegressorMixin, KernelEstimator):
         solver: Solver = "cholesky",
         store: StorePath | None = None,
         verbose: bool = False,
+        scales: Scales | None = None,
     ) -> None:
         super().__init__(
             kernel,
@@ -80,6 +82,7 @@ class KernelRegressor(RegressorMixin, KernelEstimator):
             solver=solver,
             store=store,
             verbose=verbose,
+            scales=scales,
         )
         self.time = time
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 from ..architecture import Architecture
-from ..architecture.scales import scales_of, with_scales
+from ..architecture.scales import named_scales, with_scales
 
 if TYPE_CHECKING:
     from .neural_kernel import NeuralKernel
@@ -28,7 +28,7 @@ class ScikitParameters:
                 weight layer that is node 3, and ``W_std`` and ``b_std`` where all layers have one.
         """
         arguments = {name: getattr(self, name) for name in ARGUMENTS}
-        return {**arguments, **(scales_of(self.architecture) if deep else {})}
+        return {**arguments, **(named_scales(self.architecture) if deep else {})}
 
     def set_params(self, **params: Any) -> NeuralKernel[Any]:
         """The kernel with other parameters; this one is not changed.

@@ -2,6 +2,13 @@
 
 from .cholesky import Factor as Factor
 from .cholesky import factorise as factorise
+from .descent import Ensemble as Ensemble
+from .descent import Trajectory as Trajectory
+from .descent import gp_inference as gp_inference
+from .descent import gradient_descent as gradient_descent
+from .descent import gradient_descent_mse as gradient_descent_mse
+from .descent import gradient_descent_mse_ensemble as gradient_descent_mse_ensemble
+from .descent import max_learning_rate as max_learning_rate
 from .errors import DegenerateKernelError as DegenerateKernelError
 from .errors import JitterWarning as JitterWarning
 from .errors import NotConvergedError as NotConvergedError

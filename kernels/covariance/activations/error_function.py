@@ -18,7 +18,7 @@ def erf_dual(left: Activation, right: Activation, k: OfPairs, a: Spread, b: Spre
     """
     of = correlation(k, a, b)
     root = jnp.sqrt(1 + 2 * (a.variance + b.variance) + 4 * determinant(of))
-    return jnp.arctan2(2 * of.s * of.rho, root) * (2 / math.pi), (4 / math.pi) / root
+    return jnp.arctan2(2 * of.covariance, root) * (2 / math.pi), (4 / math.pi) / root
 
 
 def gelu_dual(left: Activation, right: Activation, k: OfPairs, a: Spread, b: Spread) -> Duals:
@@ -33,7 +33,7 @@ def gelu_dual(left: Activation, right: Activation, k: OfPairs, a: Spread, b: Spr
     ``E[φ'φ']`` (Price 1958).
     """
     of = correlation(k, a, b)
-    k, excess = of.s * of.rho, determinant(of)
+    k, excess = of.covariance, determinant(of)
     total = a.variance + b.variance
     D = 1 + total + excess
     root = 2 * math.pi * jnp.sqrt(D)

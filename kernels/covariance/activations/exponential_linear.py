@@ -33,7 +33,7 @@ from jax import Array, lax
 from scipy.special import erfcx
 
 from ...architecture.activations import Activation, Elu, Selu
-from .correlation import Duals, OfPairs, OfPixels, Spread, correlation
+from .correlation import Duals, OfPairs, OfPixels, Spread, correlation, root
 from .piecewise import sides
 
 _MILLS = math.sqrt(math.pi / 2)
@@ -76,7 +76,7 @@ def exponential_linear_dual(
     of = correlation(k, a, b)
     theta, sine = of.angle_and_sine()
     turn, back = (math.pi - theta) / (2 * math.pi), theta / (2 * math.pi)
-    k, edge = of.s * of.rho, of.s * sine / (2 * math.pi)
+    k, edge = of.covariance, of.s * sine / (2 * math.pi)
     wedge = _wedge(math.pi - theta, a, b)
     before_left = negative_mean(a.deviation) - wedge.left  # E[exp(u); u ≤ 0 < v]
     before_right = negative_mean(b.deviation) - wedge.right
@@ -192,4 +192,4 @@ def negative_mean(deviation: Array) -> Array:
 def exponential_linear_slope(activation: Activation, b: OfPixels) -> OfPixels:
     """``E[φ'(v)] = (p − q)/2 + α M(√b) / sqrt(2π)``."""
     p, q, alpha = parts(activation)
-    return (p - q) / 2 + alpha * negative_mean(jnp.sqrt(jnp.maximum(b, 0)))
+    return (p - q) / 2 + alpha * negative_mean(root(b))

@@ -9,7 +9,7 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
+from jax import Array, lax
 from jaxtyping import Float
 
 from ...architecture.activations import (
@@ -91,10 +91,16 @@ class Dual:
     """``(E[φ(u) ψ(v)], E[φ'(u) ψ'(v)])`` of two nonlinearities.
 
     Pairs within a family, and those of ``MEETINGS``, are in closed form, all others a series.
+
+    Args:
+        left: φ.
+        right: ψ.
+        differentiable: whether derivatives of the duals will be taken, which costs more.
     """
 
     left: Activation
     right: Activation
+    differentiable: bool = False
 
     def of_pixels(self, a: Float[Array, "*left"], b: Float[Array, "*right"]) -> tuple[Any, Any]:
         """What depends on one pixel only, of left variances ``a`` and of right ones ``b``."""
@@ -115,10 +121,26 @@ class Dual:
             pixels: what :meth:`of_pixels` gave.
             beside: put arrays over left and over right pixels beside ``k``.
         """
-        if not has_closed_form(self.left, self.right):
-            return series_dual(self.left, self.right, k, *pixels, beside)
+        K, T = self._of_pairs(k, pixels, beside)
+        if not (self.differentiable and self.left.has_gradient and self.right.has_gradient):
+            return K, T
+        # Where a variable does not vary its roots have derivatives 0, and k its own: Price's
+        # theorem, ∂K/∂k = E[φ'(u) ψ'(v)].
+        closed = has_closed_form(self.left, self.right)
+        spreads = pixels if closed else tuple(part.spread for part in pixels)
+        a, b = (see(of.variance) for see, of in zip(beside, spreads, strict=True))
+        fixed = lax.stop_gradient(k)
+        alone, _ = self._of_pairs(fixed, pixels, beside)
+        return jnp.where((a > 0) & (b > 0), K, alone + T * (k - fixed)), T
+
+    def _of_pairs(
+        self, k: OfPairs, pixels: tuple[Any, Any], beside: tuple[Beside, Beside]
+    ) -> Duals:
+        left, right = self.left, self.right
+        if not has_closed_form(left, right):
+            return series_dual(left, right, k, *pixels, beside, whole=self.differentiable)
         a, b = (Spread(*map(see, part)) for see, part in zip(beside, pixels, strict=True))
-        return formula_of(self.left, self.right)(self.left, self.right, k, a, b)
+        return formula_of(left, right)(left, right, k, a, b)
 
     def __call__(self, k: OfPairs, a: OfPairs, b: OfPairs) -> Duals:
         """The duals at covariances ``k`` and variances ``a`` and ``b``, all of one shape."""

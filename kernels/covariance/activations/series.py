@@ -32,7 +32,7 @@ from jaxtyping import Float
 from scipy.special import roots_hermitenorm
 
 from ...architecture.activations import Abs, Activation, Elu, Exp, LeakyRelu, Relu, Selu, Sign
-from .correlation import Duals, OfPairs, OfPixels, Spread, correlation, spread
+from .correlation import Duals, OfPairs, OfPixels, Spread, correlation, root, spread
 from .functions import derivative_of, function_of
 from .piecewise import sides
 
@@ -140,6 +140,8 @@ def series_dual(
     first: Expansion,
     second: Expansion,
     beside: tuple[Beside, Beside],
+    *,
+    whole: bool = False,
 ) -> Duals:
     """``E[φ(u) ψ(v)]`` and ``E[φ'(u) ψ'(v)]`` by the series in the module's docstring.
 
@@ -151,13 +153,15 @@ def series_dual(
         second: ψ's expansion, for each pixel.
         beside: put arrays over left and over right pixels beside ``k``; called on a block of terms
             at a time, since all of them beside all pairs would not fit into memory.
+        whole: whether to add up all ``TERMS``, whatever their size: a loop whose length depends on
+            them cannot be differentiated backwards.
     """
     a, b = (
         Spread(*map(see, part.spread)) for see, part in zip(beside, (first, second), strict=True)
     )
     of = correlation(k, a, b)
     s, rho = of.s, of.rho
-    blocks = _blocks(first.slopes, second.slopes)
+    blocks = TERMS // BLOCK if whole else _blocks(first.slopes, second.slopes)
 
     def block(index: Array, sums: tuple[Array, Array]) -> tuple[Array, Array]:
         start = BLOCK * (blocks - 1 - index)
@@ -190,5 +194,5 @@ def _blocks(c: Array, d: Array) -> Array:
 def series_slope(activation: Activation, b: OfPixels) -> OfPixels:
     """``E[φ'(v)]``, the first coefficient."""
     nodes, weights, _ = (jnp.asarray(part, b.dtype) for part in _quadrature())
-    x = jnp.sqrt(jnp.maximum(b, 0)) * nodes[(slice(None), *[None] * b.ndim)]
+    x = root(b) * nodes[(slice(None), *[None] * b.ndim)]
     return _contract(weights, derivative_of(activation)(x))

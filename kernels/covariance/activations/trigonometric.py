@@ -37,9 +37,10 @@ def sinusoid_dual(left: Activation, right: Activation, k: OfPairs, a: Spread, b:
     size, size2 = abs(w), abs(w2)
     distance = size * a.deviation - size2 * b.deviation
     decay = jnp.exp(-(distance**2) / 2 - size * size2 * of.s * (1 - of.size)) / 2
-    kappa = w * w2 * of.s * of.rho
-    cosh = decay * (1 + jnp.exp(-2 * jnp.abs(kappa)))
-    sinh = decay * jnp.sign(kappa) * -jnp.expm1(-2 * jnp.abs(kappa))
+    kappa = size * size2 * of.s * of.size  # its size; the sign is that of ω ω' ρ
+    cosh = decay * (1 + jnp.exp(-2 * kappa))
+    sinh = decay * -jnp.expm1(-2 * kappa)
+    sinh = jnp.where(of.negative, -sinh, sinh) * math.copysign(1, w * w2)
     sines, cosines = sin * sin2, cos * cos2
     return sines * cosh + cosines * sinh, w * w2 * (cosines * cosh + sines * sinh)
 
