@@ -12,26 +12,48 @@ beside this script.
 
 from __future__ import annotations
 
-import json
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
-import jax
 import numpy as np
-from running import Options, command
+from benchmarks.measuring import environment, report
+from running import Options, Size, command
 
 import kernas.kernels as kk
-from kernas.files import write_whole
 
-RIDGE, N_IMAGES, N_OTHER = 1e-2, 120, 1000
+RIDGE = 1e-2
 CRITICAL = 2**0.5
 
 
-@dataclass(frozen=True, kw_only=True)
-class LearnedScales(Options):
-    """Options of this experiment."""
+@dataclass(frozen=True)
+class Setting:
+    """Of which images scales are learned, and of how many they are judged.
+
+    Attributes:
+        n_train: of the regression.
+        n_images: of them, by which scales are learned.
+        n_other: of development, and as many held out.
+        steps: of Adam.
+        seeds: draws of images.
+    """
+
+    dataset: str
+    image_size: int | None
+    n_train: int
+    n_images: int
+    n_other: int
+    steps: int
+    seeds: int
+
+
+SETTINGS: dict[Size, Setting] = {
+    "quick": Setting("digits", None, 60, 40, 200, 3, 1),
+    "small": Setting("cifar10", 8, 300, 120, 1000, 20, 3),
+    "medium": Setting("cifar10", 16, 1000, 256, 1000, 40, 5),
+    "full": Setting("cifar10", 32, 4000, 256, 1000, 40, 10),
+}
 
 
 def networks() -> dict[str, kk.Architecture]:
@@ -52,51 +74,46 @@ def accuracies(network: kk.Architecture, fit: Any, others: list[Any]) -> list[fl
     return [float(model.score(one.x, one.y)) for one in others]
 
 
-def main(options: LearnedScales) -> None:
-    quick = options.size == "quick"
-    n_train = options.n or (60 if quick else 300)
-    n_other = 200 if quick else N_OTHER
-    steps, seeds = (3, 1) if quick else (20, 3)
+def main(options: Options) -> None:
+    """Learn, compare and report."""
+    setting = SETTINGS[options.size]
+    n_train = options.n or setting.n_train
     start = time.perf_counter()
     rows: list[dict[str, Any]] = []
-    for seed in range(seeds):
-        name = "cifar10" if options.size != "quick" else "digits"
-        size: dict[str, Any] = {} if quick else {"image_size": 8}
-        fit, rest = kk.load(name, n_train=n_train, n_test=2 * n_other, seed=seed, **size)
+    for seed in range(setting.seeds):
+        fit, rest = kk.load(
+            setting.dataset,
+            n_train=n_train,
+            n_test=2 * setting.n_other,
+            image_size=setting.image_size,
+            seed=seed,
+        )
         development, held_out = rest.split(0.5, seed=seed)
         for label, network in networks().items():
-            row: dict[str, Any] = {"network": label, "seed": seed, "forms": {}}
-            row["own"] = accuracies(network, fit, [development, held_out])
+            rows.append({"network": label, "seed": seed, "forms": {},
+                         "own": accuracies(network, fit, [development, held_out])})  # fmt: skip
             for objective in ("evidence", "loo_error"):
                 fitted = kk.fit_scales(
-                    network, fit.x, fit.y, objective, ridge=RIDGE, steps=steps, n_images=N_IMAGES
+                    *(network, fit.x, fit.y, objective),
+                    ridge=RIDGE,
+                    steps=setting.steps,
+                    n_images=setting.n_images,
                 )
-                row["forms"][objective] = {
+                rows[-1]["forms"][objective] = {
                     "accuracy": accuracies(fitted.architecture, fit, [development, held_out]),
                     "objective": [float(fitted.path[0]), float(fitted.path[fitted.best])],
                     "scales": fitted.scales,
                 }
-            rows.append(row)
             print(label, seed, f"{time.perf_counter() - start:.0f} s", file=sys.stderr)
-    result = {
-        "experiment": "learned_scales",
+    record = {
         **options.asked(),
-        "device": jax.devices()[0].device_kind,
-        "versions": {"jax": jax.__version__, "numpy": np.__version__},
-        "settings": {
-            "ridge": RIDGE, "n_train": n_train, "n_images": N_IMAGES, "steps": steps,
-            "seeds": seeds, "n_development": n_other, "n_held_out": n_other,
-        },
+        "settings": {"ridge": RIDGE, **asdict(setting), "n_train": n_train},
         "summary": {label: summary(rows, label) for label in networks()},
         "rows": rows,
-        "seconds": time.perf_counter() - start,
-    }  # fmt: skip
-    text = json.dumps(result)
-    print(text)
-    record = options.record(__file__)
-    if record is not None:
-        record.parent.mkdir(exist_ok=True)
-        write_whole(record, f"{json.dumps(result, indent=1)}\n".encode())
+        "seconds": round(time.perf_counter() - start, 1),
+        **environment(),
+    }
+    report(record, options.record(__file__))
 
 
 def summary(rows: list[dict[str, Any]], label: str) -> dict[str, Any]:
@@ -116,4 +133,4 @@ def summary(rows: list[dict[str, Any]], label: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    command(LearnedScales, main)
+    command(Options, main)

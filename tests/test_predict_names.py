@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import re
 
-import pytest
 from pages import PAGES
 
 import kernas.kernels as kk
 from kernas.kernels._compat import import_neural_tangents
 
 
-@pytest.mark.oracle("neural-tangents")
 def test_the_map_has_what_predict_offers() -> None:
     page = PAGES["docs/time.md"]
     rows = re.findall(r"^\| `(\w+)` \| `(?:kk\.)?(\w+)` \|", page, re.MULTILINE)

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import binomtest
 
 from kernas.errors import ConfigurationError, DataError
 
@@ -64,6 +63,8 @@ def learning_curve(
         ConfigurationError: a size is not from 2 to n, or the ridge is negative or not finite.
         DataError, NotPositiveDefiniteError: as :func:`factorise`.
     """
+    from scipy.stats import binomtest  # which takes half a second to load
+
     n = len(check_gram(K))
     gram = np.asarray(K)  # in its own precision, which says what rounding explains
     classes = max(int(np.max(labels)) + 1, 2)

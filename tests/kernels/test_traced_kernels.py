@@ -169,7 +169,6 @@ def test_black_images_and_many_channels_have_finite_gradients():
     assert np.any(of_x[1] != 0)
 
 
-@pytest.mark.oracle("neural-tangents")
 def test_first_gradients_are_those_of_neural_tangents():
     """Away from equal images, of a network that both have; scales by building stax anew."""
     stax = import_neural_tangents().stax

@@ -234,7 +234,6 @@ def test_wrong_shapes_are_refused():
         kk.gradient_descent_mse_ensemble("nngp", Y2, 1, K=K2, K_cross=K2, K_test=np.eye(3))
 
 
-@pytest.mark.oracle("neural-tangents")
 def test_all_that_predict_has_is_found_by_its_name():
     predict = import_neural_tangents().predict
     for name in (
