@@ -14,6 +14,7 @@ import kernas.kernels as kk
 from kernas.errors import ArchitectureError, ConfigurationError, DataError, UnboundKernelError
 from kernas.kernels._compat import import_neural_tangents
 from kernas.kernels.architecture.layers import LAYERS
+from kernas.kernels.covariance.activations import accuracy
 
 BOTH = ("nngp", "ntk")
 ACTIVATIONS = (
@@ -99,6 +100,16 @@ def test_jit_of_vmap_of_grad_runs_and_is_the_gradient():
     scales = kk.scales_of(SMALL)
     jacobian = jax.jacrev(lambda s: k(x1[:1], x2[:2], s))(scales)
     assert jacobian["node1"]["W_std"].shape == (1, 2)
+
+
+def test_a_network_may_be_lowered_within_a_trace():
+    """Whose series is judged there too, if nobody has asked before."""
+    accuracy._error.cache_clear()
+    k = kk.kernel_function(kk.serial(kk.Dense(), kk.Elementwise("softplus"), kk.Dense()), "ntk")
+    x = jnp.asarray(np.random.default_rng(0).standard_normal((2, 3)))
+    found = jax.jit(jax.grad(lambda x: k(x)[0, 1]))(x)
+    expected = jax.grad(lambda x: k(x)[0, 1])(x)
+    np.testing.assert_allclose(found, expected, rtol=1e-10)
 
 
 @pytest.mark.parametrize("activation", [kk.Relu(), kk.Erf()], ids=str)

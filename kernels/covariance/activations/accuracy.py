@@ -86,7 +86,8 @@ def _error(left: Activation, right: Activation, least: float, low: float, high: 
     below = np.linspace(least, low, 3)[:-1] if least < low else np.zeros(0)
     # At variance 0 the value of φ' at a kink matters to the sums, and to no kernel.
     grid = np.maximum(np.concatenate([used, below]), 1e-12)
-    with jax.enable_x64(True):
+    # Of numbers, also where a trace is under way that a network is lowered in.
+    with jax.enable_x64(True), jax.ensure_compile_time_eval():
         z, weights = _panels()
         x = jnp.sqrt(jnp.asarray(grid))[:, None] * z
         a, b = jnp.asarray(grid)[:, None], jnp.asarray(grid)[None, :]
