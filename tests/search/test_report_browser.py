@@ -157,6 +157,16 @@ def test_without_scripts_every_row_is_there(chromium, tmp_path):
     page.close()
 
 
+def test_lines_of_names_that_begin_and_end_alike_are_lines_of_their_own(chromium, tmp_path):
+    names = [f"{'a' * 40}{i}{'z' * 60}" for i in range(25)]
+    page = opened(chromium, written(tmp_path, [ranking_part(ranking_of(names), "r")]))
+    all_drawn(page)
+    points = page.locator("figure").first.locator("[aria-roledescription=point]")
+    places = {round(point.bounding_box()["y"]) for point in points.all()}
+    assert len(places) == 25
+    page.close()
+
+
 def test_another_score_may_be_chosen(chromium, pages):
     page = opened(chromium, pages["ranking"])
     all_drawn(page)

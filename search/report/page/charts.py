@@ -155,8 +155,7 @@ def intervals(
 
     columns: dict[str, Values] = {
         "line": list(range(len(labels))),
-        "label": [short(label) for label in labels],
-        "name": list(labels),
+        "name": list(labels),  # whole: lines of one label would be one line
         axis.field: axis.values,
         "low": low,
         "high": high,
@@ -166,7 +165,7 @@ def intervals(
         columns[f"t{place}"] = values
         shown.append(alt.Tooltip(field=f"t{place}", type="nominal", title=label))
     order = alt.EncodingSortField("line", order="ascending")
-    y = alt.Y("label:N", sort=order, title=None, axis=alt.Axis(labelOverlap=False))
+    y = alt.Y("name:N", sort=order, title=None, axis=alt.Axis(labelOverlap=False))
     x = quantity(axis, "x")
     base = _chart()
     ends = base.transform_filter("isValid(datum.low)").mark_rule(opacity=0.6).encode(
@@ -242,8 +241,8 @@ def heat_map(
 
     r, c = (grid.ravel().tolist() for grid in np.indices(values.shape))
     data: dict[str, Values] = {
-        "row": [short(rows[place]) for place in r],
-        "column": [short(columns[place]) for place in c],
+        "row": [rows[place] for place in r],
+        "column": [columns[place] for place in c],
         "r": r,
         "c": c,
         "value": [None if np.isnan(v) else rounded(v) for v in values.ravel()],
