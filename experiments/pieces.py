@@ -7,13 +7,12 @@ first line, after a ``#``, says what identifies each piece.
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kernas.csv_text import as_it_was, csv_table
+from kernas.csv_text import csv_rows, csv_table
 from kernas.errors import DataError
 from kernas.files import write_whole
 
@@ -73,14 +72,14 @@ class Pieces:
         if self.path is None or not self.path.exists():
             return {}, {}
         first, *lines = self.path.read_text(encoding="utf-8").splitlines()
-        names, *rows = csv.reader(lines)
-        if [as_it_was(row[0]) for row in rows] != list(self.rows):
+        names, rows = csv_rows(lines)
+        if [row[0] for row in rows] != list(self.rows):
             raise DataError(
                 f"{self.path} is of {len(rows)} other candidates than these {len(self.rows)}: move "
                 "it away to measure all anew"
             )
         columns = {
-            as_it_was(name): [float(row[place]) if row[place] else None for row in rows]
+            name: [float(row[place]) if row[place] else None for row in rows]
             for place, name in enumerate(names[1:], start=1)
         }
         return json.loads(first.removeprefix("#")), columns

@@ -19,9 +19,16 @@ FIGURES = "[...document.querySelectorAll('figure[data-chart]')]"
 DRAWN = f"{FIGURES}.length > 0 && {FIGURES}.every((figure) => figure.dataset.drawn)"
 
 
-def chromium_path() -> str | None:
-    """Where it is; ``CHROMIUM`` of the environment comes first."""
-    return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+def chromium_path() -> str:
+    """Where it is; ``CHROMIUM`` of the environment comes first.
+
+    Raises:
+        FileNotFoundError: it is nowhere.
+    """
+    path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+    if path is None:
+        raise FileNotFoundError("no Chromium: apt install chromium, or name it by CHROMIUM")
+    return path
 
 
 @contextmanager

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import jax
@@ -21,13 +20,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float64
 from numpy.typing import ArrayLike
-from scipy.integrate import solve_ivp
 
 from kernas.errors import ConfigurationError, DataError
 
 from .checks import check_cross, check_gram, check_ridge, check_targets
 from .errors import NotConvergedError
-from .ridge import decompose
+from .ridge import decompose, flowed
 from .shapes import CrossBlock, PerImage, Predictions, Targets
 
 Loss = Callable[[Any, Any], Any] | str
@@ -139,8 +137,8 @@ def gradient_descent_mse(
     a = np.maximum(spectrum.values + spectrum.rho(check_ridge(ridge)), 0.0)
     per_output = targets.size
     if momentum is None:
-        moved = partial(_descended if discrete else _flowed, a, learning_rate / per_output)
-        shares = [moved(t) for t in when]
+        moved, rate = _descended if discrete else _flowed, learning_rate / per_output
+        shares = [moved(a, rate, t) for t in when]
     elif discrete:
         shares = _momentum_steps(a, learning_rate / per_output, momentum, when)
     else:
@@ -292,7 +290,7 @@ def gradient_descent_mse_ensemble(
     for t in when:
         if np.isinf(t):
             spectrum.shifted(ridge)  # refused where it is singular
-        share = _flowed(a, learning_rate / targets.size, t)
+        share = flowed(a, learning_rate / targets.size * t)
         B = (projected * share) @ spectrum.vectors.T
         means.append(B @ targets)
         if final is None:
@@ -305,7 +303,7 @@ def gradient_descent_mse_ensemble(
             mixed = B @ own.T
             covariances.append(prior + B @ check_gram(K) @ B.T - mixed - mixed.T)
         else:
-            twice = _flowed(a, learning_rate / targets.size, 2 * t)
+            twice = flowed(a, learning_rate / targets.size * 2 * t)
             covariances.append(prior - (projected * twice) @ projected.T)
     covariance = None if final is None else np.stack(covariances)
     return Ensemble(when, np.stack(means), covariance)
@@ -353,15 +351,13 @@ def max_learning_rate(K: ArrayLike, n_outputs: int, *, momentum: float = 0.0) ->
 
 def _flowed(a: PerImage, rate: float, t: float) -> PerImage:
     """Of gradient flow, ``rate = η / nC``."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        moved = -np.expm1(-a * rate * t) / a
-    return np.where(a > 0, moved, np.nan_to_num(rate * t, posinf=0.0))
+    return flowed(a, rate * t)
 
 
 def _descended(a: PerImage, rate: float, steps: float) -> PerImage:
     """Of gradient descent."""
     if np.isinf(steps):
-        return _flowed(a, rate, steps)
+        return flowed(a, steps)
     x = a * rate
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         slow = -np.expm1(steps * np.log1p(-np.minimum(x, 0.5))) / a
@@ -372,7 +368,7 @@ def _descended(a: PerImage, rate: float, steps: float) -> PerImage:
 def _momentum_flow(a: PerImage, per_output: int, friction: float, s: float) -> PerImage:
     """Of momentum in continuous time: a damped oscillator, or an overdamped one."""
     if np.isinf(s):
-        return _flowed(a, 1.0, s)
+        return flowed(a, s)
     square = a / per_output
     root = np.sqrt((friction**2 / 4 - square).astype(np.complex128))
     root = np.where(root == 0, 1e-12, root)  # critical: sinh(root s) / root is s
@@ -396,7 +392,7 @@ def _momentum_steps(
         share = share + speed
         if step in when:
             wanted[float(step)] = share
-    return [_flowed(a, 1.0, t) if np.isinf(t) else wanted[t] for t in when]
+    return [flowed(a, t) if np.isinf(t) else wanted[t] for t in when]
 
 
 # --- other losses --------------------------------------------------------------------------------
@@ -435,6 +431,8 @@ def _integrated(
     momentum: float | None,
 ) -> list[Targets]:
     """``α`` at the times, by the differential equation."""
+    from scipy.integrate import solve_ivp  # which takes a third of a second to load
+
     size = int(np.prod(shape))
     unit = rate if momentum is None else rate**0.5
     friction = 0.0 if momentum is None else (1 - momentum) / unit

@@ -14,7 +14,6 @@ from numpy.typing import ArrayLike
 
 from kernas.errors import ConfigurationError, DataError
 
-from .checks import check_gram
 from .cholesky import factorise
 from .targets import centred_one_hot, check_class_indices
 
@@ -38,6 +37,14 @@ class LearningPoint:
     low: float
     high: float
     images: int
+
+    @staticmethod
+    def of(n: int, right: int, images: int) -> LearningPoint:
+        """That of trainings on ``n`` images that are right about so many of ``images``."""
+        from scipy.stats import binomtest  # which takes half a second to load
+
+        interval = binomtest(right, images).proportion_ci(method="wilson")
+        return LearningPoint(n, right / images, interval.low, interval.high, images)
 
 
 def learning_curve(
@@ -63,15 +70,15 @@ def learning_curve(
         ConfigurationError: a size is not from 2 to n, or the ridge is negative or not finite.
         DataError, NotPositiveDefiniteError: as :func:`factorise`.
     """
-    from scipy.stats import binomtest  # which takes half a second to load
-
-    n = len(check_gram(K))
     gram = np.asarray(K)  # in its own precision, which says what rounding explains
+    n = len(gram)
+    if gram.shape != (n, n):
+        raise DataError(f"the Gram matrix has shape {gram.shape}: expected (n, n)")
     classes = max(int(np.max(labels)) + 1, 2)
     y = check_class_indices(labels, classes, "labels")
     if len(y) != n:
         raise DataError(f"{len(y)} labels of {n} images: expected one each")
-    chosen = _halves(n, LEAST * classes) if sizes is None else sorted(set(sizes))
+    chosen = halves(n, classes) if sizes is None else sorted(set(sizes))
     for size in chosen:
         if not 2 <= size <= n:
             raise ConfigurationError(f"size {size}: expected from 2 to {n} images")
@@ -84,14 +91,13 @@ def learning_curve(
             predicted = Y - factorise(gram[part, part], ridge).loo_residuals(Y)
             right += int(np.sum(np.argmax(predicted, axis=1) == y[part]))
             total += size
-        interval = binomtest(right, total).proportion_ci(method="wilson")
-        found.append(LearningPoint(size, right / total, interval.low, interval.high, total))
+        found.append(LearningPoint.of(size, right, total))
     return found
 
 
-def _halves(n: int, least: int) -> list[int]:
-    """n, n/2, n/4 …, not below the least, ascending."""
+def halves(n: int, classes: int) -> list[int]:
+    """n, n/2, n/4 …, not below 4 images of each class, ascending."""
     sizes = [n]
-    while sizes[-1] // 2 >= least:
+    while sizes[-1] // 2 >= LEAST * classes:
         sizes.append(sizes[-1] // 2)
     return sizes[::-1]

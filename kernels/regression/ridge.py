@@ -104,13 +104,22 @@ class Spectrum:
                 f"of K is {self.values[0]:.3g}, of which rounding explains {-self.rounding:.1g}; "
                 f"look for wrong entries, or use a ridge of {need:.1e} or more"
             )
-        values = np.maximum(values, 0.0)
-        with np.errstate(over="ignore"):
-            exponents = values * time
-        rates = np.full_like(values, time)
-        some = exponents > np.finfo(np.float64).tiny
-        rates[some] = -np.expm1(-exponents[some]) / values[some]
-        return rates
+        return flowed(np.maximum(values, 0.0), time)
+
+
+def flowed(values: PerImage, time: float) -> PerImage:
+    """``(1 − exp(−t v)) / v`` of v >= 0: how far gradient flow has come after a time t >= 0.
+
+    It tends to t where v tends to zero. At t = ∞ it is ``1/v``, and 0 where v is 0.
+    """
+    if np.isinf(time):
+        return np.divide(1.0, values, out=np.zeros_like(values), where=values > 0)
+    with np.errstate(over="ignore"):
+        exponents = values * time
+    rates = np.full_like(values, time)
+    some = exponents > np.finfo(np.float64).tiny
+    rates[some] = -np.expm1(-exponents[some]) / values[some]
+    return rates
 
 
 def decompose(K: ArrayLike, weights: Weights | None = None) -> Spectrum:

@@ -108,12 +108,15 @@ def _notes(options: FitOptions, train: Dataset) -> dict[str, Any]:
 
 def _judged(estimator: KernelClassifier, train: Dataset, gram: np.ndarray) -> dict[str, Any]:
     """How well it does on its own training images, each by the regression on others."""
-    from kernas.kernels.regression import learning_curve
+    from sklearn.metrics import confusion_matrix
 
-    classes = len(train.classes)
-    confusion = np.zeros((classes, classes), int)
-    np.add.at(confusion, (train.y, estimator.loo_labels_), 1)
-    curve = learning_curve(gram, train.y, estimator.ridge_)
+    from kernas.kernels.regression.learning_curve import LearningPoint, halves, learning_curve
+
+    n, classes = len(train), len(train.classes)
+    confusion = confusion_matrix(train.y, estimator.loo_labels_, labels=range(classes))
+    *smaller, _ = halves(n, classes)  # of all images the labels are there
+    curve = learning_curve(gram, train.y, estimator.ridge_, smaller) if smaller else []
+    curve.append(LearningPoint.of(n, int(confusion.trace()), n))
     return {
         "loo_confusion": confusion.tolist(),
         "learning_curve": [asdict(point) for point in curve],

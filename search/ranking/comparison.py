@@ -86,9 +86,9 @@ class Comparison:
             lines.append(
                 [
                     f"{agreed.spearman.value:.3f}",
-                    _limits(agreed.spearman),
+                    limits(agreed.spearman),
                     "" if row.behind is None else f"{row.behind.value:.3f}",
-                    "" if row.behind is None else _limits(row.behind),
+                    "" if row.behind is None else limits(row.behind),
                     f"{agreed.kendall.value:.3f}",
                     f"{agreed.ndcg.value:.3f}",
                     f"{agreed.precision.value:.2f}",
@@ -121,5 +121,6 @@ def compared(agreed: Agreements, seconds: Mapping[str, float]) -> Comparison:
     )
 
 
-def _limits(interval: Interval) -> str:
+def limits(interval: Interval) -> str:
+    """The limits of an interval, for people; nothing where there are none."""
     return f"[{interval.low:.2f}, {interval.high:.2f}]" if interval.is_known else ""

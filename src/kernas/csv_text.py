@@ -25,6 +25,21 @@ def csv_table(rows: Iterable[Sequence[Any]]) -> str:
     return "".join(map(_line, rows))
 
 
+def csv_rows(lines: Iterable[str]) -> tuple[list[str], list[list[str]]]:
+    """The head of a table that :func:`csv_table` wrote, and its rows, as texts.
+
+    Args:
+        lines: of the file, opened with ``newline=""``.
+
+    Raises:
+        ValueError: there is no head.
+    """
+    head, *rows = [[as_it_was(cell) for cell in row] for row in csv.reader(lines)] or [[]]
+    if not head:
+        raise ValueError("it has no head")
+    return head, rows
+
+
 def as_it_was(cell: str) -> str:
     """A cell of a table that was read back, without the apostrophe that keeps it from being run."""
     return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell

@@ -1,7 +1,7 @@
 """The pages of `kernas report` in a real browser: `pytest -m browser`."""
 
 import pytest
-from chromium import DESK, PHONE, all_drawn, browser, chromium_path, opened
+from chromium import DESK, PHONE, all_drawn, browser, opened
 from fake_rankings import HOSTILE, ranking_of
 
 import kernas.search as ks
@@ -10,16 +10,11 @@ from kernas.search.report.page import page_of, parts_of
 from kernas.search.report.page.comparing import rankings_compared
 from kernas.search.report.page.rankings import ranking_part
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(chromium_path() is None, reason="there is no Chromium"),
-    pytest.mark.filterwarnings("ignore"),
-]
+pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
 def chromium():
-    pytest.importorskip("playwright")
     with browser() as found:
         yield found
 

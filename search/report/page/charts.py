@@ -142,7 +142,6 @@ def intervals(
     axis: Axis,
     low: Values,
     high: Values,
-    others: Mapping[str, Values] | None = None,
 ) -> Picture:
     """A line for each label, the first on top: a point between two ends.
 
@@ -161,9 +160,6 @@ def intervals(
         "high": high,
     }
     shown = [alt.Tooltip("name:N", title="of"), alt.Tooltip(f"{axis.field}:Q", title=axis.label)]
-    for place, (label, values) in enumerate((others or {}).items()):
-        columns[f"t{place}"] = values
-        shown.append(alt.Tooltip(field=f"t{place}", type="nominal", title=label))
     order = alt.EncodingSortField("line", order="ascending")
     y = alt.Y("name:N", sort=order, title=None, axis=alt.Axis(labelOverlap=False))
     x = quantity(axis, "x")

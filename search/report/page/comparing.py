@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from ...ranking.table import ERROR, Ranking, Row, rank_rows
 from . import charts
-from .contents import Cell, Column, Part, Picture, Table, limits, number, text
+from .contents import Cell, Column, Part, Picture, Table, number, text, with_limits
 from .rankings import MOST_SCORES, score_pictures
 
 COMPARISON = "comparison"
@@ -128,7 +128,7 @@ def _scores(rankings: Mapping[str, Ranking]) -> Table:
                     text(title),
                     text(name),
                     number(len(ranking), f"{len(ranking):,}"),
-                    number(spearman and spearman.value, spearman and limits(spearman)),
+                    number(spearman and spearman.value, spearman and with_limits(spearman)),
                     number(None if agreed is None else agreed.kendall.value),
                     number(ranking.seconds.get(name)),
                     text(best),

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ...ranking.comparison import limits
 from ...ranking.statistics import Interval
 
 Values = Sequence[float | int | str | None]
@@ -141,10 +142,9 @@ def number(value: float | None, shown: str | None = None) -> Cell:
     return f"{value:.4g}" if shown is None else shown, value
 
 
-def limits(interval: Interval) -> str:
+def with_limits(interval: Interval) -> str:
     """A statistic with the limits of its interval."""
-    ends = f" [{interval.low:.2f}, {interval.high:.2f}]" if interval.is_known else ""
-    return f"{interval.value:.3f}{ends}"
+    return f"{interval.value:.3f} {limits(interval)}".rstrip()
 
 
 def flat(document: Mapping[str, Any], before: str = "") -> dict[str, str]:

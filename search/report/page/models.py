@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,8 +9,9 @@ from typing import Any
 
 import numpy as np
 from scipy.stats import binomtest
+from sklearn.metrics import confusion_matrix
 
-from kernas.csv_text import as_it_was
+from kernas.csv_text import csv_rows
 from kernas.documents import COUNT, NUMBER, OBJECT, SIZE, TEXT, field, list_of
 from kernas.errors import DataError, DocumentError, ModelFolderError
 from kernas.kernels import Architecture
@@ -82,32 +82,31 @@ def predictions_part(path: Path, title: str) -> Part:
     """
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            head, *rows = [[as_it_was(cell) for cell in row] for row in csv.reader(file)]
+            head, rows = csv_rows(file)
         predicted = [row[head.index(PREDICTED)] for row in rows]
         labels = [row[head.index(LABEL)] for row in rows] if LABEL in head else None
         places = [i for i, name in enumerate(head) if name.startswith("p(") and name[-1] == ")"]
         likely = np.array([[float(row[i]) for i in places] for row in rows], float)
         if not rows:
             raise ValueError("it has no rows")
+        classes = [head[i][2:-1] for i in places] or sorted({*predicted, *(labels or ())})
+        strange = {*predicted, *(labels or ())} - {*classes}
+        if strange:
+            raise ValueError(f"the class {min(strange)!r} has no probability")
     except (OSError, ValueError, IndexError) as error:
         raise DataError(
             f"{path} cannot be read ({error}): expected the folder of a run or of a model, or a "
             "table that kernas predict wrote"
         ) from None
-    names = [head[i][2:-1] for i in places]
-    classes = names or sorted({*predicted, *(labels or ())})
     facts = [("images", f"{len(rows):,}")]
     pictures: list[Picture] = []
     tables: list[Table] = []
     if labels is not None:
-        number_of = {name: place for place, name in enumerate(classes)}
-        confusion = np.zeros((len(classes), len(classes)))
-        for label, guess in zip(labels, predicted, strict=True):
-            confusion[number_of[label], number_of[guess]] += 1
+        confusion = confusion_matrix(labels, predicted, labels=classes).astype(float)
         right = int(np.trace(confusion))
         facts.append(("accuracy", _share(right, len(rows))))
         pictures += _of_confusion(confusion, classes, "")
-        if names:
+        if places:
             correct = np.array([a == b for a, b in zip(labels, predicted, strict=True)])
             pictures.append(_calibration(likely.max(axis=1), correct))
         tables.append(_by_class(confusion, classes))

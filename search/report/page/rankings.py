@@ -23,10 +23,10 @@ from .contents import (
     Picture,
     Table,
     flat,
-    limits,
     made_with,
     number,
     text,
+    with_limits,
 )
 
 BEST = 30
@@ -209,7 +209,7 @@ def _facts(ranking: Ranking, options: Mapping[str, Any]) -> list[tuple[str, str]
             facts.append(("as good", f"{near:,} lie within one standard error of the best"))
     if first in ranking.statistics:
         spearman = ranking.statistics[first].spearman
-        facts.append(("agreement with the truth", f"Spearman {limits(spearman)}"))
+        facts.append(("agreement with the truth", f"Spearman {with_limits(spearman)}"))
     if "seconds" in ranking.summary:
         facts.append(("computed in", duration(ranking.summary["seconds"])))
     return facts
@@ -232,15 +232,15 @@ def _agreement(ranking: Ranking) -> list[Table]:
     rows: list[list[Cell]] = []
     for row in ranking.comparison().rows:
         agreed = row.agreement
-        behind = ("", 0.0) if row.behind is None else (limits(row.behind), row.behind.value)
+        behind = ("", 0.0) if row.behind is None else (with_limits(row.behind), row.behind.value)
         rows.append(
             [
                 text(row.name),
-                number(agreed.spearman.value, limits(agreed.spearman)),
+                number(agreed.spearman.value, with_limits(agreed.spearman)),
                 behind,
-                number(agreed.kendall.value, limits(agreed.kendall)),
-                number(agreed.ndcg.value, limits(agreed.ndcg)),
-                number(agreed.precision.value, limits(agreed.precision)),
+                number(agreed.kendall.value, with_limits(agreed.kendall)),
+                number(agreed.ndcg.value, with_limits(agreed.ndcg)),
+                number(agreed.precision.value, with_limits(agreed.precision)),
                 number(agreed.regret.value),
                 number(row.seconds),
             ]
@@ -286,33 +286,44 @@ def _candidates(ranking: Ranking) -> Table:
 def drawn(
     ranking: Ranking, space: Space | None, settings: Mapping[str, Any] | None
 ) -> tuple[list[Drawing], list[str]]:
-    """The networks of the best candidates, or why there are none."""
+    """The networks of the best candidates, and why some are missing."""
     first = next(iter(ranking.directions))
     best = [row for row in ranking if first in row.values][:DRAWN]
-    return drawings_of(
-        [(row.name, f"{show_rank(row)}, {show_value(row.values[first], '')}") for row in best],
-        space,
-        settings,
-    )
+    named = [(row.name, f"{show_rank(row)}, {show_value(row.values[first], '')}") for row in best]
+    return drawings_of(*space_of_run(space, settings), named)
+
+
+def space_of_run(
+    space: Space | None, settings: Mapping[str, Any] | None
+) -> tuple[Space | None, str]:
+    """The space of a run's candidates, or why it is not known.
+
+    Args:
+        space: as it was given; ``None`` for the one that was recorded.
+        settings: of that one.
+    """
+    if space is not None:
+        return space, ""
+    if not settings:
+        return None, NO_SPACE
+    try:
+        return space_from_settings(settings), ""
+    except KernasError as error:
+        return None, f"the networks are not drawn: {error}"
 
 
 def drawings_of(
-    named: list[tuple[str, str]], space: Space | None, settings: Mapping[str, Any] | None
+    space: Space | None, why: str, named: list[tuple[str, str]]
 ) -> tuple[list[Drawing], list[str]]:
-    """Candidates of a space by their names, drawn.
+    """Candidates of a space, drawn, and why the first that is not is missing.
 
     Args:
+        space: theirs, if it is known.
+        why: it is not.
         named: names, each with a note.
-        space: theirs; ``None`` for the one that was recorded.
-        settings: of the space as they were recorded.
     """
     if space is None:
-        if not settings:
-            return [], [NO_SPACE]
-        try:
-            space = space_from_settings(settings)
-        except KernasError as error:
-            return [], [f"the networks are not drawn: {error}"]
+        return [], [why]
     drawings: list[Drawing] = []
     failed: list[str] = []
     for name, note in named:

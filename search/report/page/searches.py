@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,17 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from kernas.csv_text import as_it_was
+from kernas.csv_text import csv_rows
 from kernas.documents import FLAG, OBJECT, field, read
-from kernas.errors import DocumentError, KernasError, RunFolderError
+from kernas.errors import DocumentError, RunFolderError
 from kernas.quantities import duration
 
-from ...spaces import Space, space_from_settings
+from ...spaces import Space
 from ...spaces.abilities import Encoded
 from . import charts
 from .charts import Axis, axis_of
 from .contents import Cell, Column, Part, Picture, Table, flat, made_with, number, text
-from .rankings import DRAWN, drawings_of
+from .rankings import DRAWN, drawings_of, space_of_run
 
 SUMMARY, TRIALS = "summary.json", "trials.csv"
 
@@ -104,20 +103,17 @@ def search_part(folder: Path, title: str, space: Space | None = None) -> Part:
         raise RunFolderError(f"{folder} has no trial that has ended; give --resume to go on")
     best = _best_first(found)
     guide = next(iter(directions))
-    settings = options.get("space")
-    drawings, notes = drawings_of(
-        [
-            (found.names[t], f"trial {found.numbers[t]}, {found.values[guide][t]:.4g}")
-            for t in best[:DRAWN]
-        ],
-        space,
-        settings,
-    )  # fmt: skip
+    known, why = space_of_run(space, options.get("space"))
+    named = [
+        (found.names[t], f"trial {found.numbers[t]}, {found.values[guide][t]:.4g}")
+        for t in best[:DRAWN]
+    ]
+    drawings, notes = drawings_of(known, why, named)
     return Part(
         "search",
         title,
         facts=_facts(found, options, best),
-        pictures=[*_progress(found), *_front(found), *_map(found, space, settings)],
+        pictures=[*_progress(found), *_front(found), *_map(found, known)],
         tables=[_trials(found)],
         drawings=drawings,
         notes=notes,
@@ -128,10 +124,11 @@ def search_part(folder: Path, title: str, space: Space | None = None) -> Part:
 
 def _searched(path: Path, directions: Mapping[str, bool]) -> Searched:
     with path.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
+        head, lines = csv_rows(file)
+    rows = [dict(zip(head, line, strict=True)) for line in lines]
 
     def texts(name: str) -> list[str]:
-        return [as_it_was(row[name]) for row in rows]
+        return [row[name] for row in rows]
 
     def numbers(name: str) -> list[float | None]:
         return [float(cell) if cell else None for cell in texts(name)]
@@ -243,13 +240,8 @@ def _front(found: Searched) -> list[Picture]:
     ]
 
 
-def _map(found: Searched, space: Space | None, settings: Any) -> list[Picture]:
+def _map(found: Searched, space: Space | None) -> list[Picture]:
     """Where the search looked: the candidates' encodings in the plane of their largest variance."""
-    if space is None:
-        try:
-            space = space_from_settings(settings or {})
-        except KernasError:
-            return []  # said where the drawings would be
     if not isinstance(space, Encoded):
         return []
     points = np.array([space.encode(space.candidate(name)) for name in found.names], np.float64)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from kernas.csv_text import as_it_was
+from kernas.csv_text import csv_rows
 from kernas.documents import INTEGER, NUMBER, OBJECT, SIZE, TEXT, field, list_of, optional, read
 from kernas.errors import DocumentError, RunFolderError
 from kernas.quantities import duration
@@ -62,7 +61,7 @@ def best_part(folder: Path, title: str) -> Part:
     """
     try:
         with (folder / BEST).open(encoding="utf-8", newline="") as file:
-            head, *rows = csv.reader(file)
+            head, rows = csv_rows(file)
         cells = [_cells(row) for row in rows]
         (score,) = [n for n in head if n not in ("rank", "test_accuracy", "standard_error",
                                                  "parameters", "candidate")]  # fmt: skip
@@ -79,12 +78,12 @@ def best_part(folder: Path, title: str) -> Part:
                 "trained",
                 "The score against trained accuracy",
                 f"{len(known)} candidates: {score} across, test accuracy after training upward.",
-                [as_it_was(row[-1]) for row in known],
+                [row[-1] for row in known],
                 [Axis("score", score, [float(row[1]) for row in known])],
                 [Axis("accuracy", "test accuracy", [float(row[2]) for row in known])],
             )
         )
-    columns = tuple(Column(as_it_was(name), name != "candidate") for name in head)
+    columns = tuple(Column(name, name != "candidate") for name in head)
     return Part(
         "trainings",
         title,
@@ -97,7 +96,7 @@ def best_part(folder: Path, title: str) -> Part:
 def _cells(row: list[str]) -> list[Cell]:
     *numbers, candidate = row
     return [*(number(float(cell) if cell else None) for cell in numbers),
-            text(as_it_was(candidate))]  # fmt: skip
+            text(candidate)]  # fmt: skip
 
 
 def _facts(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -139,7 +138,8 @@ def _seeds(metrics: Mapping[str, Any]) -> Table:
 
 def _curves(path: Path, seeds: list[int]) -> list[Picture]:
     with path.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
+        head, lines = csv_rows(file)
+    rows = [dict(zip(head, line, strict=True)) for line in lines]
     span = max(1, -(-len(rows) // SMOOTHED))
     steps: list[float | None] = []
     losses: list[float | None] = []
