@@ -201,15 +201,22 @@ def upright(
     dots = points().encode(x=across, y=upward, tooltip=shown)
     drawn: Any = ends + dots if any(end is not None for end in low) else dots
     if len(labels) <= FEW:
-        middle = sorted(float(v) for v in x.values if isinstance(v, float | int))[len(labels) // 2]
-        columns["side"] = [
-            "left" if isinstance(v, float | int) and v > middle else "right" for v in x.values
-        ]
+        columns["side"] = _sides(x)
         for side, style in SIDES.items():
             if side in columns["side"]:
                 texts = _chart().transform_filter(f"datum.side == '{side}'")
                 drawn += texts.mark_text(dy=-4, **style).encode(x=across, y=upward, text="label:N")
     return Picture(name, title, says, _specified(drawn), columns)
+
+
+def _sides(x: Axis) -> list[str]:
+    """On which side of its point a label has room: to the left in the right half of the axis."""
+    known = [float(value) for value in x.values if isinstance(value, float | int)]
+    at = np.log10(known) if x.is_log else np.array(known)
+    low, high = at.min(), at.max()
+    if x.is_log:  # whose axis begins and ends at powers of ten
+        low, high = np.floor(low), np.ceil(high)
+    return ["left" if place > (low + high) / 2 else "right" for place in at]
 
 
 def heat_map(
