@@ -70,8 +70,8 @@ TRAINING = "trained"
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 
-SINGLE = ("default", "validation_accuracy", "kernel")
-TOGETHER = ("kernels", "counts_and_kernels", "everything")
+SINGLE = ("default", "validation_accuracy", "kernel", "shipped", "validation")
+TOGETHER = ("kernels", "counts_and_kernels", "everything", "fast", "best")
 """What was chosen: one score, or several whose log-ranks are added."""
 
 SHOWN_KERNELS = 12
