@@ -19,7 +19,7 @@ chosen. ``ranking_confirmation.py`` judges it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -82,6 +82,20 @@ UNSEEN = ("validation_accuracy", "validation_error", "loo_accuracy", "loo_error"
 SHIPPED = KernelSetting(n=50, n_validation=200)
 """That of the command line: of those with validation images within ``FAST`` the one in which the
 validation accuracy ranks best."""
+
+SHOWN_FIRST = {
+    "shipped": "ntk_standard:validation_error@centred 0.01",
+    "validation": "ntk_standard:validation_accuracy@centred 0.01",
+}
+"""What ranks there unless something else is asked for, and what stands beside it, of one matrix."""
+
+EVERYWHERE = [
+    one for one in one_at_a_time() if not one.center and one.cells >= 150 and one.n_validation == 0
+]
+"""Settings of the form of normalisation that the command line has, of all cells."""
+
+RIDGE = f" {RIDGES[0]:g}"
+"""What columns at the ridge of the command line end in."""
 
 
 @dataclass(frozen=True)
@@ -302,7 +316,7 @@ def timed(settings: Iterable[KernelSetting], names: Sequence[str]) -> dict[str, 
     return found
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Known:
     """One score at one setting, on the development cells.
 
@@ -354,36 +368,53 @@ def chosen(names: Sequence[str], pieces: Pieces, accuracy: np.ndarray) -> dict[s
         "kernels": combined(slow, [], 3, accuracy),
         "counts_and_kernels": combined(slow, counts, 3, accuracy),
         "everything": combined([*slow, *proxies], counts, 6, accuracy),
-        **presets_of(known, counts, proxies, accuracy),
+        **presets_of(names, pieces, accuracy, known),
     }
 
 
 def presets_of(
-    known: Sequence[Known], counts: Sequence[Known], proxies: Sequence[Known], accuracy: np.ndarray
+    names: Sequence[str],
+    pieces: Pieces,
+    accuracy: np.ndarray,
+    known: Sequence[Known],
 ) -> dict[str, Any]:
-    """What the command line has names for: all at its own setting and ridge.
+    """What the command line has names for, at its setting and ridge.
 
-    The validation accuracy and the default stand beside each other, from one matrix. The others
-    need no validation images; their values are the same with and without, and their seconds those
-    without.
+    Combinations are those whose least correlation is best, over the settings in ``EVERYWHERE``, so
+    that none depends on what a setting does to a kernel's scale. They need no validation images.
     """
-    own = [one for one in known if one.column.endswith(f" {RIDGES[0]:g}")]
-    judging = [one for one in own if one.setting == SHIPPED]
-    alone = [
-        replace(one, setting=SHIPPED)
-        for one in own
-        if one.setting == replace(SHIPPED, n_validation=0)
+    shipped = [one for one in known if one.setting == SHIPPED and one.column.endswith(RIDGE)]
+    seconds = {
+        one.source: one.seconds for one in known if one.setting == replace(SHIPPED, n_validation=0)
+    }
+    of_settings = [ranks_of(one, names, pieces) for one in EVERYWHERE]
+    by_setting = [correlations(columns, accuracy) for columns in of_settings]
+    pool = [
+        Known(
+            SHIPPED,
+            column,
+            np.array([columns[column] for columns in of_settings], np.float64),
+            min(found[column] for found in by_setting),
+            source_of(column),
+            seconds[source_of(column)],
+        )
+        for column in by_setting[0]
+        if column.endswith(RIDGE)
     ]
-    validation = cheapest(
-        [one for one in judging if metric_of(one.column) == "validation_accuracy"]
-    )
-    beside = [one for one in judging if one.source == validation.source]
-    one_matrix = [one for one in alone if one.source == validation.source]
+    rest = others(names, pieces, quick=False)
+    rows = len(EVERYWHERE)
+    counts = [single(name, rest, accuracy, 0.0, rows) for name in COUNTS[:2]]
+    of_one = [
+        combined([one for one in pool if one.source == source], counts, 3, accuracy, np.min)
+        for source in seconds
+    ]
     return {
-        "shipped": cheapest([one for one in beside if metric_of(one.column) in UNSEEN]).described(),
-        "validation": validation.described(),
-        "fast": combined(one_matrix, counts, 3, accuracy),
-        "best": combined([*alone, *proxies], counts, 6, accuracy),
+        **{
+            name: next(one for one in shipped if one.column == column).described()
+            for name, column in SHOWN_FIRST.items()
+        },
+        "fast": max(of_one, key=lambda one: one["spearman"]),
+        "best": combined(pool, counts, 6, accuracy, np.min),
     }
 
 
@@ -418,9 +449,11 @@ def known_of(
     ]
 
 
-def single(name: str, columns: Columns, accuracy: np.ndarray, seconds: float) -> Known:
-    """A score without draws."""
-    ranks = np.array([columns[name]] * len(DRAWS), np.float64)
+def single(
+    name: str, columns: Columns, accuracy: np.ndarray, seconds: float, rows: int = len(DRAWS)
+) -> Known:
+    """A score that has no draws and no settings."""
+    ranks = np.array([columns[name]] * rows, np.float64)
     spearman = correlations({name: columns[name]}, accuracy)[name]
     return Known(None, name, ranks, spearman, "proxies" if seconds else "counts", seconds)
 
@@ -435,22 +468,30 @@ def cheapest(of: Sequence[Known]) -> Known:
 
 
 def combined(
-    pool: Sequence[Known], start: Sequence[Known], most: int, accuracy: np.ndarray
+    pool: Sequence[Known],
+    start: Sequence[Known],
+    most: int,
+    accuracy: np.ndarray,
+    summary: Callable[[Sequence[float]], float] = np.mean,
 ) -> dict[str, Any]:
-    """Log-ranks added: to ``start`` the score that helps most, as long as one does."""
+    """Log-ranks added: to ``start`` the score that helps most, as long as one does.
+
+    ``summary`` makes one number of the correlations of draws, or of settings.
+    """
     cells = len(accuracy)
     truth = rankdata(accuracy)
     logs = {id(one): np.log(one.ranks / cells) for one in (*pool, *start)}
 
     def correlation(sums: np.ndarray) -> float:
-        return float(np.mean([np.corrcoef(rankdata(row), truth)[0, 1] for row in sums]))
+        return float(summary([np.corrcoef(rankdata(row), truth)[0, 1] for row in sums]))
 
     taken = list(start)
-    total = sum((logs[id(one)] for one in taken), np.zeros((len(DRAWS), cells)))
+    total = sum((logs[id(one)] for one in taken), np.zeros((len(pool[0].ranks), cells)))
     value = correlation(total) if taken else 0.0
     while len(taken) - len(start) < most:
-        found = {id(one): correlation(total + logs[id(one)]) for one in pool}
-        best = max(pool, key=lambda one: found[id(one)])
+        left = [one for one in pool if one not in taken]
+        found = {id(one): correlation(total + logs[id(one)]) for one in left}
+        best = max(left, key=lambda one: found[id(one)])
         if found[id(best)] < value + GAIN:
             break
         taken, total, value = [*taken, best], total + logs[id(best)], found[id(best)]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kernas.errors import ConfigurationError, DataError
 
+from ..defaults import N_VALIDATION
 from .options import DrawnImageOptions, RankOptions, SearchOptions
 from .printing import tell
 
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
 
 DEFAULT_SIDE = 8
 """Pixels to which larger images are resized unless the options say otherwise."""
-
-DEFAULT_VALIDATION = 150
-"""Images of the validation, if there are so many."""
 
 
 class Images(NamedTuple):
@@ -61,7 +59,7 @@ def read_images(options: DrawnImageOptions, seed: int) -> Images:
     if n_train < 1 or (n_validation or 0) < 0:
         name, value = ("--n-train", n_train) if n_train < 1 else ("--n-validation", n_validation)
         raise ConfigurationError(f"{name} {value}: expected a number of images, for example 100")
-    wanted = DEFAULT_VALIDATION if n_validation is None else n_validation
+    wanted = N_VALIDATION if n_validation is None else n_validation
     try:
         train = _loaded(options, n_train + wanted, seed)
     except ConfigurationError as error:

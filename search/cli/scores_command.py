@@ -11,7 +11,7 @@ from .printing import say, say_json
 
 def run_scores(options: ScoresOptions) -> int:
     """Print the scores, the cheapest first, and return the exit code."""
-    from ..scores.registry import AGGREGATES, COST_CLASSES
+    from ..scores.registry import COST_CLASSES, NAMED
 
     scores = described()
     if options.json:
@@ -33,9 +33,9 @@ def run_scores(options: ScoresOptions) -> int:
     )
     lines.append(
         "log_rank(NAME, 2*NAME, ...), rank(...) and vote(...) combine the ranks of several, with "
-        "their weights; some have names:"
+        "their weights; some scores have short names:"
     )
-    lines += [f"  {name:<{width}}  {text}" for name, text in AGGREGATES.items()]
+    lines += [f"  {name:<{width}}  {text}" for name, text in NAMED.items()]
     say("\n".join(lines))
     return DONE
 

@@ -13,6 +13,7 @@ from kernas.kernels.data import Dataset
 from kernas.kernels.finite.network import Parameterization
 from kernas.kernels.regression import METRICS, Normalization
 
+from ..defaults import PRESETS
 from ..training import TrainingSettings
 from .base import Score, check_scores
 from .combined import HOWS, Combined, How
@@ -170,6 +171,12 @@ AGGREGATES: Mapping[str, str] = {
 """Names of published combinations: Lee and Ham 2024, section 3.2; Tybl and Neumann 2025, section
 3.4; Abdelfattah et al. 2021, section 3.3."""
 
+NAMED: Mapping[str, str] = {
+    **{name: preset.score for name, preset in PRESETS.items()},
+    **AGGREGATES,
+}
+"""What a name on the command line stands for that is no score's own."""
+
 _COMBINED = re.compile(rf"({'|'.join(HOWS)})\s*\((.*)\)", re.DOTALL)
 
 
@@ -224,8 +231,8 @@ def check_score_names(text: str) -> list[str | Combined]:
     Args:
         text: comma-separated names, and ``log_rank(…)`` or ``rank(…)`` of comma-separated names,
             each perhaps with its weight: ``2*ntk:loo_error``; ``all`` for every other score that
-            trains and samples nothing, without variants; a name of ``AGGREGATES`` for what it
-            stands for.
+            trains and samples nothing, without variants; a name of ``NAMED`` for what it stands
+            for.
 
     Returns:
         What is asked for, in order, each followed by what it needs that is not there yet.
@@ -239,7 +246,7 @@ def check_score_names(text: str) -> list[str | Combined]:
         if part == ALL:
             asked += [name for name in _untrained() if name not in asked]
             continue
-        part = AGGREGATES.get(part, part)
+        part = NAMED.get(part, part)
         combined = _COMBINED.fullmatch(part)
         if combined is None:
             asked.append(known_score(part).name)

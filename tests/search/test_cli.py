@@ -18,6 +18,7 @@ import kernas
 import kernas.kernels as kk
 import kernas.search as ks
 from kernas.search.cli.app import run
+from kernas.search.defaults import DEFAULT_SCORES, RANKING_SCORE, VALIDATION_SCORE
 
 CELL = "|nor_conv_3x3~0|+|skip_connect~0|avg_pool_3x3~1|+|none~0|nor_conv_1x1~1|skip_connect~2|"
 FEW = ("--n-train", "9", "--n-validation", "9")
@@ -87,12 +88,14 @@ def test_a_ranking_is_printed_and_its_files_are_there(networks, tmp_path):
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     lines = result.stdout.splitlines()
-    assert lines[0].split() == ["rank", "ntk:evidence", "ntk:validation_accuracy", "name"]
+    assert lines[0].split() == ["rank", *DEFAULT_SCORES.split(","), "name"]
     assert lines[4].split() == ["4", "degenerate", "degenerate", EMPTY]
     assert lines[5] == ""
     assert lines[6:8] == [
-        "Ranked by ntk:evidence, higher is better: log marginal likelihood of the labels.",
-        "ntk:validation_accuracy, higher is better: share of other images that it predicts right.",
+        f"Ranked by {RANKING_SCORE}, lower is better: mean squared error on other images, "
+        "from the centred kernel.",
+        f"{VALIDATION_SCORE}, higher is better: share of other images that it predicts right, "
+        "from the centred kernel.",
     ]
     assert "on 20 images of digits_hard, judged on 20 others" in lines[8]
     assert "ridge 0.01 of the kernel's mean diagonal" in lines[8]
@@ -152,7 +155,7 @@ def test_truth_gives_statistics(networks, tmp_path, x64_kept, capsys):
     assert (tmp_path / "run" / "truth.png").read_bytes().startswith(b"\x89PNG")
     statistics = json.loads((tmp_path / "run" / "summary.json").read_text())["statistics"]
     shown = {"spearman", "kendall", "ndcg", "precision", "regret"}
-    assert set(statistics["ntk:validation_accuracy"]) >= shown
+    assert set(statistics[VALIDATION_SCORE]) >= shown
 
 
 def test_without_output_the_folders_are_numbered(networks, tmp_path, monkeypatch, x64_kept):

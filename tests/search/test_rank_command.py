@@ -16,6 +16,7 @@ import kernas.kernels.data as data
 from kernas.search.cli import agreement, rank_command
 from kernas.search.cli.app import parse, run
 from kernas.search.cli.options import RankOptions
+from kernas.search.defaults import DEFAULT_SCORES, RANKING_SCORE, VALIDATION_SCORE
 from kernas.search.scores.registry import check_score_names
 
 DENSE = kk.serial(kk.Flatten(), kk.Dense(), kk.Relu(), kk.Dense())
@@ -223,7 +224,7 @@ def test_synthetic_points_are_ranked_by_fully_connected_networks(tmp_path, kerna
     assert code == 0
     assert "2 candidates of macro:network=dense (0 degenerate, 0 failed)" in out
     for row in scores_in(tmp_path / "run").values():
-        assert float(row["ntk:validation_accuracy"]) > 0.8  # a linear function
+        assert float(row[VALIDATION_SCORE]) > 0.8  # a linear function
     config = json.loads((tmp_path / "run" / "config.json").read_text())
     assert config["options"]["dataset"] == POINTS[1]
     assert config["options"]["image_shape"] == [5]
@@ -406,16 +407,16 @@ def test_no_draw_is_refused(networks, tmp_path, kernas, number):
 
 def test_the_table_fits_into_the_columns_that_there_are(networks, tmp_path, kernas, monkeypatch):
     code, wide, _ = kernas(*small(networks, tmp_path / "wide", "--quiet"))
-    head = "rank  ntk:evidence  ntk:validation_accuracy  name"
+    head = f"rank  {'  '.join(DEFAULT_SCORES.split(','))}  name"
     assert (code, wide.splitlines()[0]) == (0, head)
     monkeypatch.setenv("COLUMNS", "40")
     assert kernas(*small(networks, tmp_path / "pipe", "--quiet"))[1].startswith(f"{head}\n")
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     code, narrow, _ = kernas(*small(networks, tmp_path / "narrow", "--quiet"))
     lines = narrow.splitlines()
-    assert (code, lines[0]) == (0, "rank  ntk:evidence  name")
+    assert (code, lines[0]) == (0, f"rank  {RANKING_SCORE}  name")
     assert max(map(len, lines[:3])) <= 40
-    assert lines[3] == "Left out in 40 columns: ntk:validation_accuracy, the middle of names."
+    assert lines[3] == f"Left out in 40 columns: {VALIDATION_SCORE}, the middle of names."
 
 
 def test_plan_answers_for_a_matrix(networks, capsys):

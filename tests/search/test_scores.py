@@ -1,7 +1,9 @@
 """Scores of exact kernels: their values, their sharing, their names."""
 
+import json
 import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -15,9 +17,11 @@ from kernas.kernels.data import load
 from kernas.kernels.engine import compilations
 from kernas.kernels.gram.request import GramRequest
 from kernas.kernels.regression import METRICS, score_gram
+from kernas.search.cli.options import RankOptions
+from kernas.search.defaults import N_VALIDATION, PRESETS, RANKING_SCORE
 from kernas.search.scores.base import as_candidate
 from kernas.search.scores.proxies import PROXIES
-from kernas.search.scores.registry import AGGREGATES, check_score_names
+from kernas.search.scores.registry import NAMED, check_score_names
 
 NETWORK = kk.serial(kk.Flatten(), kk.Dense(), kk.Relu(), kk.Dense())
 NORMALIZED = kk.serial(kk.Conv(3), kk.Normalize(), kk.Relu(), kk.GlobalAvgPool(), kk.Dense())
@@ -209,14 +213,31 @@ def test_names_and_directions():
     assert ks.KernelScore(*parts).name == "nngp:validation_accuracy"
 
 
-def test_published_combinations_have_names(parts):
-    for name, text in AGGREGATES.items():
+def test_combinations_have_names(parts):
+    combinations = dict(NAMED)
+    assert check_score_names("validation") == [combinations.pop("validation")]
+    for name, text in combinations.items():
         named, *needed = check_score_names(name)
         assert isinstance(named, ks.Combined)
         assert named.name == text
         assert needed == list(named.weights)
     with pytest.raises(ConfigurationError, match="given twice"):
         check_score_names("az_nas,az_nas")
+
+
+def test_presets_are_what_the_study_chose():
+    record = Path(__file__).parents[2] / "experiments" / "ranking_study" / "choice.json"
+    chosen = json.loads(record.read_text())
+    for name in ("shipped", "validation"):
+        assert chosen[name]["setting"]["n_validation"] == N_VALIDATION
+        assert chosen[name]["setting"]["n"] == RankOptions.n_train
+    assert chosen["shipped"]["score"].split()[0] == RANKING_SCORE
+    for name, preset in PRESETS.items():
+        parts = chosen[name].get("scores", [chosen[name]])
+        names = [part["score"].split()[0] for part in parts]
+        assert check_score_names(name)[-len(names) :] == names
+        assert preset.spearman == round(chosen[name]["spearman"], 2)
+        assert preset.seconds == round(chosen[name]["seconds_a_cell"], 2)
 
 
 @pytest.mark.parametrize(
