@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import brentq
+from scipy.optimize import root_scalar
 
 from kernas.errors import ConfigurationError
 
@@ -211,7 +211,8 @@ def _equal_ridge(spectrum: Spectrum, n: int, delta: float) -> float:
             f"{n} images determine all that a kernel of this rank can learn at so small a ridge; "
             f"use a ridge of {1e-6 + 2 * low / spectrum.scale:.1e} or more"
         )
-    return math.exp(brentq(missing, math.log(low), math.log(high) + 1e-9, xtol=1e-14))
+    bracket = (math.log(low), math.log(high) + 1e-9)
+    return math.exp(root_scalar(missing, bracket=bracket, xtol=1e-14).root)
 
 
 def _positive(spectrum: Spectrum) -> np.ndarray:

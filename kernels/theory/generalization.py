@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import brentq
+from scipy.optimize import root_scalar
 
 from kernas.errors import ConfigurationError, DataError
 
@@ -193,7 +193,8 @@ def _effective_ridge(spectrum: KernelSpectrum, n: int, delta: float) -> float:
     # λ/(λ+κ) is at most λ/κ; and were all eigenvalues the least, r λ/(λ+κ) = n is solved at once.
     high = (float(sizes @ values) + beyond) / n
     low = max(beyond / n, float(values.min()) * (float(sizes.sum()) - n) / n)
-    return math.exp(brentq(excess, math.log(low) - 1e-9, math.log(high) + 1e-9, xtol=1e-14))
+    bracket = (math.log(low) - 1e-9, math.log(high) + 1e-9)
+    return math.exp(root_scalar(excess, bracket=bracket, xtol=1e-14).root)
 
 
 def _power(target: Target, spectrum: KernelSpectrum) -> np.ndarray:
