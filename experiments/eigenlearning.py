@@ -12,6 +12,7 @@ training points. One JSON line is printed, and kept beside this script with a fi
 
 from __future__ import annotations
 
+import json
 import sys
 import warnings
 from collections.abc import Callable
@@ -239,11 +240,11 @@ def parities(setting: Setting, draws: int) -> dict[str, Any]:
             for k in range(d + 1)
         },
         "largest_learnability_of_high_degrees": {
-            depth: float(of.learnabilities[sizes.index(2 ** (d - 2))][list(high)].max())
+            depth: float(of.learnabilities[sizes.index(2 ** (d - 3))][list(high)].max())
             for depth, of in by_depth.items()
         },
         "of_degrees": [high[0], high[-1]],
-        "of_corners": 2 ** (d - 2),
+        "of_corners": 2 ** (d - 3),
     }
 
 
@@ -364,11 +365,11 @@ def main(options: Options) -> None:
     path = options.record(__file__)
     report(record, path)
     if path is not None:
-        draw(record, path.with_suffix(".png"))
+        draw(json.loads(path.read_text(encoding="utf-8")), path.with_suffix(".png"))
 
 
 def draw(record: dict[str, Any], path: Path) -> None:
-    """Six panels: three sets, parities, noise, images."""
+    """Six panels of a record as JSON has it: three sets, parities, noise, images."""
     import matplotlib.pyplot as plt
 
     figure, grid = plt.subplots(2, 3, figsize=(13, 7.4), layout="constrained")
@@ -391,23 +392,27 @@ def draw(record: dict[str, Any], path: Path) -> None:
         axes.set(xscale="log", yscale="log", xlabel="training points", ylabel="test error",
                  title=f"{name}, {depth} hidden layers")  # fmt: skip
         axes.legend(fontsize=8)
-    solid, dashed = CASES
-    grid[0, 0].text(0.02, 0.03, f"filled, solid: {solid}\nopen, dashed: {dashed}",
-                    transform=grid[0, 0].transAxes, fontsize=8)  # fmt: skip
+        sizes = record["settings"]["sizes"]
+        axes.set_xticks(sizes, sizes)
+        axes.minorticks_off()
+    _, dashed = CASES
+    grid[0, 1].set_title(f"hypercube (open, dashed: {dashed})", fontsize=10)
     found = record["parities"]
-    for k in range(0, found["d"] + 1):
+    for k in range(found["d"] + 1):
         color = plt.get_cmap("viridis")(k / found["d"])
-        grid[1, 0].plot(found["sizes"], found["predicted"][k], color=color, label=str(k))
-        grid[1, 0].plot(list(found["measured"]), [of[k] for of in found["measured"].values()], "o",
-                        color=color, ms=4)  # fmt: skip
+        grid[1, 0].plot(found["sizes"], found["predicted"][str(k)], color=color, label=str(k))
+        corners = [int(n) for n in found["measured"]]
+        means = [of[k] for of in found["measured"].values()]
+        grid[1, 0].plot(corners, means, "o", color=color, ms=4)
     grid[1, 0].set(xscale="log", xlabel=f"corners of the {found['d']}-cube", ylabel="learnability",
                    title="Which parities are learned, by degree")  # fmt: skip
-    grid[1, 0].legend(fontsize=7, ncols=2)
+    grid[1, 0].legend(fontsize=7, ncols=2, loc="upper left", bbox_to_anchor=(0, 0.97))
+    grid[1, 0].set_xlim(left=0.7)
     rows = record["overfitting"]["rows"]
     x = [max(row["ridge"], 3e-3) for row in rows]
     for i, (label, of) in enumerate({
         "training": lambda row: row["train"],
-        **{f"test, {flip:.0%} flipped": (lambda row, flip=flip: row["flipped"][flip])
+        **{f"test, {flip:.0%} flipped": (lambda row, flip=flip: row["flipped"][str(flip)])
            for flip in FLIPS},
     }.items()):  # fmt: skip
         grid[1, 1].plot(x, [of(row)["predicted"] for row in rows], color=f"C{i}", label=label)
@@ -416,7 +421,8 @@ def draw(record: dict[str, Any], path: Path) -> None:
         xscale="log", xlabel="ridge (leftmost: none)", ylabel="squared error",
         title=f"Noisy targets, {record['overfitting']['n']} corners",
     )  # fmt: skip
-    grid[1, 1].legend(fontsize=8)
+    grid[1, 1].legend(fontsize=8, loc="upper center", ncols=2)
+    grid[1, 1].set_ylim(top=1.75)
     for i, (name, found) in enumerate(record["images"].items()):
         own = [row for row in found["rows"] if row["ridge"] == found["ridge_of_twice"]]
         n = [row["n"] for row in own]
@@ -429,7 +435,8 @@ def draw(record: dict[str, Any], path: Path) -> None:
         grid[1, 2].plot([row["n"] for row in plain], [row["all_there_is"] for row in plain], ":",
                         color=f"C{i}")  # fmt: skip
     grid[1, 2].set(xscale="log", xlabel="training images", ylabel="test error",
-                   title="Images (dots measured, dotted: matrix as all there is)")  # fmt: skip
+                   title="Images (dots measured;\n"
+                   "dotted: the matrix as all there is)")  # fmt: skip
     grid[1, 2].legend(fontsize=8)
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)  # a glyph or a layout that does not fit
