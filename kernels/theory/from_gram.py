@@ -44,7 +44,7 @@ def gram_spectrum(K: ArrayLike, Y: ArrayLike) -> tuple[KernelSpectrum, np.ndarra
 
     Raises:
         DataError: K is not a symmetric matrix of real numbers, or Y has not N rows.
-        DegenerateKernelError: K is zero, constant or not finite.
+        kernas.errors.DegenerateKernelError: K is zero, constant or not finite.
         NotPositiveDefiniteError: an eigenvalue is negative by more than rounding of K explains.
 
     References:
@@ -118,7 +118,7 @@ def predicted_curve(
         ConfigurationError: the ridge is negative, a size is out of range, or the images have
             weights.
         DataError: K is not a symmetric matrix of real numbers, or Y has not N rows.
-        DegenerateKernelError: K is zero, constant or not finite.
+        kernas.errors.DegenerateKernelError: K is zero, constant or not finite.
         NotPositiveDefiniteError: K has a negative eigenvalue, or no ridge where it needs one.
 
     References:
@@ -164,7 +164,7 @@ def extrapolate(K: ArrayLike | Spectrum, Y: ArrayLike, ridge: float, n: int) -> 
 
     Raises:
         ConfigurationError: there are more images than the matrix tells of at any of these ridges.
-        DataError, DegenerateKernelError, NotPositiveDefiniteError: as :func:`predicted_curve`.
+        DataError, NotPositiveDefiniteError: as :func:`predicted_curve`, which has other errors too.
     """
     spectrum = K if isinstance(K, Spectrum) else decompose(K)
     larger = [ridge, *(one for one in RIDGES if one > ridge)]
@@ -182,8 +182,8 @@ def largest_size(K: ArrayLike | Spectrum, ridge: float) -> int:
         ridge: λ >= 0, relative to the mean diagonal of K.
 
     Raises:
-        ConfigurationError, DataError, DegenerateKernelError, NotPositiveDefiniteError: as
-            :func:`predicted_curve`.
+        ConfigurationError, DataError, NotPositiveDefiniteError: as :func:`predicted_curve`, which
+            has other errors too.
     """
     spectrum = K if isinstance(K, Spectrum) else decompose(K)
     delta = spectrum.rho(ridge)

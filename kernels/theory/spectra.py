@@ -59,7 +59,7 @@ class KernelSpectrum:
     Raises:
         DataError: shapes differ, numbers are not finite, or there are more modes than points.
         NotPositiveDefiniteError: an eigenvalue is negative.
-        DegenerateKernelError: all eigenvalues are zero.
+        kernas.errors.DegenerateKernelError: all eigenvalues are zero.
     """
 
     levels: np.ndarray
