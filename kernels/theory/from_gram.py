@@ -17,13 +17,15 @@ from ..regression.checks import check_targets
 from ..regression.errors import NotPositiveDefiniteError
 from ..regression.ridge import Spectrum, decompose, gcv_residuals
 from ..regression.selection import RIDGES
+from ..regression.shapes import PerImage
+from .generalization import PerLevel
 from .spectra import KernelSpectrum
 
 NORMAL_95 = 1.959963984540054
 """Standard errors to each side of a 95% interval."""
 
 
-def gram_spectrum(K: ArrayLike, Y: ArrayLike) -> tuple[KernelSpectrum, np.ndarray]:
+def gram_spectrum(K: ArrayLike, Y: ArrayLike) -> tuple[KernelSpectrum, PerLevel]:
     """The spectrum of a kernel on N points and the power of targets in it, as if these were all.
 
     With the eigenvalues ``w_i`` and eigenvectors ``u_i`` of the matrix: ``λ_i = w_i / N`` and
@@ -154,7 +156,7 @@ def extrapolate(K: ArrayLike | Spectrum, Y: ArrayLike, ridge: float, n: int) -> 
 
     It is :func:`predicted_curve` at the ridge asked for, or, where the matrix does not tell of so
     many images then, at the least of ``RIDGES`` above at which it does. A regression on n images
-    that chooses its ridge does as well or better.
+    that chooses among these ridges may do better, for the larger ridge is taken for what it tells.
 
     Args:
         K: kernel of the images with themselves, shape ``(N, N)``, or its eigendecomposition.
@@ -215,7 +217,7 @@ def _equal_ridge(spectrum: Spectrum, n: int, delta: float) -> float:
     return math.exp(root_scalar(missing, bracket=bracket, xtol=1e-14).root)
 
 
-def _positive(spectrum: Spectrum) -> np.ndarray:
+def _positive(spectrum: Spectrum) -> PerImage:
     """Eigenvalues of a covariance: those that rounding moved below zero are zero."""
     if spectrum.values[0] < -spectrum.rounding:
         raise NotPositiveDefiniteError(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from jaxtyping import Float64, Int64
 from numpy.typing import ArrayLike
 from scipy.optimize import root_scalar
 
@@ -18,6 +19,15 @@ from .spectra import KernelSpectrum
 
 Target = ArrayLike | Mapping[int, float]
 """The power of a target in each level, ``Σ_i v_i²`` over its modes: a vector, or by level."""
+
+Sizes = int | Sequence[int] | np.ndarray
+"""One number of training inputs, or several."""
+
+PerLevel = Float64[np.ndarray, " levels"]
+"""A number for each level of a spectrum."""
+
+PerSize = Float64[np.ndarray, " N"]
+"""A number for each number of training inputs."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,20 +55,20 @@ class Generalization:
     """
 
     spectrum: KernelSpectrum = field(repr=False)
-    power: np.ndarray = field(repr=False)
-    n: np.ndarray
+    power: PerLevel = field(repr=False)
+    n: Int64[np.ndarray, " N"]
     ridge: float
     noise: float
-    effective_ridge: np.ndarray
-    learnabilities: np.ndarray = field(repr=False)
-    overfitting: np.ndarray
-    test_error: np.ndarray
-    train_error: np.ndarray
-    bias: np.ndarray
-    variance: np.ndarray
+    effective_ridge: PerSize
+    learnabilities: Float64[np.ndarray, "N levels"] = field(repr=False)
+    overfitting: PerSize
+    test_error: PerSize
+    train_error: PerSize
+    bias: PerSize
+    variance: PerSize
 
     @property
-    def learned(self) -> np.ndarray:
+    def learned(self) -> PerSize:
         """The learnabilities of all modes together, ``n − δ/κ``: n without ridge, shape ``(N,)``.
 
         What one mode gains another loses. The modes of the tail have ``tail / κ``.
@@ -67,19 +77,19 @@ class Generalization:
         return self.learnabilities @ self.spectrum.multiplicities + of_tail
 
     @property
-    def mean_gain(self) -> np.ndarray:
+    def mean_gain(self) -> Float64[np.ndarray, "N levels"]:
         """``E v̂_i / v_i = L_i``: what of a mode's coefficient the mean prediction has."""
         return self.learnabilities
 
     @property
-    def coefficient_variance(self) -> np.ndarray:
+    def coefficient_variance(self) -> Float64[np.ndarray, "N levels"]:
         """``Var v̂_i = L_i² E_test / n`` of a mode of each level, shape ``(N, levels)``.
 
         Coefficients of different modes are uncorrelated: ``Cov(v̂_i, v̂_j) = 0``.
         """
         return self.learnabilities**2 * (self.test_error / self.n)[:, None]
 
-    def perturbed_error(self, size: float) -> np.ndarray:
+    def perturbed_error(self, size: float) -> PerSize:
         """Test error of predictions at perturbed inputs, against targets at the inputs themselves.
 
         ``E (f(x) − f̂(x'))² + σ² = Σ_i (v_i² − 2 s_i L_i v_i² + E v̂_i²) + σ²`` with ``s_i`` the
@@ -102,7 +112,7 @@ class Generalization:
 def eigenlearning(
     spectrum: KernelSpectrum,
     target: Target,
-    n: ArrayLike,
+    n: Sizes,
     *,
     ridge: float = 0.0,
     noise: float = 0.0,
@@ -197,7 +207,7 @@ def _effective_ridge(spectrum: KernelSpectrum, n: int, delta: float) -> float:
     return math.exp(root_scalar(excess, bracket=bracket, xtol=1e-14).root)
 
 
-def _power(target: Target, spectrum: KernelSpectrum) -> np.ndarray:
+def _power(target: Target, spectrum: KernelSpectrum) -> PerLevel:
     """The target's power in each level, as a vector."""
     if isinstance(target, Mapping):
         power = np.zeros(len(spectrum.levels))
@@ -223,7 +233,7 @@ def _power(target: Target, spectrum: KernelSpectrum) -> np.ndarray:
     return power
 
 
-def _sizes(n: ArrayLike, spectrum: KernelSpectrum) -> np.ndarray:
+def _sizes(n: Sizes, spectrum: KernelSpectrum) -> Int64[np.ndarray, " N"]:
     """Numbers of training inputs as a vector of integers."""
     sizes = np.atleast_1d(np.asarray(n))
     if sizes.ndim != 1 or not sizes.size or sizes.dtype.kind not in "iu" or sizes.min() < 1:

@@ -9,19 +9,21 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from jaxtyping import Float64
 from numpy.typing import ArrayLike
 
 from kernas.errors import DataError
 
 from ..data.checks import check_integer
 from ..data.synthetic import n_harmonics, zonal_polynomial
+from .generalization import PerLevel
 from .spectra import sphere_angles
 
 SPAN = 1e-6
 """The part of a target's mean square that may lie outside of the modes."""
 
 
-def circle_power(values: ArrayLike) -> np.ndarray:
+def circle_power(values: ArrayLike) -> PerLevel:
     """``Σ_i v_i²`` over the waves of each frequency 0 … ⌊M/2⌋, shape ``(M//2 + 1,)``.
 
     The sum is the mean square of the values.
@@ -42,7 +44,7 @@ def circle_power(values: ArrayLike) -> np.ndarray:
     return twice * np.abs(np.fft.rfft(f) / len(f)) ** 2
 
 
-def hypercube_power(values: ArrayLike) -> np.ndarray:
+def hypercube_power(values: ArrayLike) -> PerLevel:
     """``Σ_S v_S²`` over the sets S of each size 0 … d, shape ``(d + 1,)``.
 
     ``v_S = E f(x) ∏_{i ∈ S} x_i``: the Walsh transform, which is a Fourier transform of length two
@@ -72,7 +74,7 @@ def hypercube_power(values: ArrayLike) -> np.ndarray:
 
 def hypersphere_power(
     function: Callable[[np.ndarray], ArrayLike], d: int, n_degrees: int = 100
-) -> np.ndarray:
+) -> PerLevel:
     """``v_k²`` of each degree 0 … K−1 of a function of the first coordinate, shape ``(K,)``.
 
     ``v_k = √N(d, k) E f(x_1) P_k(x_1)``, the mean over the sphere ``S^d`` by quadrature: of the
@@ -109,7 +111,7 @@ def hypersphere_power(
     return power
 
 
-def _values(values: ArrayLike) -> np.ndarray:
+def _values(values: ArrayLike) -> Float64[np.ndarray, " m"]:
     f = np.asarray(values, dtype=np.float64)
     if f.ndim != 1 or len(f) < 2 or not np.isfinite(f).all():
         raise DataError(

@@ -122,8 +122,8 @@ class ModelOptions:
         Flag,
         tyro.conf.arg(
             help="Predict the squared error on other images of trainings on fewer images, and on "
-            "twice as many, from the training matrix, and keep it with the model. It takes an "
-            "eigendecomposition, some ten times as long as the fit of a matrix that is there.",
+            "twice as many, from the training matrix, and keep it with the model. It takes "
+            "an eigendecomposition of the matrix.",
         ),
     ] = False
 
