@@ -83,6 +83,11 @@ if TYPE_CHECKING:
     from .regression import gradient_descent_mse as gradient_descent_mse
     from .regression import gradient_descent_mse_ensemble as gradient_descent_mse_ensemble
     from .regression import max_learning_rate as max_learning_rate
+    from .theory import circle_spectrum as circle_spectrum
+    from .theory import eigenlearning as eigenlearning
+    from .theory import hypercube_spectrum as hypercube_spectrum
+    from .theory import hypersphere_spectrum as hypersphere_spectrum
+    from .theory import predicted_curve as predicted_curve
     from .transformers import ZCA as ZCA
     from .transformers import PatchFeatures as PatchFeatures
     from .transformers import Standardizer as Standardizer
@@ -104,6 +109,13 @@ _ROOMS = {
         "gradient_descent_mse",
         "gradient_descent_mse_ensemble",
         "max_learning_rate",
+    ),
+    "theory": (
+        "circle_spectrum",
+        "eigenlearning",
+        "hypercube_spectrum",
+        "hypersphere_spectrum",
+        "predicted_curve",
     ),
     "transformers": ("PatchFeatures", "Standardizer", "ZCA"),
     "tuning": ("fit_scales",),

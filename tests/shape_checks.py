@@ -15,6 +15,9 @@ from beartype import BeartypeConf, FrozenDict, beartype
 CHECKED = (
     "kernas.kernels.covariance",
     "kernas.kernels.regression",
+    "kernas.kernels.theory.from_gram",
+    "kernas.kernels.theory.generalization",
+    "kernas.kernels.theory.targets",
     "kernas.search.ranking.statistics",
 )
 """Packages and modules whose signatures are checked."""

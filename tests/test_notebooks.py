@@ -58,6 +58,13 @@ FEWER = {
         ),
         '"n_train": 500, "n_test": 500': '"n_train": 50, "n_test": 100',
     },
+    "09_learnability": {
+        "d = 10": "d = 8",
+        "[16, 32, 64, 128, 256]": "[16, 32, 64]",
+        "0.25, 128": "0.25, 32",
+        "N = 500": "N = 100",
+        '"n_test": 700': '"n_test": 100',
+    },
 }
 """What the ordinary run puts in the place of a notebook's numbers of images and of networks."""
 

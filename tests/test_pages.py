@@ -20,6 +20,7 @@ from sphinx.util.inventory import InventoryFile
 from test_public_names import KERNELS, SEARCH
 
 import kernas.kernels.regression
+import kernas.kernels.theory
 import kernas.search.testing
 from kernas.search.cli.app import parse
 from kernas.search.cli.commands import COMMANDS, PROGRAM, command_of
@@ -156,7 +157,7 @@ def test_the_site(site: Path) -> None:
         "kernas.search": SEARCH.split(),
         **{
             room.__name__: [n for n in vars(room) if is_public(room, n) and n not in top]
-            for room in (kernas.kernels.regression, kernas.search.testing)
+            for room in (kernas.kernels.regression, kernas.kernels.theory, kernas.search.testing)
         },
     }
     expected = {f"{room}.{name}" for room, names in rooms.items() for name in names}

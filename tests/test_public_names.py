@@ -24,6 +24,7 @@ KERNELS = f"""
     fit_scales kernel_function scales_of
     gp_inference gradient_descent gradient_descent_mse gradient_descent_mse_ensemble
     max_learning_rate
+    circle_spectrum eigenlearning hypercube_spectrum hypersphere_spectrum predicted_curve
     EmpiricalKernel RecurrentKernel finite_network
     KernelClassifier KernelRegressor SklearnKernel load_model save_model
     GramStore compute_gram estimate_gram

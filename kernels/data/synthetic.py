@@ -175,17 +175,31 @@ def hypersphere(n_points: int, d: int, seed: int = 0) -> SyntheticSet:
 
     def zonal(x: np.ndarray, k: int | Sequence[int]) -> np.ndarray:
         degree = check_integer(k, "k", 0)
-        number = math.comb(degree + d, d) - (math.comb(degree + d - 2, d) if degree > 1 else 0)
-        # Gegenbauer's polynomials are Jacobi's of equal exponents, which include the circle's.
-        alpha = (d - 2) / 2
-        at_pole = float(eval_jacobi(degree, alpha, alpha, 1.0))
-        if not max(number, at_pole) < LARGEST:
-            raise ConfigurationError(
-                f"k={degree} on a sphere of dimension {d}: the harmonic is beyond float64; use a "
-                "lower k"
-            )
-        return math.sqrt(number) * eval_jacobi(degree, alpha, alpha, x[:, 0]) / at_pole
+        return math.sqrt(n_harmonics(d, degree)) * zonal_polynomial(d, degree, x[:, 0])
 
     return SyntheticSet(
         "hypersphere", normal / np.linalg.norm(normal, axis=1, keepdims=True), zonal
     )
+
+
+def n_harmonics(d: int, degree: int) -> int:
+    """The number ``N(d, k) = C(k+d, d) − C(k+d−2, d)`` of harmonics of degree k on ``S^d``."""
+    k = degree
+    return math.comb(k + d, d) - (math.comb(k + d - 2, d) if k > 1 else 0)
+
+
+def zonal_polynomial(d: int, degree: int, t: np.ndarray) -> np.ndarray:
+    """Gegenbauer's polynomial ``P_k(t)`` of order (d−1)/2 with ``P_k(1) = 1``, at −1 ≤ t ≤ 1.
+
+    Raises:
+        ConfigurationError: a degree at which float64 overflows.
+    """
+    # Gegenbauer's polynomials are Jacobi's of equal exponents, which include the circle's.
+    alpha = (d - 2) / 2
+    at_pole = float(eval_jacobi(degree, alpha, alpha, 1.0))
+    if not max(n_harmonics(d, degree), at_pole) < LARGEST:
+        raise ConfigurationError(
+            f"k={degree} on a sphere of dimension {d}: the harmonic is beyond float64; use a "
+            "lower k"
+        )
+    return eval_jacobi(degree, alpha, alpha, t) / at_pole

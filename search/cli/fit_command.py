@@ -45,6 +45,11 @@ def _fit(options: FitOptions) -> dict[str, Any] | None:
 
     check_new_folder(options.model)
     ridge = _ridge(options)
+    if options.learning_curve and options.solver == "cg":
+        raise ConfigurationError(
+            "--learning-curve with --solver cg: expected --solver cholesky, since a learning curve "
+            "is predicted from a matrix in memory"
+        )
     train = training_images(options)
     architecture = (
         default_architecture(train.input_shape)
@@ -68,8 +73,11 @@ def _fit(options: FitOptions) -> dict[str, Any] | None:
         return None
     estimator.fit(train.x, train.y)
     judged = {} if estimator.loo_ is None else _judged(estimator, train, filled.store[options.get])
-    save_model(estimator, options.model, {**_notes(options, train), **judged})
-    return _found(estimator, train)
+    predicted = {}
+    if options.learning_curve:
+        predicted = _predicted(estimator.ridge_, train, filled.store[options.get])
+    save_model(estimator, options.model, {**_notes(options, train), **judged, **predicted})
+    return {**_found(estimator, train), **predicted}
 
 
 def _store(options: FitOptions) -> Path:
@@ -123,6 +131,19 @@ def _judged(estimator: KernelClassifier, train: Dataset, gram: np.ndarray) -> di
     }
 
 
+def _predicted(ridge: float, train: Dataset, gram: np.ndarray) -> dict[str, Any]:
+    """Errors of trainings on fewer images and on twice as many, all at one ridge."""
+    from kernas.kernels.regression import centred_one_hot, decompose
+    from kernas.kernels.regression.learning_curve import halves
+    from kernas.kernels.theory import extrapolate, predicted_curve
+
+    n, classes = len(train), len(train.classes)
+    spectrum, Y = decompose(gram), centred_one_hot(train.y, classes)
+    twice = extrapolate(spectrum, Y, ridge, 2 * n)
+    fewer = predicted_curve(spectrum, Y, twice.ridge, halves(n, classes))
+    return {"predicted_curve": [asdict(point) for point in (*fewer, twice)]}
+
+
 def _found(estimator: KernelClassifier, train: Dataset) -> dict[str, Any]:
     accuracy = None if estimator.loo_ is None else float(np.mean(estimator.loo_labels_ == train.y))
     return {
@@ -142,8 +163,22 @@ def _text(summary: dict[str, Any]) -> str:
         if accuracy is None
         else f"leave-one-out accuracy {accuracy:.4f}"
     )
+    more = _of_twice(summary) if "predicted_curve" in summary else ""
     return (
         f"{summary['model']}: {summary['n']:,} images of {summary['dataset']} in "
         f"{len(summary['classes'])} classes, ridge {summary['ridge']:.2g}, {said}; predict with "
         f"`kernas predict {summary['model']}`; the training matrix stays in {summary['store']}"
+        f"{more}"
+    )
+
+
+def _of_twice(summary: dict[str, Any]) -> str:
+    """What more images would bring, and from what that is known."""
+    *_, now, twice = summary["predicted_curve"]
+    return (
+        f"\nwith twice the images, about {twice['error']:.3f} [{twice['low']:.3f}, "
+        f"{twice['high']:.3f}] where {now['n']:,} have {now['error']:.3f} (squared error on other "
+        f"images, {1 - 1 / len(summary['classes']):.3f} of no prediction; predicted from the "
+        f"training matrix at ridge {twice['ridge']:.2g}, 95% interval from the spread over its "
+        "images)"
     )

@@ -1,6 +1,7 @@
 """`kernas fit` and `kernas predict`: from files to a model, and from a model to predictions."""
 
 import csv
+import dataclasses
 import json
 import os
 import shutil
@@ -12,6 +13,8 @@ from PIL import Image
 import kernas.kernels as kk
 from kernas.errors import DocumentError
 from kernas.kernels.data import load_unseen
+from kernas.kernels.regression import centred_one_hot
+from kernas.kernels.theory import extrapolate, predicted_curve
 from kernas.search.cli.app import run
 from kernas.search.cli.predict_command import check_notes
 
@@ -73,6 +76,26 @@ def test_from_data_to_predictions(fit, predict, tmp_path, capsys):
     assert np.mean([row["label"] == row["predicted"] for row in rows]) == found["accuracy"]
     probabilities = np.array([[float(row[f"p({name})"]) for name in test.classes] for row in rows])
     np.testing.assert_allclose(probabilities, expected.predict_proba(x), atol=1e-5)
+
+
+def test_what_twice_the_images_would_bring(fit, tmp_path, capsys):
+    assert run(fit("model", "--learning-curve", "--json")) == 0
+    found = json.loads(capsys.readouterr().out)
+    train, _ = kk.load("digits", n_train=100, n_test=1, image_size=4)
+    K = np.asarray(kk.GramStore(tmp_path / "model-gram")["ntk"])
+    Y = centred_one_hot(train.y, 10)
+    twice = extrapolate(K, Y, found["ridge"], 200)
+    curve = predicted_curve(K, Y, twice.ridge, [50, 100])
+    assert found["predicted_curve"] == [dataclasses.asdict(point) for point in (*curve, twice)]
+    assert kk.load_model(tmp_path / "model").notes_["predicted_curve"] == found["predicted_curve"]
+    shutil.rmtree(tmp_path / "model")
+    assert run(fit("model", "--learning-curve")) == 0
+    said = (
+        f"with twice the images, about {twice.error:.3f} [{twice.low:.3f}, {twice.high:.3f}] where "
+        f"100 have {curve[1].error:.3f} (squared error on other images, 0.900 of no prediction; "
+        f"predicted from the training matrix at ridge {twice.ridge:.2g}, 95% interval"
+    )
+    assert said in capsys.readouterr().out
 
 
 def test_a_parity_is_learnt_from_some_corners_of_a_cube(predict, tmp_path, capsys):
@@ -184,6 +207,7 @@ def test_a_fit_goes_on_from_its_store(fit, tmp_path, capsys):
         (("--ridge", "small"), "expected a number >= 0, loo or evidence"),
         (("--ridge", "-1"), "ridge"),
         (("--solver", "cg"), "expected one number > 0"),
+        (("--solver", "cg", "--ridge", "1", "--learning-curve"), "expected --solver cholesky"),
         (("--n", "0"), "--n 0: expected a positive number"),
         (("--dataset", "no_such_set"), "unknown data set 'no_such_set'"),
         (("--architecture", "no_such.json"), "no_such.json"),

@@ -217,7 +217,7 @@ def test_a_search_is_read_from_its_folder(tmp_path):
 def test_a_model_shows_how_it_does_on_images_left_out(tmp_path):
     folder = tmp_path / "model"
     arguments = ["fit", "--model", str(folder), "--n", "120", "--yes", "--quiet"]
-    assert run(arguments) == 0
+    assert run([*arguments, "--learning-curve"]) == 0
     assert run(["predict", str(folder), "--n", "90", "--output", str(folder / "p.csv")]) == 0
     model, predictions = parts_of([folder])
     estimator = kk.load_model(folder)
@@ -226,6 +226,9 @@ def test_a_model_shows_how_it_does_on_images_left_out(tmp_path):
     assert confusion.sum() == 120
     assert notes["learning_curve"][-1]["accuracy"] == pytest.approx(np.trace(confusion) / 120)
     assert [picture.name for picture in model.pictures] == ["learning-curve", "confusion"]
+    twice = notes["predicted_curve"][-1]
+    told = f"{twice['error']:.3f} [{twice['low']:.3f}, {twice['high']:.3f}]"
+    assert dict(model.facts)["squared error of 240 images, predicted"] == told
     assert model.command[:2] == ["kernas", "fit"]
     with (folder / "p.csv").open() as file:
         rows = list(csv.DictReader(file))

@@ -118,6 +118,15 @@ class ModelOptions:
         ),
     ] = "cholesky"
 
+    learning_curve: Annotated[
+        Flag,
+        tyro.conf.arg(
+            help="Predict the squared error on other images of trainings on fewer images, and on "
+            "twice as many, from the training matrix, and keep it with the model. It takes "
+            "an eigendecomposition of the matrix.",
+        ),
+    ] = False
+
 
 @dataclass(frozen=True, kw_only=True)
 class FitOptions(MatrixOptions, ModelOptions):

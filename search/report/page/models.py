@@ -124,6 +124,12 @@ def _facts(record: Mapping[str, Any], classes: Sequence[str]) -> list[tuple[str,
         last = field(notes, "learning_curve", list_of(OBJECT))[-1]
         accuracy, low, high = (field(last, name, NUMBER) for name in ("accuracy", "low", "high"))
         facts.append(("leave-one-out accuracy", f"{accuracy:.4f} [{low:.4f}, {high:.4f}]"))
+    if "predicted_curve" in notes:
+        twice = field(notes, "predicted_curve", list_of(OBJECT))[-1]
+        n = field(twice, "n", SIZE)
+        error, low, high = (field(twice, name, NUMBER) for name in ("error", "low", "high"))
+        facts.append((f"squared error of {n:,} images, predicted",
+                      f"{error:.3f} [{low:.3f}, {high:.3f}]"))  # fmt: skip
     facts.append(("kernel", " and ".join(record["kernel"]["identity"]["kernels"])))
     facts.append(("ridge", f"{diagnostics['ridge']:.3g} of the kernel's mean diagonal"))
     return facts

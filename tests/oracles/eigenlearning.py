@@ -1,0 +1,71 @@
+"""Predicted learning from eigenvalues, mode by mode, in loops and by bisection."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+
+import numpy as np
+
+
+def effective_ridge(modes: Sequence[float], n: int, delta: float) -> float:
+    """κ by halving an interval in which ``Σ λ/(λ+κ) + δ/κ − n`` changes its sign."""
+    low, high = 0.0, sum(modes) + delta
+    for _ in range(200):
+        middle = (low + high) / 2
+        if sum(value / (value + middle) for value in modes) + delta / middle > n:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+def test_error(
+    modes: Sequence[float], coefficients: Sequence[float], n: int, delta: float, noise: float
+) -> float:
+    """``E_0 (Σ (1 − L)² v² + σ²)``."""
+    kappa = effective_ridge(modes, n, delta)
+    squares = error = 0.0
+    for value, coefficient in zip(modes, coefficients, strict=True):
+        learnability = value / (value + kappa)
+        squares += learnability**2
+        error += (1 - learnability) ** 2 * coefficient**2
+    return n / (n - squares) * (error + noise)
+
+
+def parities(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """All products of coordinates of corners ``(n, d)``, in columns, and their numbers of factors.
+
+    The columns are orthonormal under the mean over all corners.
+    """
+    d = x.shape[1]
+    sets = [chosen for k in range(d + 1) for chosen in combinations(range(d), k)]
+    columns = [x[:, list(chosen)].prod(axis=1) for chosen in sets]
+    return np.stack(columns, axis=1), np.array([len(chosen) for chosen in sets])
+
+
+def waves(n_points: int) -> tuple[np.ndarray, np.ndarray]:
+    """Real waves on equally spaced angles, in columns, and their frequencies, orthonormal."""
+    angles = 2 * np.pi * np.arange(1, n_points + 1) / n_points
+    columns, frequencies = [np.ones(n_points)], [0]
+    for k in range(1, n_points // 2 + 1):
+        if 2 * k == n_points:
+            columns.append(np.cos(k * angles))
+            frequencies.append(k)
+        else:
+            columns += [2**0.5 * np.cos(k * angles), 2**0.5 * np.sin(k * angles)]
+            frequencies += [k, k]
+    return np.stack(columns, axis=1), np.array(frequencies)
+
+
+def learned(gram: np.ndarray, train: np.ndarray, basis: np.ndarray) -> np.ndarray:
+    """Learnability of each basis function by ridgeless regression on some points of a finite set.
+
+    Each function is regressed on in turn, and ``L = ⟨φ, φ̂⟩``, the mean over all points.
+    """
+    inside = gram[np.ix_(train, train)]
+    found = []
+    for i in range(basis.shape[1]):
+        dual = np.linalg.solve(inside, basis[train, i])
+        found.append(float(np.mean(basis[:, i] * (gram[:, train] @ dual))))
+    return np.array(found)
