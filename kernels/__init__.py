@@ -83,6 +83,8 @@ if TYPE_CHECKING:
     from .regression import gradient_descent_mse as gradient_descent_mse
     from .regression import gradient_descent_mse_ensemble as gradient_descent_mse_ensemble
     from .regression import max_learning_rate as max_learning_rate
+    from .theory import PathKernel as PathKernel
+    from .theory import gradient_path as gradient_path
     from .transformers import ZCA as ZCA
     from .transformers import PatchFeatures as PatchFeatures
     from .transformers import Standardizer as Standardizer
@@ -105,6 +107,7 @@ _ROOMS = {
         "gradient_descent_mse_ensemble",
         "max_learning_rate",
     ),
+    "theory": ("PathKernel", "gradient_path"),
     "transformers": ("PatchFeatures", "Standardizer", "ZCA"),
     "tuning": ("fit_scales",),
 }

@@ -26,6 +26,7 @@ KERNELS = f"""
     max_learning_rate
     EmpiricalKernel RecurrentKernel finite_network
     KernelClassifier KernelRegressor SklearnKernel load_model save_model
+    PathKernel gradient_path
     GramStore compute_gram estimate_gram
     from_flax from_onnx from_torch
     Dataset PatchFeatures Standardizer ZCA circle hypercube hypersphere load
