@@ -68,6 +68,7 @@ from .recurrent import RecurrentKernel as RecurrentKernel
 
 if TYPE_CHECKING:
     from .estimators import KernelClassifier as KernelClassifier
+    from .estimators import KernelMachine as KernelMachine
     from .estimators import KernelRegressor as KernelRegressor
     from .estimators import SklearnKernel as SklearnKernel
     from .estimators import load_model as load_model
@@ -93,6 +94,7 @@ if TYPE_CHECKING:
 _ROOMS = {
     "estimators": (
         "KernelClassifier",
+        "KernelMachine",
         "KernelRegressor",
         "SklearnKernel",
         "load_model",

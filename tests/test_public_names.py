@@ -25,7 +25,7 @@ KERNELS = f"""
     gp_inference gradient_descent gradient_descent_mse gradient_descent_mse_ensemble
     max_learning_rate
     EmpiricalKernel RecurrentKernel finite_network
-    KernelClassifier KernelRegressor SklearnKernel load_model save_model
+    KernelClassifier KernelMachine KernelRegressor SklearnKernel load_model save_model
     PathKernel gradient_path
     GramStore compute_gram estimate_gram
     from_flax from_onnx from_torch

@@ -125,7 +125,11 @@ def _facts(record: Mapping[str, Any], classes: Sequence[str]) -> list[tuple[str,
         accuracy, low, high = (field(last, name, NUMBER) for name in ("accuracy", "low", "high"))
         facts.append(("leave-one-out accuracy", f"{accuracy:.4f} [{low:.4f}, {high:.4f}]"))
     facts.append(("kernel", " and ".join(record["kernel"]["identity"]["kernels"])))
-    facts.append(("ridge", f"{diagnostics['ridge']:.3g} of the kernel's mean diagonal"))
+    if "ridge" in diagnostics:
+        facts.append(("ridge", f"{diagnostics['ridge']:.3g} of the kernel's mean diagonal"))
+    else:
+        parameters = record["parameters"]
+        facts.append(("machine", f"{parameters['loss']} loss, C = {parameters['C']:.3g}"))
     return facts
 
 
