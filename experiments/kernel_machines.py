@@ -10,10 +10,10 @@ meets the test images once. C is in units of the inverse mean diagonal of the ke
     python experiments/kernel_machines.py --size full      # 32×32 pixels
     python experiments/kernel_machines.py --size quick     # to see it work; writes nothing
 
-``--n`` is the number of training images of two classes; of ten there are twice as many. Needs
-CIFAR-10 in the folder ``KERNAS_DATA``. Intervals of 95%: of accuracies those of draws and of test
-images together; of the differences from ridge regression, which are paired, Student's over draws.
-``support`` is the share of coefficients that are not 0.
+``--n`` is the number of training images of either problem. Needs CIFAR-10 in the folder
+``KERNAS_DATA``. Intervals of 95%: of accuracies those of draws and of test images together; of the
+differences from ridge regression, which are paired, Student's over draws. ``support`` is the share
+of coefficients that are not 0.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ class Setting:
     """What is run.
 
     Attributes:
-        n_train: training images of two classes, of which a third validates.
-        n_test: test images of two classes.
+        n_train: training images of either problem, of which a third validates.
+        n_test: test images of either problem.
     """
 
     side: int
@@ -73,7 +73,7 @@ NETWORKS = {
         kk.Flatten(), *[kk.Dense(W_std=HE, b_std=0.1), kk.Relu()] * 2, kk.Dense()
     ),
     "convolutional": kk.serial(
-        *[kk.Conv(3, W_std=HE), kk.Relu()] * 3, kk.GlobalAvgPool(), kk.Dense()
+        *[kk.Conv(3, W_std=HE), kk.Relu()] * 2, kk.AvgPool(2), kk.Flatten(), kk.Dense()
     ),
 }
 
@@ -146,7 +146,7 @@ def images_of(
     if problem == "two classes":
         parts = [two_classes(train, PAIR, setting.n_train), two_classes(test, PAIR, setting.n_test)]
     else:
-        some = train.subset(2 * setting.n_train), test.subset(min(2 * setting.n_test, len(test)))
+        some = train.subset(setting.n_train), test.subset(setting.n_test)
         parts = [(part.x, part.y) for part in some]
     x, y = (np.concatenate(side) for side in zip(*parts, strict=True))
     return x, y, len(parts[0][1])

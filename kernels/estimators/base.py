@@ -141,6 +141,7 @@ class ImageEstimator(ReplacedKernel, BaseEstimator):
     dtype: Dtype | None
     n_reference: int
     reference_seed: int
+    kernel_: Any
     dual_coef_: np.ndarray
     notes_: dict[str, Any]
 

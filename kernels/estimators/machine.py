@@ -151,8 +151,11 @@ class KernelMachine(ClassifierMixin, ImageEstimator):
             self._keep(x)
         computed = time.perf_counter()
         gram, costs = np.asarray(K, np.float64), self.C * repeats
-        train = _hinge if self.loss == "hinge" else _logistic
-        found = [train(gram, signs, costs) for signs in self.signs_.T]
+        if self.loss == "hinge":
+            found = [_hinge(gram, signs, costs) for signs in self.signs_.T]
+        else:
+            features = _features(gram)
+            found = [_logistic(features, signs, costs) for signs in self.signs_.T]
         coefficients = np.stack([a for a, _ in found], axis=1)
         self.intercept_ = np.array([b for _, b in found])
         self.dual_coef_ = coefficients * self.signs_
@@ -252,15 +255,19 @@ def _hinge(K: np.ndarray, y: np.ndarray, costs: np.ndarray) -> tuple[np.ndarray,
     return a, float(machine.intercept_[0])
 
 
-def _logistic(K: np.ndarray, y: np.ndarray, costs: np.ndarray) -> tuple[np.ndarray, float]:
+def _features(K: np.ndarray) -> np.ndarray:
+    """``V λ^{1/2}``, shape ``(n, rank)``, whose products are the kernel ``K = V diag(λ) Vᵀ``."""
+    spectrum = decompose(K)
+    kept = spectrum.values > spectrum.rounding
+    return spectrum.vectors[:, kept] * np.sqrt(spectrum.values[kept])
+
+
+def _logistic(features: np.ndarray, y: np.ndarray, costs: np.ndarray) -> tuple[np.ndarray, float]:
     """``a`` and b of the logistic machine.
 
     Raises:
         NotConvergedError: Newton's method did not reach the optimum.
     """
-    spectrum = decompose(K)
-    kept = spectrum.values > spectrum.rounding
-    features = spectrum.vectors[:, kept] * np.sqrt(spectrum.values[kept])
     model = LogisticRegression(
         C=1.0, solver="newton-cholesky", tol=NEWTON_TOLERANCE, max_iter=STEPS
     )
@@ -274,7 +281,9 @@ def _logistic(K: np.ndarray, y: np.ndarray, costs: np.ndarray) -> tuple[np.ndarr
                 f"costs that leave something to regularise, C is at most {costs.max():.3g}; give "
                 "a smaller C"
             ) from None
-    return costs * expit(-y * model.decision_function(features)), float(model.intercept_[0])
+    return costs * expit(-y * model.decision_function(features)), float(
+        np.ravel(model.intercept_)[0]
+    )
 
 
 def _violations(loss: MachineLoss, shares: np.ndarray, margins: np.ndarray) -> np.ndarray:

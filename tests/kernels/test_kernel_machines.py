@@ -144,7 +144,8 @@ def test_it_is_scikit_learns_machine_of_the_kernel(pair):
     x, y, other = pair
     kernel = NeuralKernel(NETWORK, "ntk")
     machine = KernelMachine(kernel, C=0.3).fit(x, y)
-    theirs = SVC(kernel=SklearnKernel(kernel), C=0.3, tol=1e-6).fit(x, y)
+    kernel_of_rows: Any = SklearnKernel(kernel)
+    theirs = SVC(kernel=kernel_of_rows, C=0.3, tol=HINGE_TOLERANCE).fit(x, y)
     found = machine.decision_function(other)
     # The same program on the same matrix; that of other images has other tiles, in float32.
     np.testing.assert_allclose(found, theirs.decision_function(other), rtol=0, atol=1e-5)
@@ -217,7 +218,8 @@ def test_searches_set_costs_and_parameters_of_the_kernel(pair):
     grid: Any = {"C": [0.1, 10.0], "kernel__W_std": [1.0, 2.0], "loss": LOSSES}
     found = GridSearchCV(machine, grid, cv=2).fit(x, y)
     assert set(found.best_params_) == set(grid)
-    assert clone(machine).set_params(kernel__W_std=3.0).kernel != machine.kernel
+    copied: Any = clone(machine)
+    assert copied.set_params(kernel__W_std=3.0).kernel != machine.kernel
 
 
 @pytest.mark.parametrize("loss", LOSSES)
