@@ -124,8 +124,8 @@ class PathKernel:
         """``a_i(x)``, shape ``(m, n)``; 0 where both integrals are.
 
         Raises:
-            DegenerateKernelError: ``K^p(x, x_i)`` is 0 and what image i contributes is not, so
-                that no weight makes one of the other.
+            kernas.errors.DegenerateKernelError: ``K^p(x, x_i)`` is 0 and what image i contributes
+                is not, so that no weight makes one of the other.
         """
         vanishes = self.kernel == 0
         if (wrong := np.argwhere(vanishes & (self.contributions != 0))).size:
