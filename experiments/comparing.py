@@ -16,6 +16,7 @@ from running import foretell
 from scipy.stats import binomtest
 
 import kernas.kernels as kk
+from kernas.errors import ConfigurationError
 from kernas.files import write_whole
 from kernas.kernels.conventions import Convention
 from kernas.kernels.data import Dataset
@@ -73,6 +74,20 @@ def predictions(
     """``K_cross (K + ρ I)⁻¹ Y`` with ρ relative to the mean diagonal, and the absolute jitter."""
     factor = factorise(gram, ridge)
     return cross @ factor.solve(targets), factor.jitter
+
+
+def two_classes(dataset: Dataset, pair: tuple[int, int], n: int) -> tuple[np.ndarray, np.ndarray]:
+    """The first n images of two classes, and their labels, −1 of the first class, 1 of the other.
+
+    Raises:
+        ConfigurationError: there are fewer.
+    """
+    chosen = np.flatnonzero(np.isin(dataset.y, pair))
+    if len(chosen) < n:
+        raise ConfigurationError(
+            f"{n} images of the classes {pair}: expected at most the {len(chosen)} there are"
+        )
+    return dataset.x[chosen[:n]], np.where(dataset.y[chosen[:n]] == pair[1], 1, -1)
 
 
 def accuracy(predicted: np.ndarray, labels: np.ndarray) -> dict[str, Any]:

@@ -68,6 +68,7 @@ from .recurrent import RecurrentKernel as RecurrentKernel
 
 if TYPE_CHECKING:
     from .estimators import KernelClassifier as KernelClassifier
+    from .estimators import KernelMachine as KernelMachine
     from .estimators import KernelRegressor as KernelRegressor
     from .estimators import SklearnKernel as SklearnKernel
     from .estimators import load_model as load_model
@@ -83,8 +84,10 @@ if TYPE_CHECKING:
     from .regression import gradient_descent_mse as gradient_descent_mse
     from .regression import gradient_descent_mse_ensemble as gradient_descent_mse_ensemble
     from .regression import max_learning_rate as max_learning_rate
+    from .theory import PathKernel as PathKernel
     from .theory import circle_spectrum as circle_spectrum
     from .theory import eigenlearning as eigenlearning
+    from .theory import gradient_path as gradient_path
     from .theory import hypercube_spectrum as hypercube_spectrum
     from .theory import hypersphere_spectrum as hypersphere_spectrum
     from .theory import predicted_curve as predicted_curve
@@ -96,6 +99,7 @@ if TYPE_CHECKING:
 _ROOMS = {
     "estimators": (
         "KernelClassifier",
+        "KernelMachine",
         "KernelRegressor",
         "SklearnKernel",
         "load_model",
@@ -111,8 +115,10 @@ _ROOMS = {
         "max_learning_rate",
     ),
     "theory": (
+        "PathKernel",
         "circle_spectrum",
         "eigenlearning",
+        "gradient_path",
         "hypercube_spectrum",
         "hypersphere_spectrum",
         "predicted_curve",

@@ -26,7 +26,8 @@ KERNELS = f"""
     max_learning_rate
     circle_spectrum eigenlearning hypercube_spectrum hypersphere_spectrum predicted_curve
     EmpiricalKernel RecurrentKernel finite_network
-    KernelClassifier KernelRegressor SklearnKernel load_model save_model
+    KernelClassifier KernelMachine KernelRegressor SklearnKernel load_model save_model
+    PathKernel gradient_path
     GramStore compute_gram estimate_gram
     from_flax from_onnx from_torch
     Dataset PatchFeatures Standardizer ZCA circle hypercube hypersphere load

@@ -1,4 +1,4 @@
-"""What both estimators share: images in, a kernel bound to them, one factorisation."""
+"""What the estimators share: images in, a kernel bound to them; regressions one factorisation."""
 
 from __future__ import annotations
 
@@ -124,7 +124,118 @@ def check_sample_weight(sample_weight: Any, n: int) -> np.ndarray | None:
     return weights
 
 
-class KernelEstimator(ReplacedKernel, BaseEstimator):
+class ImageEstimator(ReplacedKernel, BaseEstimator):
+    """What an estimator is that reads images through a kernel, whatever it fits to its matrix.
+
+    ``kernel__W_std``, ``kernel__b_std`` and the other names of :meth:`NeuralKernel.set_params`
+    are parameters too, for searches: they replace the kernel.
+
+    Attributes after ``fit``:
+        kernel_: the kernel, bound to the training images where it normalises over a batch.
+        dual_coef_: the coefficients of the training images.
+        n_features_in_: size of the second axis of ``x``.
+    """
+
+    kernel: KernelFunction | None
+    get: Get | None
+    dtype: Dtype | None
+    n_reference: int
+    reference_seed: int
+    kernel_: Any
+    dual_coef_: np.ndarray
+    notes_: dict[str, Any]
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one of the images that it was fitted to."""
+        return self._x.shape[1:]
+
+    def _examples(
+        self, x: Any, y: Any, sample_weight: Any, **options: Any
+    ) -> tuple[np.ndarray, Any, np.ndarray]:
+        """Checked images, ``(n, features)`` or NHWC, targets to fit to, and weights > 0.
+
+        What was fitted before is forgotten: if this fit fails, nothing is fitted.
+        """
+        vars(self).pop("dual_coef_", None)
+        with np.errstate(over="ignore", invalid="ignore"):  # of its sum, a first look for NaN
+            found = validate_data(self, x, y, allow_nd=True, ensure_min_samples=2, **options)
+        x, targets = cast(tuple[np.ndarray, Any], found)
+        images = check_images(x, "x", signals=takes_signals(self.kernel))
+        repeats = check_sample_weight(sample_weight, len(images))
+        if repeats is None:
+            return images, targets, np.ones(len(images))
+        counted = repeats > 0
+        if counted.all():
+            return images, targets, repeats
+        if counted.sum() < 2:
+            raise DataError("sample_weight > 0 of one image: expected at least 2, of two classes")
+        return images[counted], targets[counted], repeats[counted]
+
+    def _images(self, x: Any) -> np.ndarray:
+        """Checked images to predict at."""
+        with np.errstate(over="ignore", invalid="ignore"):  # of its sum, a first look for NaN
+            checked = cast(np.ndarray, validate_data(self, x, allow_nd=True, reset=False))
+        images = check_images(checked, "x", signals=len(self.input_shape) == 2)
+        check_fitted_shape(images.shape[1:], self.input_shape, type(self).__name__)
+        return images
+
+    def _given_kernel(self, x: np.ndarray) -> Any:
+        """The kernel, or the default one, of one network; not bound yet."""
+        kernel: Any = self.kernel
+        if kernel is None:
+            kernel = NeuralKernel(default_architecture(x.shape[1:]), get=self.get or "ntk")
+        check_one_kernel(kernel, self.get)
+        return kernel
+
+    def _bound(self, kernel: Any, x: np.ndarray) -> KernelFunction:
+        """The kernel, bound to training images if it needs to be."""
+        if kernel.needs_bind:
+            return kernel.bind(x, self.n_reference, self.reference_seed)
+        return kernel
+
+    def _names(self) -> Get | tuple[Get, ...] | None:
+        """What the kernel is asked for."""
+        return self.get
+
+    def _keep(self, x: np.ndarray) -> None:
+        """The training images as predictions need them."""
+        self._x = x
+        prepare = getattr(self.kernel_, "prepare", None)
+        self._train = x if prepare is None else prepare(x, self._names())
+
+    def precision(self) -> AbstractContextManager[Any]:
+        """JAX in the precision that kernels are computed in."""
+        dtype = self.dtype or ("float64" if self.kernel is None else None)
+        if dtype not in (None, "float32", "float64"):
+            raise ConfigurationError(f"dtype={dtype!r}: expected 'float32', 'float64' or None")
+        return nullcontext() if dtype is None else jax.enable_x64(dtype == "float64")
+
+    def _cross(self, x: Any) -> Any:
+        """The kernel of other images with the training images, and the images.
+
+        Raises:
+            KernelRangeError: the kernel overflows.
+        """
+        check_is_fitted(self, "dual_coef_")
+        images = self._images(x)
+        with self.precision():
+            kernels = self.kernel_(images, self._train, get=self._names())
+        check_finite(kernels)
+        return kernels, images
+
+    def _matrix(self, kernels: Any) -> np.ndarray:
+        """The matrix that the regression is made with."""
+        return getattr(kernels, cast(Get, self.get)) if isinstance(kernels, Kernels) else kernels
+
+    def __sklearn_tags__(self) -> Any:
+        """Images of more than two axes are taken as well."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        return tags
+
+
+class KernelEstimator(ImageEstimator):
     """Ridge regression with the kernel of an infinitely wide network.
 
     It minimises ``Σ_i w_i |f(x_i) − y_i|² + ρ ‖f‖²``, all ``w_i = 1`` where ``fit`` is given no
@@ -162,7 +273,6 @@ class KernelEstimator(ReplacedKernel, BaseEstimator):
     solver: Solver
     store: StorePath | None
     scales: Scales | None
-    notes_: dict[str, Any]
 
     def __init__(
         self,
@@ -203,11 +313,6 @@ class KernelEstimator(ReplacedKernel, BaseEstimator):
                 f"scales={self.scales!r}: expected 'evidence', 'loo_error' or None"
             )
 
-    @property
-    def input_shape(self) -> tuple[int, ...]:
-        """Shape of one of the images that it was fitted to."""
-        return self._x.shape[1:]
-
     def _ridges(self) -> tuple[Sequence[float], Literal["loo", "evidence"] | None]:
         """The ridges that are tried and by what they are chosen; checked before any work."""
         if self.solver not in get_args(Solver):
@@ -234,47 +339,12 @@ class KernelEstimator(ReplacedKernel, BaseEstimator):
             raise ConfigurationError("ridge=[]: expected at least one number >= 0")
         return ridges, "loo"
 
-    def _examples(
-        self, x: Any, y: Any, sample_weight: Any, **options: Any
-    ) -> tuple[np.ndarray, Any, np.ndarray]:
-        """Checked images, ``(n, features)`` or NHWC, targets to fit to, and weights > 0.
-
-        What was fitted before is forgotten: if this fit fails, nothing is fitted.
-        """
-        vars(self).pop("dual_coef_", None)
-        with np.errstate(over="ignore", invalid="ignore"):  # of its sum, a first look for NaN
-            found = validate_data(self, x, y, allow_nd=True, ensure_min_samples=2, **options)
-        x, targets = cast(tuple[np.ndarray, Any], found)
-        images = check_images(x, "x", signals=takes_signals(self.kernel))
-        repeats = check_sample_weight(sample_weight, len(images))
-        if repeats is None:
-            return images, targets, np.ones(len(images))
-        counted = repeats > 0
-        if counted.all():
-            return images, targets, repeats
-        if counted.sum() < 2:
-            raise DataError("sample_weight > 0 of one image: expected at least 2, of two classes")
-        return images[counted], targets[counted], repeats[counted]
-
-    def _images(self, x: Any) -> np.ndarray:
-        """Checked images to predict at."""
-        with np.errstate(over="ignore", invalid="ignore"):  # of its sum, a first look for NaN
-            checked = cast(np.ndarray, validate_data(self, x, allow_nd=True, reset=False))
-        images = check_images(checked, "x", signals=len(self.input_shape) == 2)
-        check_fitted_shape(images.shape[1:], self.input_shape, type(self).__name__)
-        return images
-
     def _bound_kernel(self, x: np.ndarray, Y: np.ndarray) -> KernelFunction:
-        kernel: Any = self.kernel
-        if kernel is None:
-            kernel = NeuralKernel(default_architecture(x.shape[1:]), get=self.get or "ntk")
-        check_one_kernel(kernel, self.get)
+        kernel = self._given_kernel(x)
         self.scales_ = None
         if self.scales is not None:
             kernel = self._with_learned_scales(kernel, x, Y)
-        if kernel.needs_bind:
-            return kernel.bind(x, self.n_reference, self.reference_seed)
-        return kernel
+        return self._bound(kernel, x)
 
     def _with_learned_scales(self, kernel: Any, x: np.ndarray, Y: np.ndarray) -> NeuralKernel:
         """The kernel of the network whose scales the images choose.
@@ -305,10 +375,6 @@ class KernelEstimator(ReplacedKernel, BaseEstimator):
     def _targets_of_scales(self, Y: np.ndarray) -> np.ndarray:
         """The targets as :func:`fit_scales` takes them."""
         return Y
-
-    def _names(self) -> Get | tuple[Get, ...] | None:
-        """What the kernel is asked for."""
-        return self.get
 
     def _regress(self, x: np.ndarray, Y: np.ndarray, weights: Weights) -> None:
         """Fit targets ``(n, C)``."""
@@ -382,12 +448,6 @@ class KernelEstimator(ReplacedKernel, BaseEstimator):
             "dtype": str(dtype),
         }
 
-    def _keep(self, x: np.ndarray) -> None:
-        """The training images as predictions need them."""
-        self._x = x
-        prepare = getattr(self.kernel_, "prepare", None)
-        self._train = x if prepare is None else prepare(x, self._names())
-
     # --- a model's folder ------------------------------------------------------------------------
 
     def fitted_arrays(self) -> dict[str, np.ndarray]:
@@ -423,35 +483,3 @@ class KernelEstimator(ReplacedKernel, BaseEstimator):
         self.ridge_ = float(self.diagnostics_["ridge"])
         self.ridge_path_ = dict(values["ridge_path"])
         self.n_features_in_ = values["n_features_in"]
-
-    def precision(self) -> AbstractContextManager[Any]:
-        """JAX in the precision that kernels are computed in."""
-        dtype = self.dtype or ("float64" if self.kernel is None else None)
-        if dtype not in (None, "float32", "float64"):
-            raise ConfigurationError(f"dtype={dtype!r}: expected 'float32', 'float64' or None")
-        return nullcontext() if dtype is None else jax.enable_x64(dtype == "float64")
-
-    # --- predicting ------------------------------------------------------------------------------
-
-    def _cross(self, x: Any) -> Any:
-        """The kernel of other images with the training images, and the images.
-
-        Raises:
-            KernelRangeError: the kernel overflows.
-        """
-        check_is_fitted(self, "dual_coef_")
-        images = self._images(x)
-        with self.precision():
-            kernels = self.kernel_(images, self._train, get=self._names())
-        check_finite(kernels)
-        return kernels, images
-
-    def _matrix(self, kernels: Any) -> np.ndarray:
-        """The matrix that the regression is made with."""
-        return getattr(kernels, cast(Get, self.get)) if isinstance(kernels, Kernels) else kernels
-
-    def __sklearn_tags__(self) -> Any:
-        """Images of more than two axes are taken as well."""
-        tags = super().__sklearn_tags__()
-        tags.input_tags.three_d_array = True
-        return tags

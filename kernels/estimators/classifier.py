@@ -140,13 +140,7 @@ class KernelClassifier(ClassifierMixin, KernelEstimator):
         """
         self.check_options()
         x, labels, repeats = self._examples(X, y, sample_weight)
-        check_classification_targets(labels)
-        self.classes_, indices = np.unique(labels, return_inverse=True)
-        if len(self.classes_) < 2:
-            raise DataError(
-                f"all {len(indices)} labels are {self.classes_[0]!r}, one class: expected at least "
-                "two classes"
-            )
+        self.classes_, indices = classes_of(labels)
         weights = Weights(repeats, self._costs(indices, repeats))
         self._regress(x, centred_one_hot(indices, len(self.classes_)), weights)
         self.temperature_ = (
@@ -179,7 +173,7 @@ class KernelClassifier(ClassifierMixin, KernelEstimator):
 
     def fitted_arrays(self) -> dict[str, np.ndarray]:
         """With the classes."""
-        return {**super().fitted_arrays(), "classes": _without_objects(self.classes_)}
+        return {**super().fitted_arrays(), "classes": without_objects(self.classes_)}
 
     def fitted_values(self) -> dict[str, Any]:
         """With the temperature."""
@@ -233,7 +227,24 @@ class KernelClassifier(ClassifierMixin, KernelEstimator):
         return self.classes_[np.argmax(self.loo_, axis=1)]
 
 
-def _without_objects(labels: np.ndarray) -> np.ndarray:
+def classes_of(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The different labels, in order, and of each image the index of its own, shape ``(n,)``.
+
+    Raises:
+        DataError: there is one class only.
+        ValueError: they are no labels of classes.
+    """
+    check_classification_targets(labels)
+    classes, indices = np.unique(labels, return_inverse=True)
+    if len(classes) < 2:
+        raise DataError(
+            f"all {len(indices)} labels are {classes[0]!r}, one class: expected at least two "
+            "classes"
+        )
+    return classes, indices
+
+
+def without_objects(labels: np.ndarray) -> np.ndarray:
     """Strings that are Python's as strings that are NumPy's."""
     texts = labels.dtype.hasobject and all(isinstance(label, str) for label in labels)
     return labels.astype(str) if texts else labels

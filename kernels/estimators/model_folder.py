@@ -39,8 +39,9 @@ from ..augmentation import named
 from ..engine import recorded_blocking
 from ..interface import Get
 from ..kernel import NeuralKernel
-from .base import KernelEstimator, StorePath
+from .base import StorePath
 from .classifier import KernelClassifier
+from .machine import KernelMachine
 from .model_record import check_arrays, check_record
 from .regressor import KernelRegressor
 
@@ -50,8 +51,11 @@ VERSIONS = (1, VERSION)
 
 MODEL, ARRAYS = "model.json", "arrays.npz"
 
-ESTIMATORS: dict[str, type[KernelClassifier] | type[KernelRegressor]] = {
+Estimator = KernelClassifier | KernelMachine | KernelRegressor
+
+ESTIMATORS: dict[str, type[Estimator]] = {
     "KernelClassifier": KernelClassifier,
+    "KernelMachine": KernelMachine,
     "KernelRegressor": KernelRegressor,
 }
 
@@ -74,13 +78,13 @@ def check_new_folder(folder: StorePath) -> Path:
 
 
 def save_model(
-    estimator: KernelEstimator, folder: StorePath, notes: Mapping[str, Any] | None = None
+    estimator: Estimator, folder: StorePath, notes: Mapping[str, Any] | None = None
 ) -> Path:
     """Write a fitted estimator into a new folder, which is there whole or not at all.
 
     Args:
-        estimator: a fitted :class:`KernelClassifier` or :class:`KernelRegressor` with a
-            :class:`NeuralKernel`.
+        estimator: a fitted :class:`KernelClassifier`, :class:`KernelMachine` or
+            :class:`KernelRegressor` with a :class:`NeuralKernel`.
         folder: where; it must not exist.
         notes: JSON values to keep with it, for instance how images were made.
 
@@ -152,7 +156,7 @@ def save_model(
     return path
 
 
-def load_model(folder: StorePath) -> KernelClassifier | KernelRegressor:
+def load_model(folder: StorePath) -> Estimator:
     """A fitted estimator from its folder, ready to predict; its ``notes_`` are those it has.
 
     Raises:
@@ -172,9 +176,7 @@ def load_model(folder: StorePath) -> KernelClassifier | KernelRegressor:
     return estimator
 
 
-def _restored(
-    record: Mapping[str, Any], arrays: dict[str, np.ndarray]
-) -> KernelClassifier | KernelRegressor:
+def _restored(record: Mapping[str, Any], arrays: dict[str, np.ndarray]) -> Estimator:
     """The estimator that a checked record describes.
 
     Raises:

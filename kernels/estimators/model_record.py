@@ -25,6 +25,7 @@ from kernas.errors import DocumentError
 
 from ..interface import Get
 from .base import Dtype, Solver
+from .machine import MachineLoss
 
 _NAME = one_of(*get_args(Get))
 _DTYPE = one_of(*get_args(Dtype))
@@ -49,13 +50,10 @@ _CLASS_WEIGHT: Kind[Any] = Kind(
 FIELDS: dict[str, Kind[Any]] = {
     "parameters": OBJECT,
     "parameters.get": optional(_NAME),
-    "parameters.solver": one_of(*get_args(Solver)),
     "parameters.dtype": optional(_DTYPE),
     "fitted": OBJECT,
     "fitted.diagnostics": OBJECT,
-    "fitted.diagnostics.ridge": NOT_NEGATIVE,
     "fitted.diagnostics.dtype": _DTYPE,
-    "fitted.ridge_path": list_of(list_of(_NUMBER, 2)),
     "fitted.n_features_in": SIZE,
     "kernel": OBJECT,
     "kernel.identity": OBJECT,
@@ -71,12 +69,24 @@ FIELDS: dict[str, Kind[Any]] = {
 }
 """Of ``model.json``, what is read of every model."""
 
+_OF_REGRESSIONS: dict[str, Kind[Any]] = {
+    "parameters.solver": one_of(*get_args(Solver)),
+    "fitted.diagnostics.ridge": NOT_NEGATIVE,
+    "fitted.ridge_path": list_of(list_of(_NUMBER, 2)),
+}
+
 FIELDS_OF: dict[str, dict[str, Kind[Any]]] = {
     "KernelClassifier": {
+        **_OF_REGRESSIONS,
         "fitted.temperature": optional(POSITIVE),
         "parameters.class_weight": optional(_CLASS_WEIGHT),
     },
-    "KernelRegressor": {"fitted.flat": FLAG, "parameters.time": optional(NOT_NEGATIVE)},
+    "KernelMachine": {"parameters.loss": one_of(*get_args(MachineLoss)), "parameters.C": POSITIVE},
+    "KernelRegressor": {
+        **_OF_REGRESSIONS,
+        "fitted.flat": FLAG,
+        "parameters.time": optional(NOT_NEGATIVE),
+    },
 }
 """What is read of one estimator's models beside."""
 
@@ -85,6 +95,9 @@ SHAPES = {
     "dual_coef": ("n", "outputs"),
     "loo": ("n", "outputs"),
     "classes": ("outputs",),
+    "coefficients": ("n", "machines"),
+    "signs": ("n", "machines"),
+    "intercept": ("machines",),
     "targets": ("n", "outputs"),
     "offset": ("outputs",),
     "gram": ("n", "n"),
@@ -98,6 +111,7 @@ have one size."""
 
 ARRAYS_OF = {
     "KernelClassifier": ("x", "dual_coef", "classes"),
+    "KernelMachine": ("x", "coefficients", "signs", "intercept", "classes"),
     "KernelRegressor": ("x", "dual_coef", "targets", "offset"),
 }
 """The arrays that no estimator's model may lack."""

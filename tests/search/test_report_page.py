@@ -245,6 +245,17 @@ def test_a_model_shows_how_it_does_on_images_left_out(tmp_path):
     page_of([model, predictions])
 
 
+def test_a_kernel_machine_shows_its_loss_and_its_costs(tmp_path):
+    train, _ = kk.load("digits", n_train=40, n_test=10, image_size=4)
+    machine = kk.KernelMachine(loss="logistic", C=0.5).fit(train.x, train.y)
+    (part,) = parts_of([kk.save_model(machine, tmp_path / "model")])
+    facts = dict(part.facts)
+    assert facts["estimator"] == "KernelMachine"
+    assert facts["machine"] == "logistic loss, C = 0.5"
+    assert "ridge" not in facts
+    page_of([part])
+
+
 def test_a_training_shows_its_curves(tmp_path):
     folder = tmp_path / "training"
     cell = "|nor_conv_1x1~0|+|none~0|none~1|+|none~0|none~1|skip_connect~2|"

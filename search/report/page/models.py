@@ -131,7 +131,11 @@ def _facts(record: Mapping[str, Any], classes: Sequence[str]) -> list[tuple[str,
         facts.append((f"squared error of {n:,} images, predicted",
                       f"{error:.3f} [{low:.3f}, {high:.3f}]"))  # fmt: skip
     facts.append(("kernel", " and ".join(record["kernel"]["identity"]["kernels"])))
-    facts.append(("ridge", f"{diagnostics['ridge']:.3g} of the kernel's mean diagonal"))
+    if "ridge" in diagnostics:
+        facts.append(("ridge", f"{diagnostics['ridge']:.3g} of the kernel's mean diagonal"))
+    else:
+        parameters = record["parameters"]
+        facts.append(("machine", f"{parameters['loss']} loss, C = {parameters['C']:.3g}"))
     return facts
 
 
