@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 from kernas.lazily import lazy_names
 
 if TYPE_CHECKING:
-    from .execution import Executor as Executor
-    from .execution import Local as Local
-    from .execution import Processes as Processes
-    from .execution import preference as preference
+    from kernas.execution import Executor as Executor
+    from kernas.execution import Local as Local
+    from kernas.execution import Processes as Processes
+    from kernas.execution import RayExecutor as RayExecutor
+
+    from .evaluation import preference as preference
     from .pipeline import estimate_ranking as estimate_ranking
     from .pipeline import rank as rank
     from .ranking import Agreement as Agreement
@@ -108,7 +110,8 @@ if TYPE_CHECKING:
     from .truth import load_truth as load_truth
 
 _ROOMS = {
-    "execution": ("Executor", "Local", "Processes", "preference"),
+    ".execution": ("Executor", "Local", "Processes", "RayExecutor"),
+    "evaluation": ("preference",),
     "pipeline": ("estimate_ranking", "rank"),
     "ranking": (
         "Agreement",

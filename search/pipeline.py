@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from kernas.errors import ConfigurationError, KernasError
+from kernas.execution import Executor, Local
 from kernas.kernels import Architecture
 from kernas.progress import progress_bar
 
-from .execution import Evaluator, Executor, Item, Local
+from .evaluation import Evaluator, Item
 from .ranking.estimate import RankingEstimate, estimate_candidates
 from .ranking.reading import ranking_of
 from .ranking.table import Ranking

@@ -18,7 +18,7 @@ from .space import space_of
 from .truth import space_text, truth_of
 
 if TYPE_CHECKING:
-    from ..execution import Executor
+    from kernas.execution import Executor
     from ..ranking import Ranking, RankingEstimate
     from ..spaces import Candidate, Space
     from ..truth import Truth
@@ -63,7 +63,6 @@ class _Asked(NamedTuple):
 
 
 def _asked(options: RankOptions) -> _Asked:
-    from ..execution import Local, Processes
     from ..pipeline import check_output, estimate_ranking
     from ..scores.registry import check_score_names
 

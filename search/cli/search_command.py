@@ -25,7 +25,7 @@ from .space import space_of
 from .truth import space_text, truth_of
 
 if TYPE_CHECKING:
-    from ..execution import Executor
+    from kernas.execution import Executor
     from ..scores import Combined, Score
     from ..spaces import Space
     from ..strategies import Strategy
@@ -90,7 +90,7 @@ class _Asked:
 
 
 def _asked(options: SearchOptions) -> _Asked:
-    from ..execution import Processes, preference
+    from ..evaluation import preference
     from ..scores import Score
     from ..spaces import RestrictedSpace
     from ..studies import strategy_from_text

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from kernas.errors import KernasError
 from kernas.quantities import duration
 
-from ..execution import Evaluator, Item
+from ..evaluation import Evaluator, Item
 from ..runs.outcome import Outcome, Place
 from ..scores import Cost
 from ..scores.base import longest

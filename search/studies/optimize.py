@@ -10,9 +10,10 @@ from typing import Any
 
 from kernas.comparison import first_difference
 from kernas.errors import ConfigurationError, KernasError
+from kernas.execution import Executor, Local
 from kernas.progress import progress_bar
 
-from ..execution import Evaluator, Executor, Local
+from ..evaluation import Evaluator
 from ..runs.outcome import OK, Outcome
 from ..scores import Score
 from ..scores.base import check_scores, check_seed

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from kernas.kernels import Architecture
-from kernas.search.execution import Evaluator
+from kernas.search.evaluation import Evaluator
 from kernas.search.pipeline import rank
 from kernas.search.runs.outcome import Outcome
 from kernas.search.scores import Cost, Score

@@ -23,7 +23,7 @@ import kernas.kernels as kk
 import kernas.search as ks
 from kernas.errors import ConfigurationError, DataError, KernasError
 from kernas.kernels.engine import compilations
-from kernas.search.execution import Evaluator
+from kernas.search.evaluation import Evaluator
 from kernas.search.spaces import Candidate, Space
 from kernas.search.strategies import Course, Strategy, Trial, search
 from kernas.search.studies.history import OUTCOME

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from ..scores import Score
 from ..spaces import Candidate
-from .evaluation import Evaluator
+from .evaluator import Evaluator
 
 
 @dataclass

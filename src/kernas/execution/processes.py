@@ -57,14 +57,14 @@ class Processes(Executor):
     def map(self, task: Task[Item, Result], items: Iterable[Item]) -> Iterator[Result]:
         """Results as they come. An interruption loses the items that are being run."""
         source, again = iter(items), deque[tuple[Any, int]]()
-        start = _Start(pickle.dumps(task), _jax_settings())
+        start = _Start(pickle.dumps(task), jax_settings())
         running: list[_Worker] = []
         idle: list[_Worker] = []
-        cores = _shares(self.workers)
+        cores = shares(self.workers)
         try:
             while True:
                 while len(running) < self.workers:
-                    item = _next(source, again)
+                    item = taken(source, again)
                     if item is None:
                         break
                     worker = idle.pop() if idle else start.worker(cores.popleft())
@@ -83,13 +83,13 @@ class Processes(Executor):
                             yield task.failed(worker.item, worker.death())
                     else:
                         idle.append(worker)
-                        yield _result(answer)
+                        yield result_of(answer)
         except GeneratorExit:
             raise  # nobody takes what is left
         except BaseException:
             for worker in running:
                 answer = worker.answer() if worker.connection.poll() else None
-                if answer is not None and not isinstance(answer, _Raised):
+                if answer is not None and not isinstance(answer, Raised):
                     yield answer
             raise
         finally:
@@ -97,7 +97,7 @@ class Processes(Executor):
                 worker.end()
 
 
-def _next(source: Iterator[Any], again: deque[tuple[Any, int]]) -> tuple[Any, int] | None:
+def taken(source: Iterator[Any], again: deque[tuple[Any, int]]) -> tuple[Any, int] | None:
     """An item and how often it was run already; ``None`` if there is no other."""
     if again:
         return again.popleft()
@@ -112,14 +112,19 @@ def _ready(running: list[_Worker]) -> list[_Worker]:
     return [worker for worker in running if worker.connection in found]
 
 
-def _result(answer: Any) -> Any:
-    if isinstance(answer, _Raised):
+def result_of(answer: Any) -> Any:
+    """What a worker has answered.
+
+    Raises:
+        Exception: what the task raised there.
+    """
+    if isinstance(answer, Raised):
         raise answer.error
     return answer
 
 
 @dataclass
-class _Raised:
+class Raised:
     """What a task raised in a worker."""
 
     error: Exception
@@ -199,7 +204,7 @@ def _affinity(cores: set[int]) -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
-def _shares(workers: int) -> deque[set[int]]:
+def shares(workers: int) -> deque[set[int]]:
     """The cores of each worker; of more workers than cores several have the same one."""
     if not hasattr(os, "sched_getaffinity"):
         return deque(set() for _ in range(workers))
@@ -207,7 +212,8 @@ def _shares(workers: int) -> deque[set[int]]:
     return deque(set(cores[n::workers]) or {cores[n % len(cores)]} for n in range(workers))
 
 
-def _jax_settings() -> dict[str, Any]:
+def jax_settings() -> dict[str, Any]:
+    """JAX's settings of this process that its workers take over."""
     import jax
 
     return {name: getattr(jax.config, name) for name in JAX_SETTINGS}
@@ -226,15 +232,18 @@ def _work(connection: Connection, task: bytes, settings: Mapping[str, Any]) -> N
             item = connection.recv()
         except EOFError:
             return
-        answer: Any
         try:
-            answer = own.begin(item)()
-        except Exception as error:
-            answer = _Raised(error if _can_be_sent(error) else KernasError(str(error)))
-        try:
-            connection.send(answer)
+            connection.send(answered(own, item))
         except BrokenPipeError:
             return
+
+
+def answered(task: Task[Any, Any], item: Any) -> Any:
+    """The result of an item, or what it raised."""
+    try:
+        return task.begin(item)()
+    except Exception as error:
+        return Raised(error if _can_be_sent(error) else KernasError(str(error)))
 
 
 def _can_be_sent(error: Exception) -> bool:
