@@ -6,8 +6,13 @@ import contextlib
 import errno
 import os
 import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
 
 from kernas.errors import GramStoreError
+from kernas.execution import Executor, Local
 from kernas.locks import POLL_SECONDS, exclusive
 from kernas.progress import progress_bar
 
@@ -15,6 +20,7 @@ from .identity import Source, StorableKernel
 from .metadata import LOCKS
 from .request import GramRequest, requested
 from .store import GramStore
+from .tiles import Tile
 
 
 def compute_gram(
@@ -25,6 +31,7 @@ def compute_gram(
     store: str | os.PathLike[str],
     tile_side: int | None = None,
     progress: bool = False,
+    executor: Executor | None = None,
 ) -> GramStore:
     """The kernel of all pairs of images in a store, of which only what is missing is computed.
 
@@ -44,6 +51,8 @@ def compute_gram(
         tile_side: images on each side of a tile; ``None`` for that of the store, 128 in a new one.
             An interruption costs at most one tile a process.
         progress: whether to show a bar with rate and remaining time on stderr.
+        executor: what computes tiles, such as :class:`kernas.search.RayExecutor`, whose workers
+            write them into the store themselves; by default this process.
 
     Returns:
         The complete store; one that was complete already is only read, and may be read-only.
@@ -65,7 +74,7 @@ def compute_gram(
         request = requested(kernel, x1, x2, store, tile_side)
         found = request.opened()
     try:
-        _fill(found, request, progress)
+        _fill(found, request, progress, executor or Local())
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         way = "make room" if full else "have the folder, or a copy of it, writable"
@@ -76,28 +85,72 @@ def compute_gram(
     return found
 
 
-def _fill(store: GramStore, request: GramRequest, progress: bool) -> None:
-    grid = store.grid()
-    missing = [tile for tile in grid if not store.holds(tile)]
+@dataclass(frozen=True)
+class TileTask:
+    """Computes tiles by their numbers and writes them; says of each whether it is there.
+
+    Attributes:
+        request: what computes them.
+        store: where they belong.
+    """
+
+    request: GramRequest
+    store: Path
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """What all who compute write into."""
+        return (self.store,)
+
+    def begin(self, item: int) -> Callable[[], tuple[int, bool]]:
+        """Compute and write a tile, unless another process is at it or has been."""
+        tile = self._grid[item]
+        with exclusive(self._store.lock(tile)) as held:
+            if held and not self._store.holds(tile):  # another process may have been faster
+                self._store.write(tile, self.request.computed(tile))
+        return lambda: (item, held)
+
+    def failed(self, item: int, message: str) -> tuple[int, bool]:
+        """What cannot be computed ends it.
+
+        Raises:
+            GramStoreError: with the message.
+        """
+        raise GramStoreError(f"tile {item} of {self.store}: {message}; finished tiles are kept")
+
+    @cached_property
+    def _store(self) -> GramStore:
+        return GramStore(self.store)
+
+    @cached_property
+    def _grid(self) -> list[Tile]:
+        return list(self._store.grid())
+
+
+def _fill(store: GramStore, request: GramRequest, progress: bool, executor: Executor) -> None:
+    grid = list(store.grid())
+    missing = [number for number, tile in enumerate(grid) if not store.holds(tile)]
     pairs = sum(tile.pairs for tile in grid)
-    with progress_bar(
-        shown=progress,
-        total=pairs,
-        initial=pairs - sum(tile.pairs for tile in missing),
-        desc="gram",
-        unit="pair",
-        unit_scale=True,
-    ) as bar:
+    # Without the images that are prepared here already, which workers prepare for themselves.
+    task = TileTask(request if isinstance(executor, Local) else replace(request), store.path)
+    with (
+        progress_bar(
+            shown=progress,
+            total=pairs,
+            initial=pairs - sum(grid[number].pairs for number in missing),
+            desc="gram",
+            unit="pair",
+            unit_scale=True,
+        ) as bar,
+        executor.session(),
+    ):
         while missing:
-            busy = []
-            for tile in missing:
-                with exclusive(store.lock(tile)) as held:
-                    if not held:
-                        busy.append(tile)
-                        continue
-                    if not store.holds(tile):  # another process may have been faster
-                        store.write(tile, request.computed(tile))
-                bar.update(tile.pairs)
+            busy: list[int] = []
+            for number, is_there in executor.map(task, missing):
+                if is_there:
+                    bar.update(grid[number].pairs)
+                else:
+                    busy.append(number)
             if len(busy) == len(missing):
                 time.sleep(POLL_SECONDS)
             missing = busy

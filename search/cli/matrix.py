@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from kernas.errors import ConfigurationError
 
 from .agreement import agreed
+from .executors import executor_of
 from .interruption import way_on
 from .options import MatrixOptions
 from .printing import tell
@@ -102,6 +103,11 @@ def fill(options: MatrixOptions, kernel: NeuralKernel, train: Dataset, path: Pat
     start = time.perf_counter()
     with way_on(f"{path} keeps its finished tiles; give the same command to go on"):
         store = compute_gram(
-            kernel, train, store=path, tile_side=options.tile, progress=not options.quiet
+            kernel,
+            train,
+            store=path,
+            tile_side=options.tile,
+            progress=not options.quiet,
+            executor=executor_of(options.executor, options.device),
         )
     return Filled(store, estimate, time.perf_counter() - start)

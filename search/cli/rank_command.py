@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .agreement import told
 from .devices import configure_jax
+from .executors import executor_of
 from .exit_codes import DONE, FAILED
 from .folders import numbered_folder
 from .images import Images, check_images, image_seeds, read_images, say_resized, scores_on
@@ -19,6 +20,7 @@ from .truth import space_text, truth_of
 
 if TYPE_CHECKING:
     from kernas.execution import Executor
+
     from ..ranking import Ranking, RankingEstimate
     from ..spaces import Candidate, Space
     from ..truth import Truth
@@ -56,7 +58,7 @@ class _Asked(NamedTuple):
     """What the options ask for, all of it checked: arguments of ``rank``, and what it will take."""
 
     arguments: dict[str, Any]
-    executor: Executor
+    executor: Executor | None
     output: Path
     images: Images
     estimate: RankingEstimate
@@ -67,7 +69,7 @@ def _asked(options: RankOptions) -> _Asked:
     from ..scores.registry import check_score_names
 
     check_score_names(options.score)
-    executor = Local() if options.workers == 1 else Processes(options.workers)
+    executor = executor_of(options.executor, options.device, options.workers)
     space, seeds = space_of(options, space_text(options)), image_seeds(options)
     if options.image_size is not None and not options.architectures:
         space.check_shape((options.image_size, options.image_size, 1))

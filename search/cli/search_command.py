@@ -15,6 +15,7 @@ from kernas.quantities import duration
 from ..defaults import TRUTH
 from .agreement import told
 from .devices import configure_jax
+from .executors import executor_of
 from .exit_codes import DONE, FAILED
 from .folders import numbered_folder, write_in_run
 from .images import check_images, halves, image_seeds, read_images, say_resized, scores_on
@@ -26,6 +27,7 @@ from .truth import space_text, truth_of
 
 if TYPE_CHECKING:
     from kernas.execution import Executor
+
     from ..scores import Combined, Score
     from ..spaces import Space
     from ..strategies import Strategy
@@ -138,7 +140,7 @@ def _asked(options: SearchOptions) -> _Asked:
     )
     output.mkdir(parents=True, exist_ok=True)
     scores = (*tables, *_alone(options, found, space, output))
-    executor = None if options.workers == 1 else Processes(options.workers)
+    executor = executor_of(options.executor, options.device, options.workers)
     storage = options.storage or f"sqlite:///{output / DATABASE}"
     return _Asked(space, whole, scores, strategy, truth, executor, output, storage, n_trials)
 

@@ -9,7 +9,14 @@ from typing import Annotated, Literal
 import tyro
 
 from .arguments import NETWORK, Dtype, Flag, Get
-from .parts import ComputingOptions, ImageOptions, KernelOptions, PrintingOptions, SpaceOptions
+from .parts import (
+    ComputingOptions,
+    ExecutorOptions,
+    ImageOptions,
+    KernelOptions,
+    PrintingOptions,
+    SpaceOptions,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +40,12 @@ class TrainingImageOptions(ImageOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class MatrixOptions(
-    ComputingOptions, PrintingOptions, KernelOptions, TrainingImageOptions, SpaceOptions
+    ExecutorOptions,
+    ComputingOptions,
+    PrintingOptions,
+    KernelOptions,
+    TrainingImageOptions,
+    SpaceOptions,
 ):
     """What decides a Gram matrix, apart from the network and the kernels."""
 

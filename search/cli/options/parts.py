@@ -92,7 +92,21 @@ class ComputingOptions(DeviceOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluatingOptions:
+class ExecutorOptions:
+    """Who computes."""
+
+    executor: Annotated[
+        str,
+        tyro.conf.arg(
+            metavar="NAME",
+            help="Who computes: local is this machine; ray[:HOST:PORT] the nodes of a Ray cluster, "
+            "without an address one of this machine alone.",
+        ),
+    ] = "local"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluatingOptions(ExecutorOptions):
     """How candidates are evaluated."""
 
     workers: int = 1

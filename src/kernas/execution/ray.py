@@ -1,4 +1,4 @@
-"""Execution on the nodes of a Ray cluster: workers join with their nodes, and may be lost with them.
+"""Execution on the nodes of a Ray cluster: workers come and go with the nodes.
 
 Ray 2 (docs.ray.io, "Actors", "Fault tolerance"): one actor is one process on one node; what it was
 asked for and has not answered is lost with it, and its caller is told.
@@ -83,7 +83,7 @@ class RayExecutor(Executor):
     def __init__(self, address: str | None = None, *, cpus: int = 1, gpus: float = 0) -> None:
         if isinstance(cpus, bool) or not isinstance(cpus, int) or cpus < 1:
             raise ConfigurationError(f"cpus={cpus!r}: expected an integer >= 1")
-        if isinstance(gpus, bool) or not 0 <= gpus:
+        if isinstance(gpus, bool) or not gpus >= 0:
             raise ConfigurationError(f"gpus={gpus!r}: expected a number >= 0")
         _ray()
         self.address, self.cpus, self.gpus = address, cpus, gpus
@@ -119,6 +119,7 @@ class RayExecutor(Executor):
     def _connect(self) -> None:
         ray = _ray()
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        ray._private.worker._worker_logs_enabled = False  # else it prints on stdout who has died
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
         if self.address is None:
             cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
@@ -292,9 +293,7 @@ class _Crew:
         for _ in self.ended():
             pass
 
-    def ended(
-        self, timeout: float = REFRESH_SECONDS, at_most: int | None = 1
-    ) -> Iterator[_Call]:
+    def ended(self, timeout: float = REFRESH_SECONDS, at_most: int | None = 1) -> Iterator[_Call]:
         """Calls with their answers, those of workers that are gone too; waits for the first."""
         refs = list(self._calls())
         if not refs:
@@ -386,7 +385,7 @@ class _Actor:
 
     def first_word(self, probes: Sequence[str]) -> tuple[float, dict[str, Any]]:
         """The versions of this process, and the probes that it does not see."""
-        missing = [probe for probe in probes if not os.path.exists(probe)]
+        missing = [probe for probe in probes if not Path(probe).exists()]
         return 0.0, {"versions": versions(), "missing": missing}
 
     def run(self, item: Any) -> tuple[float, Any]:
