@@ -53,15 +53,3 @@ def test_a_wrong_executor_fails_where_it_is_wrong(test, tmp_path):
 def test_a_number_of_workers_that_is_none_is_refused(workers):
     with pytest.raises(ConfigurationError, match="expected an integer >= 1"):
         ks.Processes(workers)
-
-
-class TestRay(IsolatedExecutorTests):
-    @pytest.fixture(scope="class")
-    def cluster(self):
-        executor = ks.RayExecutor()
-        with executor.session():
-            yield executor
-
-    @pytest.fixture
-    def executor(self, cluster):
-        return cluster

@@ -138,7 +138,8 @@ class RayExecutor(Executor):
             return
         again.append(first)
         with _probed(getattr(task, "folders", ())) as probes:
-            crew = _Crew(self, pickle.dumps(task), probes)
+            # Its own pickle takes classes of a script by value, which workers have not imported.
+            crew = _Crew(self, _ray().cloudpickle.dumps(task), probes)
             try:
                 while True:
                     crew.look_for_nodes()
@@ -348,6 +349,9 @@ class _Crew:
         """
         del self.workers[worker.place]
         node_lives = worker.place[0] in {node["NodeID"] for node in self._nodes()}
+        if isinstance(why, self.ray.exceptions.ActorUnavailableError):  # before its node is missed
+            node_lives = False
+            self.ray.kill(worker.actor)
         if worker.rate is None and node_lives:
             reason = str(why).strip().splitlines()[-1][:300]
             raise ConfigurationError(
