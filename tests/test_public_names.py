@@ -38,7 +38,8 @@ SEARCH = """
     AmoebaNetSpace DartsSpace EnasSpace NasNetSpace PnasSpace
     RecipeSpace Space read_candidates space_from_text
     ArchitectureList Combined Cost CountScore Evaluation Executor KernelScore KernelSource
-    Local MeanScore Processes ProxyScore RegularizedScore SampledKernelScore Score Source TrainScore
+    Local MeanScore Processes ProxyScore RayExecutor RegularizedScore SampledKernelScore
+    Score Source TrainScore
     evaluate_scores parse_scores read_run score_names
     RankingEstimate estimate_ranking
     Agreement Agreements Interval agreement agreements ndcg Truth load_truth

@@ -1,5 +1,6 @@
 """Execution on a Ray cluster: the suite, what it refuses, and nodes that are lost."""
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -15,15 +16,13 @@ from kernas.execution import ray as module
 from kernas.search.cli.app import run
 from kernas.search.testing import IsolatedExecutorTests
 
-pytestmark = pytest.mark.filterwarnings("ignore:os.fork")
-
 
 @pytest.fixture(scope="class")
 def alone():
     """An executor whose cluster is this machine."""
-    import ray
+    from ray import cloudpickle
 
-    ray.cloudpickle.register_pickle_by_value(clusters)  # workers have no folder of tests
+    cloudpickle.register_pickle_by_value(clusters)  # workers have no folder of tests
     executor = ks.RayExecutor()
     with executor.session():
         yield executor
@@ -52,6 +51,19 @@ class TestRay(IsolatedExecutorTests):
         with pytest.raises(ConfigurationError, match=f"does not see {hidden}"):
             list(executor.map(Slow(hidden), [1]))
         assert not any((tmp_path / str(item)).exists() for item in [1])
+
+    def test_a_stranger_without_the_token_is_refused(self, executor, tmp_path):
+        import ray
+
+        address = ray.get_runtime_context().gcs_address
+        code = f"import ray; ray.init(address={address!r}, logging_level='error'); print('in')"
+        unknown = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "RAY_AUTH_MODE": "disabled"}
+        told = subprocess.run(
+            [sys.executable, "-c", code], env=unknown, capture_output=True, text=True
+        )
+        assert told.returncode != 0
+        assert "in" not in told.stdout.split()
+        assert "Failed to connect" in told.stderr
 
 
 @pytest.mark.parametrize("cpus", [0, -1, True, 1.5])
@@ -112,3 +124,72 @@ def test_a_node_is_lost_and_one_joins_and_the_store_has_the_bytes_of_one_process
     assert tiles_of(found) == tiles_of(alone)
     assert len(tiles_of(found)) == 55
     np.testing.assert_array_equal(found["ntk"], alone["ntk"])
+
+
+# --- twenty nodes are lost ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def cluster():
+    """Four nodes."""
+    with cluster_of(4) as found:
+        yield found
+
+
+def check_counts(executor, items):
+    """Every item has one result, and only what a lost worker was at was begun twice."""
+    assert sum(rate.items for rate in executor.rates) == items
+    assert executor.repeated <= executor.lost
+
+
+@pytest.mark.slow
+def test_two_thousand_tiles_while_nodes_are_lost(cluster, tmp_path):
+    train, _ = kk.load("digits", n_train=504, n_test=1)
+    kernel = kk.NeuralKernel(network())
+    alone = kk.compute_gram(kernel, train, store=tmp_path / "alone", tile_side=8)
+    executor = Losing(cluster, every=200, most=7)
+    store = tmp_path / "store"
+    found = kk.compute_gram(kernel, train, store=store, tile_side=8, executor=executor)
+    assert executor.lost == 7
+    assert tiles_of(found) == tiles_of(alone)
+    assert len(tiles_of(found)) == 63 * 64 // 2
+    check_counts(executor, 63 * 64 // 2)
+
+
+def small_score():
+    """A kernel's score on a few small images."""
+    images, _ = kk.load("digits", n_train=20, n_test=1, image_size=4)
+    return ks.KernelScore(images, get="ntk", metric="loo_error")
+
+
+@pytest.mark.slow
+def test_two_hundred_candidates_while_nodes_are_lost(cluster, tmp_path):
+    cells = ks.NasBench201(cells_per_stage=1).sample(200)
+    ks.rank(cells, small_score(), output=tmp_path / "alone", progress=False)
+    executor = Losing(cluster, every=10, most=7)
+    ks.rank(cells, small_score(), output=tmp_path / "run", progress=False, executor=executor)
+    assert executor.lost == 7
+    found, expected = (tmp_path / name / "ranking.csv" for name in ("run", "alone"))
+    assert found.read_bytes() == expected.read_bytes()
+    check_counts(executor, 200)
+
+
+@pytest.mark.slow
+def test_two_hundred_trials_while_nodes_are_lost(cluster, tmp_path):
+    space = ks.NasBench201(cells_per_stage=1)
+
+    def searched(executor):
+        study = ks.optimize(
+            *(space, small_score()),
+            strategy=ks.RandomSearch(),
+            n_trials=200,
+            seed=0,
+            executor=executor,
+        )
+        return {
+            trial.number: (trial.user_attrs["candidate"], trial.value) for trial in study.trials
+        }
+
+    executor = Losing(cluster, every=10, most=6)
+    assert searched(executor) == searched(None)
+    assert executor.lost == 6

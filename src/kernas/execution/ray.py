@@ -11,6 +11,7 @@ import pickle
 import socket
 import sys
 import time
+import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -64,20 +65,22 @@ class RayExecutor(Executor):
 
     Args:
         address: ``HOST:PORT`` of a cluster that this machine belongs to, ``"auto"`` for the one
-            whose node runs here; ``None`` starts one of this machine alone, which nobody else can
-            reach and which ends with the session.
+            whose node runs here; ``None`` starts one of this machine alone, which lets nobody in
+            who has not this user's token, and which ends with the session.
         cpus: cores of a worker, >= 1.
         gpus: GPUs of a worker; with 0 workers are those of the cores.
 
     Attributes:
         rates: of each worker what it has done, since the executor was made.
+        repeated: items that a worker was at when it was lost, and that were run again.
 
     Raises:
         ConfigurationError: a number is out of its range.
         MissingDependencyError: Ray is not installed.
 
-    Ray authenticates nobody: whoever reaches a cluster's ports runs code on its nodes. Keep them
-    within a network that you trust.
+    Whoever may speak to a cluster runs code on its nodes, and its ports are open on all interfaces.
+    Ray asks for a token where ``RAY_AUTH_MODE=token`` is set on every node, and encrypts nothing:
+    keep the ports within a network that you trust.
     """
 
     def __init__(self, address: str | None = None, *, cpus: int = 1, gpus: float = 0) -> None:
@@ -88,6 +91,7 @@ class RayExecutor(Executor):
         _ray()
         self.address, self.cpus, self.gpus = address, cpus, gpus
         self.rates: list[WorkerRate] = []
+        self.repeated = 0
 
     @contextmanager
     def session(self) -> Iterator[None]:
@@ -121,6 +125,12 @@ class RayExecutor(Executor):
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         ray._private.worker._worker_logs_enabled = False  # else it prints on stdout who has died
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "os.fork")  # of JAX; what is forked becomes Ray's
+            self._begin(quiet)
+
+    def _begin(self, quiet: Mapping[str, Any]) -> None:
+        ray = _ray()
         if self.address is None:
             cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
             ray.init(address="local", num_cpus=cores, include_dashboard=False, **quiet)
@@ -358,7 +368,9 @@ class _Crew:
                 f"a worker of the node {worker.host} cannot begin ({reason}): install there what "
                 "this process has"
             ) from None
-        for number, call in enumerate(call for call in worker.calls.values() if call.item):
+        calls = [call for call in worker.calls.values() if call.item is not None]
+        self.executor.repeated += bool(calls)
+        for number, call in enumerate(calls):
             if number or not node_lives:
                 call.tries -= 1
             call.answer = _Lost(
