@@ -391,7 +391,8 @@ def _followed(path: GradientPath) -> np.ndarray:
     for number, steps in enumerate(cut.blocks()):
         found = path._blocks.get(number, cut.shapes(steps))
         if found is None:
-            states, values = [], []
+            states: list[np.ndarray] = []
+            values: list[np.ndarray] = []
             for at in steps:
                 if at:
                     vector = np.asarray(
@@ -400,7 +401,9 @@ def _followed(path: GradientPath) -> np.ndarray:
                             *(path.fixed, path.x, path.y),
                         )
                     )
-                states = [*states, vector] if cut.keep else [vector]
+                if not cut.keep:
+                    states.clear()
+                states.append(vector)
                 values.append(path.evaluate(vector, path.x))
             found = {"parameters": np.stack(states), "outputs": np.stack(values)}
             _check_falls(
