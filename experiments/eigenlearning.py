@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -88,10 +88,13 @@ SETTINGS: dict[Size, Setting] = {
 }  # fmt: skip
 
 
+HIDDEN = [kk.Dense(W_std=2**0.5, b_std=0.1), kk.Relu()]
+"""A critical layer of ReLU with a weak bias."""
+
+
 def fully_connected(depth: int) -> kk.NeuralKernel:
     """The NTK of a critical network of ReLU with so many hidden layers, and a weak bias."""
-    hidden = [kk.Dense(W_std=2**0.5, b_std=0.1), kk.Relu()]
-    return kk.NeuralKernel(kk.serial(*hidden * depth, kk.Dense(b_std=0.1)), "ntk")
+    return kk.NeuralKernel(kk.serial(*HIDDEN * depth, kk.Dense(b_std=0.1)), "ntk")
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,45 +167,86 @@ def measured(
 
 
 def test_errors(setting: Setting, draws: int) -> list[dict[str, Any]]:
-    """Predicted and measured, a row for each set, depth, case, target and number of points."""
-    rows: list[dict[str, Any]] = []
+    """Predicted and measured by number of points, for each set, depth, case and target."""
+    curves: list[dict[str, Any]] = []
     for name, domain in domains(setting).items():
         for depth in setting.depths:
             kernel = fully_connected(depth)
             spectrum, matrices = domain.spectrum(kernel), domain.matrices(kernel)
             for case, (ridge, noise) in CASES.items():
-                predicted = {
-                    k: eigenlearning(
+                found = [measured(domain, matrices, n, draws, ridge, noise) for n in setting.sizes]
+                for k in domain.targets:
+                    errors = np.stack([of[k] for of in found])
+                    predicted = eigenlearning(
                         spectrum, {k: 1.0}, setting.sizes, ridge=ridge, noise=noise
-                    ).test_error
-                    for k in domain.targets
-                }
-                for i, n in enumerate(setting.sizes):
-                    found = measured(domain, matrices, n, draws, ridge, noise)
-                    for k, errors in found.items():
-                        mean, expected = float(errors.mean()), float(predicted[k][i])
-                        rows.append({
-                            "set": name, "depth": depth, "case": case, "level": k, "n": n,
-                            "predicted": expected, "measured": mean,
-                            "standard_error": float(errors.std(ddof=1) / draws**0.5),
-                            "deviation": abs(expected / mean - 1),
-                        })  # fmt: skip
+                    )
+                    curves.append({
+                        "set": name, "depth": depth, "case": case, "level": k,
+                        "predicted": predicted.test_error.tolist(),
+                        "measured": errors.mean(axis=1).tolist(),
+                        "standard_error": (errors.std(axis=1, ddof=1) / draws**0.5).tolist(),
+                    })  # fmt: skip
             print(name, depth, file=sys.stderr, flush=True)
-    return rows
+    return curves
 
 
-def deviations(rows: list[dict[str, Any]]) -> dict[str, Any]:
+def deviations(curves: list[dict[str, Any]], sizes: Sequence[int]) -> dict[str, Any]:
     """Relative deviations of predicted from measured errors, and how they change with n."""
-    late = [row for row in rows if row["n"] >= FROM]
-    by_n = sorted({row["n"] for row in rows})
+    predicted, found, errors = (
+        np.array([curve[name] for curve in curves])
+        for name in ("predicted", "measured", "standard_error")
+    )
+    deviation = np.abs(predicted / found - 1)
+    late = [i for i, n in enumerate(sizes) if n >= FROM]
+    worst, at = np.unravel_index(np.argmax(deviation[:, late]), (len(curves), len(late)))
+    i = late[at]
     return {
-        "median": float(np.median([row["deviation"] for row in late])),
-        "largest": max(late, key=lambda row: row["deviation"]),
-        "median_standard_error": float(
-            np.median([row["standard_error"] / row["measured"] for row in late])
-        ),
-        "median_by_n": {
-            n: float(np.median([row["deviation"] for row in rows if row["n"] == n])) for n in by_n
+        "median": float(np.median(deviation[:, late])),
+        "largest": {
+            **{name: curves[worst][name] for name in ("set", "depth", "case", "level")},
+            "n": sizes[i], "predicted": predicted[worst, i], "measured": found[worst, i],
+            "deviation": deviation[worst, i],
+        },
+        "median_standard_error": float(np.median((errors / found)[:, late])),
+        "median_by_n": dict(zip(sizes, np.median(deviation, axis=0).tolist(), strict=True)),
+    }  # fmt: skip
+
+
+def published_circle(setting: Setting, draws: int) -> dict[str, Any]:
+    """Waves on the circle of the published experiment: 256 points, 4 hidden layers, no ridge.
+
+    arXiv 2110.03922, its repository's ``experiments/lrn_mse_curves.ipynb``.
+    """
+    M, waves = 256, (2, 5, 10)
+    circle, kernel = kk.circle(M), kk.NeuralKernel(kk.serial(*HIDDEN * 4, kk.Dense()), "ntk")
+    spectrum = kk.circle_spectrum(kernel, M)
+    with jax.enable_x64(True):
+        gram = np.asarray(kernel(circle.x))
+    functions = np.stack([circle.target(k) for k in waves], axis=1)
+    sizes = [n for n in setting.sizes if n < M]
+    found = np.empty((len(sizes), draws, 2, len(waves)))
+    for i, n in enumerate(sizes):
+        for draw in range(draws):
+            train = np.random.default_rng((draw, n)).choice(M, n, replace=False)
+            f = gram[:, train] @ np.linalg.solve(gram[np.ix_(train, train)], functions[train])
+            found[i, draw] = np.mean(f * functions, axis=0), np.mean((f - functions) ** 2, axis=0)
+    means = found.mean(axis=1)
+    predicted = {k: eigenlearning(spectrum, {k: 1.0}, sizes) for k in waves}
+    return {
+        "points": M,
+        "sizes": sizes,
+        "waves": {
+            k: {
+                "learnability": {
+                    "predicted": predicted[k].learnabilities[:, k].tolist(),
+                    "measured": means[:, 0, j].tolist(),
+                },
+                "error": {
+                    "predicted": predicted[k].test_error.tolist(),
+                    "measured": means[:, 1, j].tolist(),
+                },
+            }
+            for j, k in enumerate(waves)
         },
     }
 
@@ -297,8 +341,7 @@ def images(setting: Setting, name: str, side: int) -> dict[str, Any]:
     train, test = kk.load(
         name, n_train=setting.n_pool, n_test=setting.n_test, image_size=side, seed=0
     )
-    hidden = [kk.Dense(W_std=2**0.5, b_std=0.1), kk.Relu()]
-    kernel = kk.NeuralKernel(kk.serial(kk.Flatten(), *hidden * 2, kk.Dense()), "ntk")
+    kernel = kk.NeuralKernel(kk.serial(kk.Flatten(), *HIDDEN * 2, kk.Dense()), "ntk")
     gram, cross = (np.asarray(K) for K in kernel.gram_and_cross(train.x, test.x))
     Y, of_test = (centred_one_hot(part.y, train.n_classes) for part in (train, test))
     spectrum = decompose(gram[:N, :N])
@@ -345,21 +388,22 @@ def main(options: Options) -> None:
     """Predict, measure and report."""
     setting = SETTINGS[options.size]
     draws = options.n or setting.draws
-    rows = test_errors(setting, draws)
+    curves = test_errors(setting, draws)
     groups = {
-        f"{name}, {case}": [row for row in rows if row["set"] == name and row["case"] == case]
-        for name in sorted({row["set"] for row in rows})
+        f"{name}, {case}": [of for of in curves if (of["set"], of["case"]) == (name, case)]
+        for name in sorted({of["set"] for of in curves})
         for case in CASES
     }
     record = {
         **options.asked(),
         "settings": {**asdict(setting), "draws": draws, "from_n": FROM},
-        "all": deviations(rows),
-        "deviations": {label: deviations(group) for label, group in groups.items()},
+        "all": deviations(curves, setting.sizes),
+        "deviations": {label: deviations(of, setting.sizes) for label, of in groups.items()},
+        "published_circle": published_circle(setting, draws),
         "parities": parities(setting, draws),
         "overfitting": overfitting(setting, draws),
         "images": {name: images(setting, name, side) for name, side in setting.datasets.items()},
-        "rows": rows,
+        "curves": curves,
         **environment(),
     }
     path = options.record(__file__)
@@ -373,26 +417,22 @@ def draw(record: dict[str, Any], path: Path) -> None:
     import matplotlib.pyplot as plt
 
     figure, grid = plt.subplots(2, 3, figsize=(13, 7.4), layout="constrained")
-    depth = record["settings"]["depths"][1]
+    depth, sizes = record["settings"]["depths"][1], record["settings"]["sizes"]
     for axes, name in zip(grid[0], ("circle", "hypercube", "hypersphere"), strict=True):
         for case, marker in zip(CASES, ("o", "s"), strict=True):
-            own = [row for row in record["rows"]
-                   if (row["set"], row["depth"], row["case"]) == (name, depth, case)]  # fmt: skip
-            for i, level in enumerate(sorted({row["level"] for row in own})):
-                points = [row for row in own if row["level"] == level]
-                n = [row["n"] for row in points]
+            own = [of for of in record["curves"]
+                   if (of["set"], of["depth"], of["case"]) == (name, depth, case)]  # fmt: skip
+            for i, curve in enumerate(own):
                 line = "-" if marker == "o" else "--"
-                axes.plot(n, [row["predicted"] for row in points], line, color=f"C{i}", lw=1.2)
+                axes.plot(sizes, curve["predicted"], line, color=f"C{i}", lw=1.2)
                 axes.errorbar(
-                    n, [row["measured"] for row in points],
-                    [row["standard_error"] for row in points], fmt=marker, ms=4, color=f"C{i}",
-                    mfc=f"C{i}" if marker == "o" else "white",
-                    label=f"level {level}" if marker == "o" else None,
+                    sizes, curve["measured"], curve["standard_error"], fmt=marker, ms=4,
+                    color=f"C{i}", mfc=f"C{i}" if marker == "o" else "white",
+                    label=f"level {curve['level']}" if marker == "o" else None,
                 )  # fmt: skip
         axes.set(xscale="log", yscale="log", xlabel="training points", ylabel="test error",
                  title=f"{name}, {depth} hidden layers")  # fmt: skip
         axes.legend(fontsize=8)
-        sizes = record["settings"]["sizes"]
         axes.set_xticks(sizes, sizes)
         axes.minorticks_off()
     _, dashed = CASES

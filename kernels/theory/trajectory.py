@@ -16,7 +16,7 @@ import numpy as np
 from jax import Array
 from jax.flatten_util import ravel_pytree
 
-from kernas.errors import ConfigurationError, DataError, DivergenceError
+from kernas.errors import ConfigurationError, DataError, DivergenceError, RunFolderError
 
 from ..architecture import Architecture, Normalize
 from ..architecture.widths import check_count
@@ -239,6 +239,7 @@ class GradientPath:
 
         Raises:
             ConfigurationError: they were not kept.
+            RunFolderError: a block of the store is damaged, or was removed.
         """
         if not self.keeps_states:
             raise ConfigurationError(
@@ -250,7 +251,11 @@ class GradientPath:
     def _stored(self) -> Iterator[tuple[int, np.ndarray]]:
         for number, steps in enumerate(self._cut.blocks()):
             found = self._blocks.get(number, self._cut.shapes(steps))
-            assert found is not None
+            if found is None:
+                raise RunFolderError(
+                    f"block {number} of the path is no longer in its store; the gradient_path(…) "
+                    "that made it computes it again"
+                )
             yield steps.start, found["parameters"]
 
     @property
@@ -391,7 +396,8 @@ def _followed(path: GradientPath) -> np.ndarray:
     for number, steps in enumerate(cut.blocks()):
         found = path._blocks.get(number, cut.shapes(steps))
         if found is None:
-            states, values = [], []
+            states: list[np.ndarray] = []
+            values: list[np.ndarray] = []
             for at in steps:
                 if at:
                     vector = np.asarray(
@@ -400,7 +406,9 @@ def _followed(path: GradientPath) -> np.ndarray:
                             *(path.fixed, path.x, path.y),
                         )
                     )
-                states = [*states, vector] if cut.keep else [vector]
+                if not cut.keep:
+                    states.clear()
+                states.append(vector)
                 values.append(path.evaluate(vector, path.x))
             found = {"parameters": np.stack(states), "outputs": np.stack(values)}
             _check_falls(

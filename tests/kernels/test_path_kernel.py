@@ -302,6 +302,16 @@ def test_a_damaged_store_is_named(data, tmp_path, small_blocks):
         long_path(data, store=folder)
 
 
+def test_a_block_that_was_removed_is_named(data, tmp_path, small_blocks):
+    _, _, queries = data
+    path = long_path(data, store=tmp_path / "path")
+    (tmp_path / "path" / "block-000001.npz").unlink()
+    with pytest.raises(RunFolderError, match="block 1 of the path is no longer in its store"):
+        PathKernel.along(path, queries)
+    assert long_path(data, store=tmp_path / "path").trained.shape == path.start.shape
+    assert PathKernel.along(path, queries).kernel.shape == (len(queries), N)
+
+
 def test_a_path_without_its_steps_has_outputs_and_an_end(data):
     _, _, queries = data
     whole, ends = long_path(data), long_path(data, keep=False)

@@ -335,6 +335,51 @@ def test_predicted_and_measured_on_the_cube(ridge, noise):
         assert np.mean(measured) == pytest.approx(expected, abs=error)
 
 
+def test_interpolation_on_a_circle_is_worse_than_predicted_by_a_known_factor():
+    """Of eigenvalues k⁻² it is linear, and its error 8 times the predicted one as n grows."""
+    mean = 1e6  # the eigenvalue of the constant
+
+    def kernel(turn):  # mean + 2 Σ cos(kθ) / k²
+        angle = np.abs(turn) % (2 * np.pi)
+        return mean + np.pi**2 / 3 - np.pi * angle + angle**2 / 2
+
+    angles = 2 * np.pi * np.arange(4000) / 4000
+    n, draws, frequencies = 24, 200, (1, 3)
+    errors = np.empty((draws, len(frequencies)))
+    rng = np.random.default_rng(0)
+    for draw in range(draws):
+        points = rng.uniform(0, 2 * np.pi, n)
+        for j, k in enumerate(frequencies):
+            y = 2**0.5 * np.cos(k * points)
+            linear = np.interp(angles, points, y, period=2 * np.pi)
+            if draw < 5:
+                dual = np.linalg.solve(kernel(points[:, None] - points), y)
+                found = kernel(angles[:, None] - points) @ dual
+                # Between points f'' = (mean of f) / (eigenvalue of the constant), over h <= 2π.
+                np.testing.assert_allclose(found, linear, atol=2**0.5 * np.pi**2 / 2 / mean)
+            errors[draw, j] = np.mean((linear - 2**0.5 * np.cos(k * angles)) ** 2)
+    exact = [oracle.linear_interpolation_error(k, n) for k in frequencies]
+    standard_errors = errors.std(axis=0, ddof=1) / draws**0.5
+    assert (np.abs(errors.mean(axis=0) - exact) < 4 * standard_errors).all()
+
+    k = np.arange(1, 100_001)
+    spectrum = KernelSpectrum(
+        np.arange(len(k) + 1),
+        np.array([mean, *1.0 / k**2]),
+        np.array([1, *np.full(len(k), 2)]),
+        tail=2 / (len(k) + 0.5),  # 2 Σ k⁻² beyond
+    )
+    n = 256
+    predicted = eigenlearning(spectrum, {1: 1.0}, n).test_error[0]
+    # κ = π²/n² and E_0 = 2, so the predicted error is 2 (1 − L)² = 2 (π/n)⁴, but for parts of order
+    # (2π/n)²: of the prediction −1/2 of it, of the exact error −11/6.
+    small = (2 * np.pi / n) ** 2
+    assert predicted == pytest.approx(2 * (np.pi / n) ** 4, rel=small)
+    falling = n**4 / ((n + 1) * (n + 2) * (n + 3) * (n + 4))
+    ratio = oracle.linear_interpolation_error(1, n) / predicted
+    assert ratio == pytest.approx(8 * falling, rel=2 * small)
+
+
 def test_the_variance_of_a_coefficient():
     d, n, draws = 7, 32, 400
     cube, spectrum = kk.hypercube(d), hypercube_spectrum(KERNEL, d)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import combinations
 
 import numpy as np
+from scipy.special import roots_jacobi
 
 
 def effective_ridge(modes: Sequence[float], n: int, delta: float) -> float:
@@ -69,3 +70,18 @@ def learned(gram: np.ndarray, train: np.ndarray, basis: np.ndarray) -> np.ndarra
         dual = np.linalg.solve(inside, basis[train, i])
         found.append(float(np.mean(basis[:, i] * (gram[:, train] @ dual))))
     return np.array(found)
+
+
+def linear_interpolation_error(k: int, n: int) -> float:
+    """Mean squared error of a wave of frequency k that is interpolated linearly on the circle.
+
+    The wave has mean square 1 and any phase, the n points are uniform. Of n points every gap of
+    angle ``h = 2πu`` has ``u`` of the density ``(n − 1)(1 − u)^{n−2}``, and over a gap, with the
+    wave's correlation ``cos kx`` at a distance x and the weights ``1 − x/h`` and ``x/h``, the
+    squared error is ``h (5 + cos kh) / 3 − 4 (1 − cos kh) / (k² h)``. Where kh is small it is
+    ``k⁴ h⁵ / 120``, and the mean ``(2πk)⁴ / ((n + 1)(n + 2)(n + 3)(n + 4))``.
+    """
+    nodes, weights = roots_jacobi(100, n - 2, 0)
+    h = np.pi * (1 + nodes)
+    over_gap = h * (5 + np.cos(k * h)) / 3 - 4 * (1 - np.cos(k * h)) / (k**2 * h)
+    return float(n / (2 * np.pi) * (weights @ over_gap) / weights.sum())
