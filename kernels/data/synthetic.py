@@ -175,7 +175,8 @@ def hypersphere(n_points: int, d: int, seed: int = 0) -> SyntheticSet:
 
     def zonal(x: np.ndarray, k: int | Sequence[int]) -> np.ndarray:
         degree = check_integer(k, "k", 0)
-        return math.sqrt(n_harmonics(d, degree)) * zonal_polynomial(d, degree, x[:, 0])
+        harmonic = zonal_polynomial(d, degree, x[:, 0])  # refuses what no float64 holds
+        return math.sqrt(n_harmonics(d, degree)) * harmonic
 
     return SyntheticSet(
         "hypersphere", normal / np.linalg.norm(normal, axis=1, keepdims=True), zonal

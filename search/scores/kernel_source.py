@@ -170,7 +170,8 @@ class KernelSource(Source):
             return self
         shape = self.fit.x.shape[1:]
         covers = {
-            family: [self._network(one) for one in family.cover(shape)] for family in families
+            family: [self._network_of_cover(one) for one in family.cover(shape)]
+            for family in families
         }
         programs = {family: SharedPrograms.of(cover, shape) for family, cover in covers.items()}
         own: list[Mapping[str, Any]] = []
@@ -189,6 +190,13 @@ class KernelSource(Source):
                 compiled.result()
         ready = replace(self, programs={**self.programs, **programs})
         return ready if self.blocking is not None else ready.resumed(own)
+
+    def _network_of_cover(self, one: Architecture) -> Architecture:
+        """As :meth:`_network`; one that does not fit as it is, its row will say why."""
+        try:
+            return self._network(one)
+        except ArchitectureError:
+            return one
 
     def resumed(self, settings: Iterable[Mapping[str, Any]]) -> KernelSource:
         """The source with the blocking of the run that it goes on with.

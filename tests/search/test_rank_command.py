@@ -409,14 +409,14 @@ def test_the_table_fits_into_the_columns_that_there_are(networks, tmp_path, kern
     code, wide, _ = kernas(*small(networks, tmp_path / "wide", "--quiet"))
     head = f"rank  {'  '.join(DEFAULT_SCORES.split(','))}  name"
     assert (code, wide.splitlines()[0]) == (0, head)
-    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("COLUMNS", "60")
     assert kernas(*small(networks, tmp_path / "pipe", "--quiet"))[1].startswith(f"{head}\n")
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     code, narrow, _ = kernas(*small(networks, tmp_path / "narrow", "--quiet"))
     lines = narrow.splitlines()
     assert (code, lines[0]) == (0, f"rank  {RANKING_SCORE}  name")
-    assert max(map(len, lines[:3])) <= 40
-    assert lines[3] == f"Left out in 40 columns: {VALIDATION_SCORE}, the middle of names."
+    assert max(map(len, lines[:3])) <= 60
+    assert lines[3] == f"Left out in 60 columns: {VALIDATION_SCORE}, the middle of names."
 
 
 def test_plan_answers_for_a_matrix(networks, capsys):

@@ -16,6 +16,8 @@ from kernas.execution import ray as module
 from kernas.search.cli.app import run
 from kernas.search.testing import IsolatedExecutorTests
 
+pytestmark = pytest.mark.filterwarnings("ignore:os.fork")
+
 
 @pytest.fixture(scope="class")
 def alone():
