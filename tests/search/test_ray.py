@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import clusters
@@ -19,12 +20,17 @@ from kernas.search.testing import IsolatedExecutorTests
 pytestmark = pytest.mark.filterwarnings("ignore:os.fork")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def tasks_travel():
+    """Workers have no folder of tests: what they need of it comes with the task."""
+    from ray import cloudpickle
+
+    cloudpickle.register_pickle_by_value(clusters)
+
+
 @pytest.fixture(scope="class")
 def alone():
     """An executor whose cluster is this machine."""
-    from ray import cloudpickle
-
-    cloudpickle.register_pickle_by_value(clusters)  # workers have no folder of tests
     executor = ks.RayExecutor()
     with executor.session():
         yield executor
@@ -142,6 +148,19 @@ def check_counts(executor, items):
     """Every item has one result, and only what a lost worker was at was begun twice."""
     assert sum(rate.items for rate in executor.rates) == items
     assert executor.repeated <= executor.lost
+
+
+@pytest.mark.slow
+def test_patience_begins_when_the_last_worker_is_lost(tmp_path, monkeypatch):
+    with cluster_of(1) as one:
+        executor, begun = Losing(one, every=1, most=1), time.monotonic()
+        results = executor.map(Slow(tmp_path), range(6))
+        found = [next(results)]
+        time.sleep(20)
+        monkeypatch.setattr(module, "PATIENCE_SECONDS", time.monotonic() - begun)
+        found += results
+    assert executor.lost == 1
+    assert sorted(found) == list(range(6))
 
 
 @pytest.mark.slow

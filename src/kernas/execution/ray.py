@@ -132,7 +132,7 @@ class RayExecutor(Executor):
     def _begin(self, quiet: Mapping[str, Any]) -> None:
         ray = _ray()
         if self.address is None:
-            cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
+            cores = len(shares(1)[0]) or None
             ray.init(address="local", num_cpus=cores, include_dashboard=False, **quiet)
             return
         _check_reachable(self.address)
@@ -290,9 +290,7 @@ class _Crew:
         Raises:
             KernasError: there is no worker for long.
         """
-        if self.is_there():
-            self.seen = time.monotonic()
-        elif time.monotonic() - self.seen > PATIENCE_SECONDS:
+        if not self.is_there() and time.monotonic() - self.seen > PATIENCE_SECONDS:
             of = self.executor
             wanted = f"{of.cpus} cores" + (f" and {of.gpus:g} GPUs" if of.gpus else "")
             raise KernasError(
@@ -358,6 +356,8 @@ class _Crew:
             ConfigurationError: it could not even begin.
         """
         del self.workers[worker.place]
+        if worker.rate is not None:  # so there was one until now
+            self.seen = time.monotonic()
         node_lives = worker.place[0] in {node["NodeID"] for node in self._nodes()}
         if isinstance(why, self.ray.exceptions.ActorUnavailableError):  # before its node is missed
             node_lives = False
