@@ -7,7 +7,7 @@ import errno
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -124,15 +124,14 @@ class TileTask:
 
     @cached_property
     def _grid(self) -> list[Tile]:
-        return list(self._store.grid())
+        return self._store.grid()
 
 
 def _fill(store: GramStore, request: GramRequest, progress: bool, executor: Executor) -> None:
-    grid = list(store.grid())
+    grid = store.grid()
     missing = [number for number, tile in enumerate(grid) if not store.holds(tile)]
     pairs = sum(tile.pairs for tile in grid)
-    # Without the images that are prepared here already, which workers prepare for themselves.
-    task = TileTask(request if isinstance(executor, Local) else replace(request), store.path)
+    task = TileTask(request, store.path)
     with (
         progress_bar(
             shown=progress,

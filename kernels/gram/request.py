@@ -6,7 +6,7 @@ import contextlib
 import os
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -88,6 +88,10 @@ class GramRequest:
     path: Path
     identity: Identity
     sources: Mapping[str, Any]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without images that are prepared: another process prepares those that it needs."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @cached_property
     def rows(self) -> PreparedBlocks:

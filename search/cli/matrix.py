@@ -89,6 +89,7 @@ def fill(options: MatrixOptions, kernel: NeuralKernel, train: Dataset, path: Pat
     """
     from kernas.kernels import compute_gram, estimate_gram
 
+    executor = executor_of(options.executor, options.device)
     estimate = estimate_gram(kernel, train, store=path, tile_side=options.tile)
     tell(f"{path}: {estimate}")
     for fault in estimate.corrupted:
@@ -108,6 +109,6 @@ def fill(options: MatrixOptions, kernel: NeuralKernel, train: Dataset, path: Pat
             store=path,
             tile_side=options.tile,
             progress=not options.quiet,
-            executor=executor_of(options.executor, options.device),
+            executor=executor,
         )
     return Filled(store, estimate, time.perf_counter() - start)
