@@ -53,9 +53,9 @@ class KernelClassifier(ClassifierMixin, KernelEstimator):
         solver: ``"cholesky"``, or ``"cg"`` for preconditioned conjugate gradients, which read the
             matrix in tiles: with a store it is never in memory as a whole. They need one ridge > 0
             and give neither leave-one-out predictions nor probabilities.
-        store: folder of the training matrix, a :class:`GramStore`. ``fit`` computes what it lacks,
-            so that an interrupted one goes on; it refuses other images or another kernel. ``None``
-            for memory.
+        store: folder or URL of the training matrix, a :class:`GramStore`. ``fit`` computes what it
+            lacks, so that an interrupted one goes on; it refuses other images or another kernel.
+            ``None`` for memory.
         verbose: whether to show the progress of filling the store on stderr.
         scales: ``"evidence"`` or ``"loo_error"`` to learn the ``W_std`` and ``b_std`` of all layers
             in ``fit`` by :func:`fit_scales`, from at most 256 of the training images, as they are:

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from dataclasses import dataclass
 
-import numpy as np
-
-from kernas.files import nearest_folder
 from kernas.quantities import duration, size
 
 from .identity import Source, StorableKernel
+from .layout import Layout
 from .metadata import shape_of, stored_identity
 from .request import GramRequest, requested
-from .store import CHECKSUM_BYTES, GramStore, TileFault
-from .tiles import tiles_of
+from .store import GramStore, TileFault
+from .tiles import tiles_of, within
 
 FIRST_SIDE = 8
 """Images on each side of the first block that is timed."""
@@ -37,7 +34,7 @@ class GramEstimate:
         timed_pairs: so many pairs were timed for it, after compiling.
         memory_bytes: at most so many, beside JAX's own.
         disk_bytes: of the missing tiles.
-        free_bytes: on the disk now.
+        free_bytes: on the disk now; ``None`` in an object store.
         corrupted: those of the missing tiles that were computed once, and damaged since.
     """
 
@@ -48,15 +45,16 @@ class GramEstimate:
     timed_pairs: int
     memory_bytes: int
     disk_bytes: int
-    free_bytes: int
+    free_bytes: int | None
     corrupted: tuple[TileFault, ...] = ()
 
     def __str__(self) -> str:
+        free = "" if self.free_bytes is None else f" ({size(self.free_bytes)} free)"
         return (
             f"{self.missing} of {self.tiles} tiles to compute, {self.pairs:,} pairs: about "
             f"{duration(self.seconds)} in one process (from {self.timed_pairs:,} timed pairs), at "
             f"most {size(self.memory_bytes)} of memory beside JAX's own, "
-            f"{size(self.disk_bytes)} of disk ({size(self.free_bytes)} free)"
+            f"{size(self.disk_bytes)} of disk{free}"
         )
 
 
@@ -67,38 +65,41 @@ def estimate_gram(
     *,
     store: str | os.PathLike[str],
     tile_side: int | None = None,
+    shard: int | None = None,
 ) -> GramEstimate:
     """What :func:`compute_gram` with the same arguments will take; writes nothing.
 
     A few pairs are compiled, computed and timed. Of a store that has begun, every tile is read.
 
     Raises:
-        GramStoreError, ConfigurationError, UnboundKernelError, ArchitectureError, DataError: as
-            for :func:`compute_gram`.
+        GramStoreError, ConfigurationError, UnboundKernelError, ArchitectureError, DataError,
+            MissingDependencyError: as for :func:`compute_gram`.
     """
-    request = requested(kernel, x1, x2, store, tile_side)
-    side = request.identity["tile_side"]
+    request = requested(kernel, x1, x2, store, tile_side, shard)
+    layout = Layout.of(request.identity)
     shape, symmetric = shape_of(request.identity), x2 is None
-    grid = list(tiles_of(shape, side, symmetric=symmetric))
+    shards = list(tiles_of(shape, layout.side * layout.shard, symmetric=symmetric))
+    grid = [tile for whole in shards for tile in within(whole, layout.side, layout.shard)]
     missing, faults = grid, []
-    if stored_identity(request.path) is not None:
-        faults = GramStore(request.path).faults(grid)
+    if stored_identity(request.place) is not None:
+        faults = GramStore(request.place).faults(grid)
         places = {(fault.row, fault.column) for fault in faults}
         missing = [tile for tile in grid if (tile.row, tile.column) in places]
     pairs = sum(tile.pairs for tile in missing)
     images = shape[0] + (0 if symmetric else shape[1])
     timing = _timed(request) if missing else _Timing(0, 0.0, 0.0, 0.0)
-    item = np.dtype(request.identity["settings"]["dtype"]).itemsize
-    tile_bytes = len(request.kernel.names) * (side**2 * item + CHECKSUM_BYTES)
+    begun = {(tile.row // layout.shard, tile.column // layout.shard) for tile in missing}
+    written = len(missing) * layout.tile_bytes + len(begun) * layout.index_bytes
+    kernels = len(request.kernel.names)
     return GramEstimate(
         len(grid),
         len(missing),
         pairs,
         pairs * timing.seconds_of_pair + images * timing.seconds_of_image,
         timing.pairs,
-        _memory(request, images * timing.bytes_of_image) + 2 * tile_bytes,
-        len(missing) * tile_bytes,
-        shutil.disk_usage(nearest_folder(request.path)).free,
+        _memory(request, images * timing.bytes_of_image) + 2 * kernels * layout.most_bytes,
+        kernels * written,
+        request.place.free_bytes(),
         tuple(fault for fault in faults if fault.state == "corrupted"),
     )
 

@@ -103,7 +103,7 @@ def fingerprint(x: np.ndarray) -> str:
 
 
 def identity_of(
-    kernel: StorableKernel, x1: Source, x2: Source | None, *, tile_side: int
+    kernel: StorableKernel, x1: Source, x2: Source | None, *, tile_side: int, shard: int = 1
 ) -> Identity:
     """Everything that decides the bytes of a matrix.
 
@@ -121,6 +121,7 @@ def identity_of(
         "x1": _images(x1, "x1"),
         "x2": None if x2 is None else _images(x2, "x2"),
         "tile_side": tile_side,
+        **({} if shard == 1 else {"shard": shard}),
         "settings": kernel.settings(shape),
         "device": {"platform": device.platform, "kind": device.device_kind},
         "versions": {

@@ -8,18 +8,18 @@ from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from kernas.errors import ConfigurationError, GramStoreError, KernelRangeError
+from kernas.places import Folder, Location, Place, place_of
 
 from ..engine import recorded_blocking
 from ..interface import check_equal_shapes
 from ..kernel import PreparedImages
 from .identity import Identity, Source, StorableKernel, identity_of, images_of
-from .metadata import stored_identity
+from .metadata import MOST_SHARD, refused, shard_of, stored_identity
 from .store import GramStore, check_identity, open_store
 from .tiles import TILE_SIDE, Tile
 
@@ -77,7 +77,7 @@ class GramRequest:
     Attributes:
         kernel: with the blocking of the store, if it has begun.
         x1, x2: the images of the rows and of the columns; ``x2`` is ``None`` for the rows' own.
-        path: of the store.
+        place: of the store.
         identity: of the matrix.
         sources: the images as they were given.
     """
@@ -85,13 +85,18 @@ class GramRequest:
     kernel: StorableKernel
     x1: np.ndarray
     x2: np.ndarray | None
-    path: Path
+    place: Place
     identity: Identity
     sources: Mapping[str, Any]
 
     def __getstate__(self) -> dict[str, Any]:
         """Without images that are prepared: another process prepares those that it needs."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    @property
+    def path(self) -> Location:
+        """The folder of the store, or its URL."""
+        return self.place.location
 
     @cached_property
     def rows(self) -> PreparedBlocks:
@@ -126,10 +131,12 @@ class GramRequest:
         """
         _ = self.rows[0], self.columns[0]
         try:
-            return open_store(self.path, self.identity, self.sources)
+            return open_store(self.place, self.identity, self.sources)
         except OSError as error:
+            if not isinstance(self.place, Folder):
+                raise GramStoreError(refused(self.place, error)) from None
             raise GramStoreError(
-                f"cannot write in {self.path} ({error.strerror}); make room, or choose another "
+                f"cannot write in {self.place} ({error.strerror}); make room, or choose another "
                 "folder"
             ) from None
 
@@ -140,23 +147,36 @@ def requested(
     x2: Source | None,
     store: str | os.PathLike[str],
     tile_side: int | None,
+    shard: int | None = None,
 ) -> GramRequest:
     """A matrix that can be computed, and whose store, if there is one, is of this matrix.
 
     Raises:
         ConfigurationError: neither a :class:`NeuralKernel` nor a :class:`KernelTable`, a side
-            that is not positive, or a ``tile_bytes`` below one pair of images.
+            that is not positive, a shard that is out of its range, a ``tile_bytes`` below one pair
+            of images, or a URL that is none.
         DataError: images that are no images, or whose shapes differ.
         ArchitectureError: the network does not fit the images.
-        GramStoreError: the store holds another matrix; the message names the field.
+        GramStoreError: the store holds another matrix, and the message names the field; or an
+            object store refuses.
+        MissingDependencyError: what reads the URL is not installed.
     """
     if not isinstance(kernel, StorableKernel):
         raise ConfigurationError(
             f"kernel={kernel!r}: expected a NeuralKernel or a KernelTable, whose identity a store "
             "can keep"
         )
-    path, sources = Path(store), {"x1": x1, "x2": x2}
-    stored = stored_identity(path)
+    place, sources = place_of(store), {"x1": x1, "x2": x2}
+    stored = stored_identity(place)
+    if shard is None:
+        shard = 1 if stored is None else shard_of(stored)
+    if not isinstance(shard, int) or not 1 <= shard <= MOST_SHARD:
+        raise ConfigurationError(f"shard={shard!r}: expected a number from 1 to {MOST_SHARD}")
+    if stored is not None and shard_of(stored) != shard:
+        raise GramStoreError(
+            f"{place} holds another matrix: shard is {shard_of(stored)} there and {shard} here; "
+            "choose another folder, or leave the shard out"
+        )
     if tile_side is None:
         tile_side = TILE_SIDE if stored is None else stored["tile_side"]
     if not isinstance(tile_side, int) or tile_side < 1:
@@ -166,9 +186,9 @@ def requested(
     if right is not None:
         check_equal_shapes(left.shape[1:], right.shape[1:])
     kernel = _with_stored_blocking(kernel, stored)
-    identity = identity_of(kernel, x1, x2, tile_side=tile_side)
-    check_identity(path, identity, sources)
-    return GramRequest(kernel, left, right, path, identity, sources)
+    identity = identity_of(kernel, x1, x2, tile_side=tile_side, shard=shard)
+    check_identity(place, identity, sources)
+    return GramRequest(kernel, left, right, place, identity, sources)
 
 
 def _with_stored_blocking(kernel: StorableKernel, stored: Identity | None) -> StorableKernel:

@@ -36,6 +36,14 @@ class Tile:
         left, right = self.shape
         return left * (left + 1) // 2 if self.mirrored else left * right
 
+    def inside(self, shard: Tile) -> tuple[slice, slice]:
+        """Its rows and columns, counted from those of a shard that it is in."""
+        top, left = shard.rows.start, shard.columns.start
+        return (
+            slice(self.rows.start - top, self.rows.stop - top),
+            slice(self.columns.start - left, self.columns.stop - left),
+        )
+
 
 def parts(length: int, side: int) -> list[slice]:
     """``range(length)`` in parts of ``side``, the last one perhaps smaller."""
@@ -55,3 +63,24 @@ def tiles_of(
         met = list(enumerate(columns[: row + 1] if symmetric else columns))
         for column, part in reversed(met) if row % 2 and to_and_fro else met:
             yield Tile(row, column, rows, part, symmetric and row == column)
+
+
+def within(shard: Tile, side: int, number: int) -> list[Tile]:
+    """The tiles of a shard, to and fro as :func:`tiles_of` gives those of a matrix.
+
+    Args:
+        shard: a tile of ``side * number`` images on each side.
+        side: of its tiles.
+        number: of its tiles on each side; 1 if it is one itself.
+    """
+    if number == 1:
+        return [shard]
+    found = []
+    for tile in tiles_of(shard.shape, side, symmetric=shard.mirrored):
+        rows, columns = (
+            slice(start + part.start, start + part.stop)
+            for start, part in ((shard.rows.start, tile.rows), (shard.columns.start, tile.columns))
+        )
+        row, column = number * shard.row + tile.row, number * shard.column + tile.column
+        found.append(Tile(row, column, rows, columns, tile.mirrored))
+    return found
