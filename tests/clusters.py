@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from kernas.execution import RayExecutor
+from kernas.places import Location
 
 QUICK_TO_MISS = {
     "health_check_initial_delay_ms": 0,
@@ -76,7 +77,7 @@ class Slow:
     folder: Path
 
     @property
-    def folders(self) -> tuple[Path, ...]:
+    def folders(self) -> tuple[Location, ...]:
         """What all who run it write into."""
         return (self.folder,)
 
@@ -88,3 +89,19 @@ class Slow:
 
     def failed(self, item: int, message: str) -> int:
         raise AssertionError(message)
+
+
+@dataclass(frozen=True)
+class Elsewhere(Slow):
+    """The same, whose items are to write into another place.
+
+    Attributes:
+        place: a folder, or a URL.
+    """
+
+    place: Location
+
+    @property
+    def folders(self) -> tuple[Location, ...]:
+        """That place."""
+        return (self.place,)

@@ -8,12 +8,13 @@ from pathlib import Path
 import clusters
 import numpy as np
 import pytest
-from clusters import Losing, Slow, cluster_of
+from clusters import Elsewhere, Losing, Slow, cluster_of
 
 import kernas.kernels as kk
 import kernas.search as ks
 from kernas.errors import ConfigurationError, MissingDependencyError
 from kernas.execution import ray as module
+from kernas.places import place_of
 from kernas.search.cli.app import run
 from kernas.search.testing import IsolatedExecutorTests
 
@@ -59,6 +60,22 @@ class TestRay(IsolatedExecutorTests):
         with pytest.raises(ConfigurationError, match=f"does not see {hidden}"):
             list(executor.map(Slow(hidden), [1]))
         assert not any((tmp_path / str(item)).exists() for item in [1])
+
+    def test_a_url_that_means_something_else_to_workers_is_refused(self, executor, tmp_path):
+        here = "memory://only-in-this-process/store"
+        with pytest.raises(ConfigurationError, match=f"does not see {here}: give the node what"):
+            list(executor.map(Elsewhere(tmp_path, here), [1]))
+        assert place_of(here).names() == []
+        assert list(tmp_path.iterdir()) == []
+
+    def test_workers_verify_a_store(self, executor, tmp_path):
+        train, _ = kk.load("digits", n_train=40, n_test=1)
+        store = kk.compute_gram(kk.NeuralKernel(network()), train, store=tmp_path, tile_side=8)
+        assert store.verify(executor) == []
+        (store.path / "ntk" / "c" / "2" / "1").write_bytes(b"no tile")
+        (store.path / "ntk" / "c" / "4" / "0").unlink()
+        assert len(store.verify()) == 2
+        assert store.verify(executor) == store.verify()
 
     def test_a_stranger_without_the_token_is_refused(self, executor, tmp_path):
         import ray

@@ -14,14 +14,13 @@ import time
 import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from kernas.errors import ConfigurationError, KernasError, MissingDependencyError
+from kernas.places import Folder, Location, Place, is_url, place_of
 
 from .base import Executor, Item, Result, Task
 from .processes import TRIES, Raised, answered, jax_settings, result_of, shares, taken
@@ -34,6 +33,9 @@ REFRESH_SECONDS = 1.0
 
 PATIENCE_SECONDS = 120.0
 """How long there may be no worker at all."""
+
+Probe = tuple[str, str]
+"""A place, and the name of what was put there."""
 
 PACKAGES = ("kernas", "jax", "jaxlib", "numpy")
 """Those whose versions a worker must share, so that it computes what this process would."""
@@ -228,7 +230,7 @@ class _Worker:
 class _Crew:
     """The workers of one execution."""
 
-    def __init__(self, executor: RayExecutor, task: bytes, probes: Sequence[str]) -> None:
+    def __init__(self, executor: RayExecutor, task: bytes, probes: Sequence[Probe]) -> None:
         self.executor, self.probes = executor, list(probes)
         self.ray = _ray()
         self.actors = self.ray.remote(_Actor)
@@ -340,11 +342,13 @@ class _Crew:
                     f"the node {worker.host} has {name} {found} and this process {own[name]}: "
                     "install the same on all nodes"
                 )
-        for probe in word["missing"]:
-            raise ConfigurationError(
-                f"the node {worker.host} does not see {Path(probe).parent}: give a folder on a "
-                "file system that all nodes share, under the same path"
+        for location, why in word["missing"]:
+            way = (
+                "give the node what this process has of packages, endpoint and credentials"
+                if is_url(location)
+                else "give a folder on a file system that all nodes share, under the same path"
             )
+            raise ConfigurationError(f"the node {worker.host} does not see {location}{why}: {way}")
         worker.rate = WorkerRate(worker.host)
         self.executor.rates.append(worker.rate)
 
@@ -399,9 +403,10 @@ class _Actor:
             jax.config.update(name, value)
         self.task: Task[Any, Any] = pickle.loads(task)
 
-    def first_word(self, probes: Sequence[str]) -> tuple[float, dict[str, Any]]:
+    def first_word(self, probes: Sequence[Probe]) -> tuple[float, dict[str, Any]]:
         """The versions of this process, and the probes that it does not see."""
-        missing = [probe for probe in probes if not Path(probe).exists()]
+        found = [(str(place), _unseen(place, name)) for place, name in probes]
+        missing = [(location, why) for location, why in found if why is not None]
         return 0.0, {"versions": versions(), "missing": missing}
 
     def run(self, item: Any) -> tuple[float, Any]:
@@ -423,19 +428,24 @@ def versions() -> dict[str, str]:
 
 
 @contextmanager
-def _probed(folders: Iterable[os.PathLike[str]]) -> Iterator[list[str]]:
-    """A file in each of the folders, for a while: who sees it shares the folder."""
-    probes: list[Path] = []
+def _probed(folders: Iterable[Location]) -> Iterator[list[Probe]]:
+    """A probe in each of the folders and URLs, for a while: who sees it shares the place."""
+    with ExitStack() as stack:
+        places = [place_of(folder) for folder in folders]
+        yield [(str(_whole(place)), stack.enter_context(place.probe())) for place in places]
+
+
+def _whole(place: Place) -> Location:
+    """Its location as all processes have to know it, whatever folder they work in."""
+    return place.location.absolute() if isinstance(place, Folder) else place.location
+
+
+def _unseen(location: str, name: str) -> str | None:
+    """Why this process does not see a probe, perhaps without a reason; ``None`` if it does."""
     try:
-        for folder in map(Path, folders):
-            folder.mkdir(parents=True, exist_ok=True)
-            probe = folder / f".probe-{uuid4().hex}"
-            probe.touch()
-            probes.append(probe.absolute())
-        yield [str(probe) for probe in probes]
-    finally:
-        for probe in probes:
-            probe.unlink(missing_ok=True)
+        return None if next(place_of(location).present([name])) else ""
+    except (KernasError, OSError) as error:
+        return f" ({error})"
 
 
 def _check_reachable(address: str) -> None:
