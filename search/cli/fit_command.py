@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
 from kernas.errors import ConfigurationError
+from kernas.places import Location
 
 from .devices import configure_jax
 from .exit_codes import DONE
-from .matrix import bound, fill, kernel_of, training_images
+from .matrix import bound, fill, kernel_of, store_named, training_images
 from .options import FitOptions
 from .printing import messages_aside, say, say_json
 from .space import architecture_of
@@ -80,8 +80,10 @@ def _fit(options: FitOptions) -> dict[str, Any] | None:
     return {**_found(estimator, train), **predicted}
 
 
-def _store(options: FitOptions) -> Path:
-    return options.store or options.model.with_name(f"{options.model.name}-gram")
+def _store(options: FitOptions) -> Location:
+    if options.store is not None:
+        return store_named(options.store)
+    return options.model.with_name(f"{options.model.name}-gram")
 
 
 def _ridge(options: FitOptions) -> float | Literal["loo", "evidence"]:

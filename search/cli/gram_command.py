@@ -6,7 +6,7 @@ from typing import Any
 
 from .devices import configure_jax
 from .exit_codes import DONE
-from .matrix import Filled, bound, fill, kernel_of, training_images
+from .matrix import Filled, bound, fill, kernel_of, store_named, training_images
 from .options import GramOptions
 from .printing import messages_aside, say, say_json
 from .space import architecture_of
@@ -19,7 +19,8 @@ def run_gram(options: GramOptions) -> int:
         train = training_images(options)
         names: Any = tuple(options.get.split(","))
         kernel = kernel_of(options, architecture_of(options, options.architecture), names)
-        filled = fill(options, bound(options, kernel, train), train, options.store)
+        path = store_named(options.store)
+        filled = fill(options, bound(options, kernel, train), train, path)
     if filled is None:
         return DONE
     if options.json:
@@ -27,7 +28,7 @@ def run_gram(options: GramOptions) -> int:
     else:
         store, estimate = filled.store, filled.estimate
         say(
-            f"{' and '.join(store.names)} {store.shape[0]} × {store.shape[1]} in {store.path}: "
+            f"{' and '.join(store.names)} {store.shape[0]} × {store.shape[1]} in {store.location}: "
             f"{estimate.tiles} tiles, {estimate.missing} of them computed in {filled.seconds:.1f} s"
         )
     return DONE
@@ -36,7 +37,7 @@ def run_gram(options: GramOptions) -> int:
 def _summary(filled: Filled) -> dict[str, Any]:
     store, estimate = filled.store, filled.estimate
     return {
-        "store": str(store.path),
+        "store": str(store.location),
         "kernels": list(store.names),
         "shape": list(store.shape),
         "tiles": estimate.tiles,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kernas.errors import ConfigurationError
+from kernas.files import user_path
+from kernas.places import Location, is_url
 
 from .agreement import agreed
 from .executors import executor_of
@@ -40,7 +41,10 @@ def training_images(options: MatrixOptions) -> Dataset:
     """
     from kernas.kernels.data import load
 
-    numbers = {"--n": options.n, "--tile": options.tile, "--tile-bytes": options.tile_bytes}
+    numbers = {
+        **{"--n": options.n, "--tile": options.tile, "--shard": options.shard},
+        "--tile-bytes": options.tile_bytes,
+    }
     for name, number in numbers.items():
         if number is not None and number < 1:
             raise ConfigurationError(f"{name} {number}: expected a positive number")
@@ -79,22 +83,29 @@ def bound(options: MatrixOptions, kernel: NeuralKernel, train: Dataset) -> Neura
     return kernel
 
 
-def fill(options: MatrixOptions, kernel: NeuralKernel, train: Dataset, path: Path) -> Filled | None:
+def store_named(text: str) -> Location:
+    """A folder, perhaps in the home folder, or the URL that it is."""
+    return text if is_url(text) else user_path(text, "--store")
+
+
+def fill(
+    options: MatrixOptions, kernel: NeuralKernel, train: Dataset, path: Location
+) -> Filled | None:
     """The training matrix in a store, once its cost was said; ``None`` if the user declined.
 
     Raises:
         ConfigurationError: it does not fit on the disk, or nobody can be asked.
-        GramStoreError: the store holds another matrix.
+        GramStoreError: the store holds another matrix, or an object store refuses.
         KeyboardInterrupt: with the way to go on.
     """
     from kernas.kernels import compute_gram, estimate_gram
 
     executor = executor_of(options.executor, options.device)
-    estimate = estimate_gram(kernel, train, store=path, tile_side=options.tile)
+    estimate = estimate_gram(kernel, train, store=path, tile_side=options.tile, shard=options.shard)
     tell(f"{path}: {estimate}")
     for fault in estimate.corrupted:
         tell(f"{fault}; it is computed again")
-    if estimate.disk_bytes > estimate.free_bytes:
+    if estimate.free_bytes is not None and estimate.disk_bytes > estimate.free_bytes:
         raise ConfigurationError(
             f"--store {path}: {estimate.disk_bytes:,} bytes to be written and "
             f"{estimate.free_bytes:,} free; make room, or choose another folder"
@@ -108,6 +119,7 @@ def fill(options: MatrixOptions, kernel: NeuralKernel, train: Dataset, path: Pat
             train,
             store=path,
             tile_side=options.tile,
+            shard=options.shard,
             progress=not options.quiet,
             executor=executor,
         )

@@ -55,6 +55,16 @@ class MatrixOptions(
     ] = None
     """Images on each side of a tile; a crash costs at most one tile."""
 
+    shard: Annotated[
+        int | None,
+        tyro.conf.arg(
+            metavar="INT",
+            help="Tiles on each side of a square that is one file, for matrices of very many "
+            "tiles: 1 to 64. A crash then costs at most such a square.",
+            help_behavior_hint="(default: the store's; of a new one 1)",
+        ),
+    ] = None
+
     tile_bytes: Annotated[
         int | None,
         tyro.conf.arg(
@@ -75,8 +85,8 @@ class StoreOptions:
 
     architecture: Annotated[str, NETWORK]
 
-    store: Annotated[Path, tyro.conf.arg(metavar="PATH")]
-    """The folder of the store, new or begun."""
+    store: Annotated[str, tyro.conf.arg(metavar="PATH|URL")]
+    """The folder of the store, new or begun, or a URL such as s3://BUCKET/PREFIX."""
 
     get: Annotated[
         str, tyro.conf.arg(metavar="NAME,...", help="Comma-separated kernels: nngp, ntk.")
@@ -107,9 +117,9 @@ class ModelOptions:
     ] = None
 
     store: Annotated[
-        Path | None, tyro.conf.arg(metavar="PATH", help_behavior_hint="(default: MODEL-gram)")
+        str | None, tyro.conf.arg(metavar="PATH|URL", help_behavior_hint="(default: MODEL-gram)")
     ] = None
-    """The folder of the training matrix, new, begun, or made by kernas gram."""
+    """The folder or URL of the training matrix, new, begun, or made by kernas gram."""
 
     get: Get = "ntk"
 
