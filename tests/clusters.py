@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from kernas.execution import RayExecutor
-from kernas.places import Location
+from kernas.files import Location
 
 QUICK_TO_MISS = {
     "health_check_initial_delay_ms": 0,

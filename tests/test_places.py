@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from kernas.errors import ConfigurationError, MissingDependencyError
-from kernas.places import Folder, Objects, is_url, place_of
+from kernas.files import is_url
+from kernas.places import Folder, Objects, place_of
 
 NAMES = ["a/0/0", "a/0/1", "a/0/2", "a/1/0", "b", "a/0"]
 

@@ -14,8 +14,9 @@ import numpy as np
 
 from kernas.errors import GramStoreError
 from kernas.execution import Executor, Local
+from kernas.files import Location
 from kernas.locks import POLL_SECONDS
-from kernas.places import Folder, Location
+from kernas.places import Folder
 from kernas.progress import progress_bar
 
 from .identity import Source, StorableKernel

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from kernas.errors import ConfigurationError, GramStoreError, KernelRangeError
-from kernas.places import Folder, Location, Place, place_of
+from kernas.files import Location
+from kernas.places import Folder, Place, place_of
 
 from ..engine import recorded_blocking
 from ..interface import check_equal_shapes

@@ -22,7 +22,8 @@ import numpy as np
 from kernas.comparison import first_difference
 from kernas.errors import GramStoreError
 from kernas.execution import Executor
-from kernas.places import Folder, Location, Place, place_of
+from kernas.files import Location
+from kernas.places import Folder, Place, place_of
 
 from ..interface import Kernels
 from .creation import bring_up, is_settled

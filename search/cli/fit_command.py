@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import numpy as np
 
 from kernas.errors import ConfigurationError
-from kernas.places import Location
+from kernas.files import Location
 
 from .devices import configure_jax
 from .exit_codes import DONE
-from .matrix import bound, fill, kernel_of, store_named, training_images
+from .matrix import bound, fill, kernel_of, training_images
 from .options import FitOptions
 from .printing import messages_aside, say, say_json
 from .space import architecture_of
@@ -81,9 +81,7 @@ def _fit(options: FitOptions) -> dict[str, Any] | None:
 
 
 def _store(options: FitOptions) -> Location:
-    if options.store is not None:
-        return store_named(options.store)
-    return options.model.with_name(f"{options.model.name}-gram")
+    return options.store or options.model.with_name(f"{options.model.name}-gram")
 
 
 def _ridge(options: FitOptions) -> float | Literal["loo", "evidence"]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from .devices import configure_jax
 from .exit_codes import DONE
-from .matrix import Filled, bound, fill, kernel_of, store_named, training_images
+from .matrix import Filled, bound, fill, kernel_of, training_images
 from .options import GramOptions
 from .printing import messages_aside, say, say_json
 from .space import architecture_of
@@ -19,8 +19,7 @@ def run_gram(options: GramOptions) -> int:
         train = training_images(options)
         names: Any = tuple(options.get.split(","))
         kernel = kernel_of(options, architecture_of(options, options.architecture), names)
-        path = store_named(options.store)
-        filled = fill(options, bound(options, kernel, train), train, path)
+        filled = fill(options, bound(options, kernel, train), train, options.store)
     if filled is None:
         return DONE
     if options.json:

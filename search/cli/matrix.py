@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from kernas.errors import ConfigurationError
-from kernas.files import user_path
-from kernas.places import Location, is_url
+from kernas.files import Location
 
 from .agreement import agreed
 from .executors import executor_of
@@ -81,11 +80,6 @@ def bound(options: MatrixOptions, kernel: NeuralKernel, train: Dataset) -> Neura
     if kernel.needs_bind:
         return kernel.bind(train.x, n_reference=options.n_reference, seed=options.seed)
     return kernel
-
-
-def store_named(text: str) -> Location:
-    """A folder, perhaps in the home folder, or the URL that it is."""
-    return text if is_url(text) else user_path(text, "--store")
 
 
 def fill(

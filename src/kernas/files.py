@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import stat
 from pathlib import Path
 from typing import BinaryIO
 
 from .errors import ConfigurationError
+
+Location = Path | str
+"""A folder, or the URL of what is beneath a name in an object store."""
+
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://.*", re.DOTALL)
+
+
+def is_url(text: str) -> bool:
+    """Whether a text is a URL, and not the name of a file or folder."""
+    return _URL.fullmatch(text) is not None
 
 
 def user_path(path: str | os.PathLike[str], what: str = "path") -> Path:

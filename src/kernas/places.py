@@ -23,13 +23,10 @@ import numpy as np
 from jaxtyping import UInt8
 
 from kernas.errors import ConfigurationError, MissingDependencyError
-from kernas.files import nearest_folder, read_bytes
+from kernas.files import Location, is_url, nearest_folder, read_bytes
 from kernas.locks import exclusive
 
 Bytes = UInt8[np.ndarray, " length"]
-
-Location = Path | str
-"""A folder, or the URL of what is beneath a name in an object store."""
 
 IN_FLIGHT, BYTES_IN_FLIGHT = 64, 64 * 2**20
 """Objects that are read at a time, and about the bytes that they may have together."""
@@ -37,7 +34,6 @@ IN_FLIGHT, BYTES_IN_FLIGHT = 64, 64 * 2**20
 WORTH_A_LIST = 8
 """Of so many names with equal first parts it is asked first which there are."""
 
-_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://(.*)", re.DOTALL)
 _URL_AS_PATH = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/[^/]")
 _LOCAL = ("file", "local")
 _S3 = ("s3", "s3a")
@@ -186,12 +182,12 @@ class Folder(Place):
 
     def read(self, name: str, start: int = 0, length: int | None = None) -> Bytes | None:
         count = -1 if length is None else length
-        with suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
-            file = self.location / name
+        try:
             if start < 0:
-                start = max(0, file.stat().st_size + start)
-            return np.fromfile(file, np.uint8, count, offset=start)
-        return None
+                start = max(0, self.at(name).stat().st_size + start)
+            return np.fromfile(f"{self._path}/{name}", np.uint8, count, offset=start)
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            return None
 
     def present(self, names: Iterable[str]) -> Iterator[bool]:
         return ((self.location / name).exists() for name in names)
@@ -417,18 +413,14 @@ def place_of(location: str | os.PathLike[str] | Place) -> Place:
     if isinstance(location, Place):
         return location
     text = os.fspath(location)
-    if (url := _URL.fullmatch(text)) is not None:
-        return Folder(url[2]) if url[1] in _LOCAL else Objects(text)
+    if is_url(text):
+        scheme, _, rest = text.partition("://")
+        return Folder(rest) if scheme in _LOCAL else Objects(text)
     if _URL_AS_PATH.match(text):
         raise ConfigurationError(
             f"{text!r} was a URL before it was made a path, which has no '//': give it as a text"
         )
     return Folder(location)
-
-
-def is_url(text: str) -> bool:
-    """Whether a text is a URL, and not the name of a folder."""
-    return _URL.fullmatch(text) is not None
 
 
 def _there(answer: Any) -> bytes | None:

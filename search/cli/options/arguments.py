@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 
+from kernas.files import Location, is_url
 from kernas.published import PUBLISHED
 
 Device = Literal["auto", "cpu", "gpu", "tpu"]
@@ -83,3 +85,13 @@ NETWORK = tyro.conf.arg(
     help="A cell string, or a .json file written with Architecture.to_json().",
 )
 """How a network is given."""
+
+
+PLACE = tyro.constructors.PrimitiveConstructorSpec[Location](
+    nargs=1,
+    metavar="PATH|URL",
+    instance_from_str=lambda texts: texts[0] if is_url(texts[0]) else Path(texts[0]),
+    is_instance=lambda value: isinstance(value, str | Path),
+    str_from_instance=lambda value: [str(value)],
+)
+"""A folder, or the URL of objects, which is no path."""

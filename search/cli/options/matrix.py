@@ -8,7 +8,9 @@ from typing import Annotated, Literal
 
 import tyro
 
-from .arguments import NETWORK, Dtype, Flag, Get
+from kernas.files import Location
+
+from .arguments import NETWORK, PLACE, Dtype, Flag, Get
 from .parts import (
     ComputingOptions,
     ExecutorOptions,
@@ -85,7 +87,7 @@ class StoreOptions:
 
     architecture: Annotated[str, NETWORK]
 
-    store: Annotated[str, tyro.conf.arg(metavar="PATH|URL")]
+    store: Annotated[Location, PLACE]
     """The folder of the store, new or begun, or a URL such as s3://BUCKET/PREFIX."""
 
     get: Annotated[
@@ -117,7 +119,8 @@ class ModelOptions:
     ] = None
 
     store: Annotated[
-        str | None, tyro.conf.arg(metavar="PATH|URL", help_behavior_hint="(default: MODEL-gram)")
+        Annotated[Location, PLACE] | None,
+        tyro.conf.arg(metavar="PATH|URL", help_behavior_hint="(default: MODEL-gram)"),
     ] = None
     """The folder or URL of the training matrix, new, begun, or made by kernas gram."""
 

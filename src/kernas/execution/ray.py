@@ -20,7 +20,8 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from kernas.errors import ConfigurationError, KernasError, MissingDependencyError
-from kernas.places import Folder, Location, Place, is_url, place_of
+from kernas.files import Location, is_url
+from kernas.places import Folder, Place, place_of
 
 from .base import Executor, Item, Result, Task
 from .processes import TRIES, Raised, answered, jax_settings, result_of, shares, taken
