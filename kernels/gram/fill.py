@@ -134,7 +134,7 @@ def _fill(store: GramStore, request: GramRequest, progress: bool, executor: Exec
         _drop_locks(store)
         return
     pairs = sum(tile.pairs for tile in grid)
-    task = TileTask(request, store.path)
+    task = TileTask(request, store.path.absolute())
     with (
         progress_bar(
             shown=progress,
