@@ -1,0 +1,102 @@
+"""The cost model in closed form against the simulation, which does not know of it."""
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from kernas.errors import ConfigurationError
+from kernas.execution import Cluster, Work, predict, simulate
+
+WORK = Work(4_000, 1.0, spread=0.2, bytes=1e5)
+IDEAL = Cluster(20)
+CLUSTERS = {
+    "computing alone": IDEAL,
+    "one worker": Cluster(1),
+    "a start": replace(IDEAL, start_seconds=(30.0, 60.0)),
+    "several speeds": replace(IDEAL, factors=(1.0, 2.0, 0.5)),
+    "a busy driver": replace(IDEAL, driver_seconds=0.02),
+    "a driver that binds": replace(IDEAL, driver_seconds=0.1),
+    "a driver that many workers slow": replace(IDEAL, driver_seconds_a_worker=0.005),
+    "a store that binds by its bytes": replace(IDEAL, bandwidth=1e6),
+    "a store that binds by its files": replace(IDEAL, files_a_second=8.0),
+    "a store that is waited for": replace(IDEAL, bandwidth=4e6),
+    "failures": replace(IDEAL, failures_an_hour=10.0, repair_seconds=20.0, start_seconds=(5.0,)),
+    "failures of long calls": replace(IDEAL, batch_seconds=20.0, failures_an_hour=20.0),
+    "batches": replace(IDEAL, batch_seconds=10.0),
+}
+
+
+@pytest.mark.parametrize("name", CLUSTERS)
+def test_the_model_and_the_simulation_agree(name):
+    """Within 10%, ten calls or more a worker and no two parts within a factor of 1.5."""
+    cluster = CLUSTERS[name]
+    assert cluster.calls(WORK) >= 10 * cluster.workers
+    predicted = predict(WORK, cluster)
+    *_, second, first = sorted(predicted.parts.values())
+    assert first >= 1.5 * second
+    simulated = [simulate(WORK, cluster, seed) for seed in range(3)]
+    mean = sum(found.seconds for found in simulated) / 3
+    assert predicted.seconds == pytest.approx(mean, rel=0.1)
+    busiest = max(simulated[0].busy.items(), key=lambda part: part[1])[0]
+    assert predicted.bottleneck == busiest
+
+
+@pytest.mark.parametrize("workers", [1, 3, 10, 64])
+@pytest.mark.parametrize("items", [1, 64, 1_000])
+def test_of_equal_items_it_is_exact(workers, items):
+    work, cluster = Work(items, 2.0), Cluster(workers, start_seconds=(9.0,), batch_seconds=0)
+    assert predict(work, cluster).seconds == pytest.approx(9 + 2 * math.ceil(items / workers))
+    assert predict(work, cluster).seconds == pytest.approx(simulate(work, cluster).seconds)
+
+
+def test_it_names_what_takes_longest():
+    for name, part in {
+        "computing alone": "workers",
+        "a driver that binds": "driver",
+        "a driver that many workers slow": "driver",
+        "a store that binds by its bytes": "store",
+        "a store that binds by its files": "store",
+    }.items():
+        assert predict(WORK, CLUSTERS[name]).bottleneck == part
+    short = replace(WORK, items=10)
+    assert predict(short, CLUSTERS["a start"]).bottleneck == "start"
+    few = predict(replace(WORK, items=41), replace(IDEAL, batch_seconds=20.0))
+    assert few.bottleneck == "tail"
+
+
+def test_device_hours_bytes_and_calls():
+    found = predict(Work(7_200, 1.0, bytes=1e6), Cluster(2, batch_seconds=4.0))
+    assert (found.seconds, found.device_hours, found.bytes) == (3_600, 2.0, 7.2e9)
+    assert (found.calls, found.workers) == (1_800, 2)
+    assert str(found) == (
+        "about 60.0 min, 2 device-hours, 7.2 GB in the store; bottleneck: workers (workers "
+        "60.0 min, driver 0.0 s, store 0.0 s, start 0.0 s, tail 0.0 s)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("of", "said"),
+    [
+        (lambda: Work(0, 1.0), "items=0: expected an integer >= 1"),
+        (lambda: Work(True, 1.0), "items=True: expected an integer"),
+        (lambda: Work(1, 0.0), "seconds=0.0: expected a number > 0"),
+        (lambda: Work(1, math.inf), "seconds=inf: expected a number > 0"),
+        (lambda: Work(1, 1.0, spread=-1.0), "spread=-1.0: expected a number >= 0"),
+        (lambda: Work(1, 1.0, bytes=math.nan), "bytes=nan: expected a number >= 0"),
+        (lambda: Cluster(0), "workers=0: expected an integer >= 1"),
+        (lambda: Cluster(1, ahead=0), "ahead=0: expected an integer >= 1"),
+        (lambda: Cluster(1, factors=()), r"factors=\(\): expected at least one number"),
+        (lambda: Cluster(1, factors=(1.0, 0.0)), "factors=0.0: expected a number > 0"),
+        (lambda: Cluster(1, start_seconds=(-1.0,)), "start_seconds=-1.0: expected a number >= 0"),
+        (lambda: Cluster(1, bandwidth=0.0), "bandwidth=0.0: expected a number > 0"),
+        (lambda: Cluster(1, driver_seconds=math.inf), "driver_seconds=inf: expected a number >= 0"),
+        (
+            lambda: predict(Work(1, 3600.0), Cluster(1, failures_an_hour=9.0)),
+            "a call of 60.0 min on a worker that is lost 9 times an hour hardly ever ends",
+        ),
+    ],
+)
+def test_what_makes_no_sense_is_refused(of, said):
+    with pytest.raises(ConfigurationError, match=said):
+        of()
