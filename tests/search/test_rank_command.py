@@ -431,6 +431,50 @@ def test_plan_answers_for_a_matrix(networks, capsys):
     assert "--n 0: expected a number of images" in capsys.readouterr().err
 
 
+CLUSTER = ["--n", "60000", "--workers", "64"]
+
+
+def test_plan_says_what_a_cluster_takes(networks, capsys):
+    alone = ["plan", networks[0], "--n", "60000"]
+    assert run(alone) == 0
+    without = capsys.readouterr().out
+    assert "workers" not in without
+    assert run(["plan", networks[0], *CLUSTER, "--device", "H100"]) == 0
+    *before, cluster, tiles = capsys.readouterr().out.splitlines()
+    # All but what was measured of this machine again.
+    assert [line.split("in about")[0] for line in before] == [
+        line.split("in about")[0] for line in without.splitlines()
+    ]
+    assert re.fullmatch(
+        r"64 workers, each NVIDIA H100 SXM: about [\d.]+ \w+, [\d.e+,]+ device-hours, 7\.2 GB in "
+        r"the store; bottleneck: \w+ \(workers .*, driver .*, store .*, start .*, tail .*\)",
+        cluster,
+    )
+    assert tiles.startswith("110,215 tiles of 128 × 128 images in ")
+    assert "by its roofline, an optimistic bound" in tiles
+    assert run(["plan", networks[0], *CLUSTER]) == 0
+    *_, cluster, tiles = capsys.readouterr().out.splitlines()
+    assert cluster.startswith("64 workers, each a machine like this one: about ")
+    assert "as it was measured just now" in tiles
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ([*CLUSTER, "--device", "abacus"], "only of h100 (NVIDIA H100 SXM), v5e (TPU v5e);"),
+        (["--n", "60000", "--workers", "0"], "--workers 0: expected a number of devices"),
+        (["--workers", "64"], "--workers 64 without --n: say of how many images"),
+        (["--n", "60000", "--device", "h100"], "--device h100 without --workers: say how many"),
+    ],
+)
+def test_plan_refuses_a_cluster_that_is_none(networks, capsys, monkeypatch, options, said):
+    monkeypatch.setattr(kk.NeuralKernel, "plan", None)  # before anything is measured
+    assert run(["plan", networks[0], *options]) == 2
+    err = capsys.readouterr().err
+    assert said in err
+    assert err.count("\n") == 1
+
+
 def test_by_default_candidates_are_compared_with_their_training(kernas, tmp_path):
     counted = ("--score", "params,flops", "--sample", "12")
     code, out, _ = kernas("rank", *counted, "--output", tmp_path / "run")

@@ -5,6 +5,7 @@ from .base import Task as Task
 from .costs import Cluster as Cluster
 from .costs import Prediction as Prediction
 from .costs import Work as Work
+from .costs import measured_cluster as measured_cluster
 from .costs import predict as predict
 from .local import Local as Local
 from .processes import Processes as Processes

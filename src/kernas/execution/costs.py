@@ -21,6 +21,11 @@ from .ray import AHEAD
 BATCH_SECONDS = 1.0
 """Seconds of the items of a call: long beside what the driver takes for it, short beside a loss."""
 
+START_SECONDS, DRIVER_SECONDS, DRIVER_SECONDS_A_WORKER = 6.0, 1e-3, 1e-6
+BANDWIDTH, FILES_A_SECOND = 5e8, 3e3
+"""What ``experiments/cluster_simulation.py`` measured on two cores: the start of a worker without
+compiling, a call, what it takes more of each worker there is, and a disk."""
+
 MOST_TRIES = 1000.0
 """Tries of a call, on average, beyond which failures leave no time to finish one."""
 
@@ -125,6 +130,29 @@ class Cluster:
     def of_workers(self, values: Sequence[float]) -> list[float]:
         """Of each worker its number, where there are fewer numbers from the first one again."""
         return [values[worker % len(values)] for worker in range(self.workers)]
+
+
+def measured_cluster(workers: int, compile_seconds: float = 0.0) -> Cluster:
+    """A cluster whose driver, start and store are those that were measured on one machine.
+
+    Another network, file system or machine of the driver has other numbers: measure them with
+    ``experiments/cluster_simulation.py`` and give them to :class:`Cluster`. Nothing fails.
+
+    Args:
+        workers: >= 1.
+        compile_seconds: of a worker that begins, beside its start.
+
+    Raises:
+        ConfigurationError: a number is out of its range.
+    """
+    return Cluster(
+        workers,
+        start_seconds=(START_SECONDS + compile_seconds,),
+        driver_seconds=DRIVER_SECONDS,
+        driver_seconds_a_worker=DRIVER_SECONDS_A_WORKER,
+        bandwidth=BANDWIDTH,
+        files_a_second=FILES_A_SECOND,
+    )
 
 
 def check_calls_end(seconds: float, failures_an_hour: float) -> None:
