@@ -70,8 +70,9 @@ def test_device_hours_bytes_and_calls():
     assert (found.seconds, found.device_hours, found.bytes) == (3_600, 2.0, 7.2e9)
     assert (found.calls, found.workers) == (1_800, 2)
     assert str(found) == (
-        "about 60.0 min, 2 device-hours, 7.2 GB in the store; bottleneck: workers (workers "
-        "60.0 min, driver 0.0 s, store 0.0 s, start 0.0 s, tail 0.0 s)"
+        "about 60.0 min, 2 device-hours; bottleneck: workers\n"
+        "side by side workers 60.0 min, driver 0.0 s, store 0.0 s; before it start 0.0 s, after it "
+        "tail 0.0 s; 7.2 GB in the store"
     )
 
 

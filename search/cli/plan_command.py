@@ -36,7 +36,7 @@ def run_plan(options: PlanOptions) -> int:
         if options.n is not None:
             say(_of_matrix(plan, options.n))
             if options.workers is not None:
-                say(_of_cluster(plan, options.n, options.workers, options.device))
+                say(of_cluster(plan, options.n, options.workers, options.device))
     return DONE
 
 
@@ -76,8 +76,18 @@ def _of_matrix(plan: KernelPlan, n: int) -> str:
     )
 
 
-def _of_cluster(plan: KernelPlan, n: int, workers: int, device: str | None) -> str:
-    """What a cluster takes for the tiles of the matrix, and of what."""
+def of_cluster(plan: KernelPlan, n: int, workers: int, device: str | None) -> str:
+    """What a cluster takes for the tiles of the matrix, and from what that is known.
+
+    Args:
+        plan: of a pair.
+        n: images.
+        workers: how many.
+        device: what each of them is, by the name of its roofline; ``None`` for machines like this.
+
+    Raises:
+        ConfigurationError: no roofline of the device is known.
+    """
     import jax.numpy as jnp
 
     from kernas.execution import measured_cluster, predict
@@ -85,18 +95,18 @@ def _of_cluster(plan: KernelPlan, n: int, workers: int, device: str | None) -> s
     from kernas.kernels.gram import matrix_work
     from kernas.kernels.gram.tiles import TILE_SIDE
 
-    roofline = None if device is None else roofline_of(device)
-    seconds = plan.seconds if roofline is None else roofline.pair_seconds(plan)
-    itemsize = jnp.result_type(float).itemsize
-    work = matrix_work(n, seconds, itemsize=itemsize)
+    each, seconds = "machines like this one", plan.seconds
+    basis = "a worker as it was measured just now"
+    if device is not None:
+        roofline = roofline_of(device)
+        each, seconds = roofline.device, roofline.pair_seconds(plan)
+        basis = f"{each} by its roofline, an optimistic bound that nobody has measured"
+    work = matrix_work(n, seconds, itemsize=jnp.result_type(float).itemsize)
     found = predict(work, measured_cluster(workers, plan.compile_seconds))
-    each, basis = "a machine like this one", "as it was measured just now"
-    if roofline is not None:
-        each, basis = roofline.device, "by its roofline, an optimistic bound that nobody measured"
     lines = [
-        f"{workers:,} workers, each {each}: {found}",
-        f"{work.items:,} tiles of {TILE_SIDE} × {TILE_SIDE} images in {found.calls:,} calls, "
-        f"{duration(work.seconds)} a tile on {each} ({basis}); a start, a driver and a store as "
-        "measured on one machine",
+        f"{workers:,} workers ({each}): {found}",
+        f"{work.items:,} tiles of {TILE_SIDE} × {TILE_SIDE} images, {duration(work.seconds)} each, "
+        f"in {found.calls:,} calls",
+        f"{basis}; start, driver and store as measured on one machine",
     ]
     return "\n".join(lines)

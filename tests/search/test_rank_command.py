@@ -13,9 +13,11 @@ from PIL import Image
 
 import kernas.kernels as kk
 import kernas.kernels.data as data
+from kernas.kernels.engine import Blocking
 from kernas.search.cli import agreement, rank_command
 from kernas.search.cli.app import parse, run
 from kernas.search.cli.options import RankOptions
+from kernas.search.cli.plan_command import of_cluster
 from kernas.search.defaults import DEFAULT_SCORES, RANKING_SCORE, VALIDATION_SCORE
 from kernas.search.scores.registry import check_score_names
 
@@ -440,22 +442,34 @@ def test_plan_says_what_a_cluster_takes(networks, capsys):
     without = capsys.readouterr().out
     assert "workers" not in without
     assert run(["plan", networks[0], *CLUSTER, "--device", "H100"]) == 0
-    *before, cluster, tiles = capsys.readouterr().out.splitlines()
+    *before, cluster, parts, tiles, basis = capsys.readouterr().out.splitlines()
     # All but what was measured of this machine again.
     assert [line.split("in about")[0] for line in before] == [
         line.split("in about")[0] for line in without.splitlines()
     ]
     assert re.fullmatch(
-        r"64 workers, each NVIDIA H100 SXM: about [\d.]+ \w+, [\d.e+,]+ device-hours, 7\.2 GB in "
-        r"the store; bottleneck: \w+ \(workers .*, driver .*, store .*, start .*, tail .*\)",
+        r"64 workers \(NVIDIA H100 SXM\): about [\d.]+ \w+, [\d.e+,]+ device-hours; "
+        r"bottleneck: \w+",
         cluster,
     )
-    assert tiles.startswith("110,215 tiles of 128 × 128 images in ")
-    assert "by its roofline, an optimistic bound" in tiles
+    assert parts.endswith("; 7.2 GB in the store")
+    assert tiles.startswith("110,215 tiles of 128 × 128 images, ")
+    assert basis.startswith("NVIDIA H100 SXM by its roofline, an optimistic bound")
     assert run(["plan", networks[0], *CLUSTER]) == 0
-    *_, cluster, tiles = capsys.readouterr().out.splitlines()
-    assert cluster.startswith("64 workers, each a machine like this one: about ")
-    assert "as it was measured just now" in tiles
+    *_, cluster, _, _, basis = capsys.readouterr().out.splitlines()
+    assert cluster.startswith("64 workers (machines like this one): about ")
+    assert basis.startswith("a worker as it was measured just now; ")
+
+
+def test_what_the_page_on_clusters_shows_is_what_plan_says():
+    page = Path(__file__).parents[2] / "docs" / "guides" / "cluster.md"
+    layers = [kk.Conv(3, W_std=2**0.5), kk.Relu()] * 5
+    kernel = kk.NeuralKernel(
+        kk.serial(*layers, kk.GlobalAvgPool(), kk.Dense()),
+        blocking=Blocking("planes", lanes=32, nanoseconds=1.0),
+    )
+    said = of_cluster(kernel.plan((32, 32, 3)), 60_000, 64, "h100")
+    assert said in page.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

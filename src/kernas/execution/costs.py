@@ -21,8 +21,8 @@ from .ray import AHEAD
 BATCH_SECONDS = 1.0
 """Seconds of the items of a call: long beside what the driver takes for it, short beside a loss."""
 
-START_SECONDS, DRIVER_SECONDS, DRIVER_SECONDS_A_WORKER = 6.0, 1e-3, 1e-6
-BANDWIDTH, FILES_A_SECOND = 5e8, 3e3
+START_SECONDS, DRIVER_SECONDS, DRIVER_SECONDS_A_WORKER = 2.0, 6e-4, 1.6e-6
+BANDWIDTH, FILES_A_SECOND = 1e9, 7e3
 """What ``experiments/cluster_simulation.py`` measured on two cores: the start of a worker without
 compiling, a call, what it takes more of each worker there is, and a disk."""
 
@@ -68,7 +68,8 @@ class Cluster:
             ``factors``.
         ahead: calls that a worker has at a time, >= 1.
         batch_seconds: of a call's items; with 0 a call has one item.
-        driver_seconds: that the driver spends on a call: half before, half on the answer.
+        driver_seconds: that the driver spends on a call: half before, half on the answer; as much
+            as on that on the first word of a worker.
         driver_seconds_a_worker: that it spends on a call more for every worker there is.
         bandwidth: bytes a second that the store takes from all workers together.
         files_a_second: that it takes from all together; an item is a file.
@@ -213,11 +214,12 @@ class Prediction:
         return max(parts, key=lambda name: parts[name])
 
     def __str__(self) -> str:
-        parts = {**self.parts, "start": self.start, "tail": self.tail}
-        told = ", ".join(f"{name} {duration(seconds)}" for name, seconds in parts.items())
+        told = [f"{name} {duration(seconds)}" for name, seconds in self.parts.items()]
         return (
-            f"about {duration(self.seconds)}, {self.device_hours:,.3g} device-hours, "
-            f"{size(self.bytes)} in the store; bottleneck: {self.bottleneck} ({told})"
+            f"about {duration(self.seconds)}, {self.device_hours:,.3g} device-hours; bottleneck: "
+            f"{self.bottleneck}\n"
+            f"side by side {', '.join(told)}; before it start {duration(self.start)}, after it "
+            f"tail {duration(self.tail)}; {size(self.bytes)} in the store"
         )
 
 
@@ -229,9 +231,9 @@ def predict(work: Work, cluster: Cluster) -> Prediction:
     item, ``λ`` failures a second, ``c = b (F s + w)``::
 
         computing = n (F s + w) / W · (exp(λ c) − 1) / (λ c) · (1 + λ (repair + start))
-        driving   = m d
+        driving   = (m + W / 2) d
         storing   = n w
-        start     = mean of start_seconds, weighted with 1 / f_k, + W d / 4
+        start     = mean of start_seconds, weighted with 1 / f_k, + W d / 2
         tail      = c where driver or store binds; where workers do,
                     ⌈m / W⌉ c − m c / W of equal workers and items that never fail, otherwise
                     c (1/2 + z √(2 spread² / b + spread of f²)) where W > 1
@@ -258,7 +260,7 @@ def predict(work: Work, cluster: Cluster) -> Prediction:
     again = math.expm1(rate * call) / (rate * call) if rate else 1.0
     away = 1 + rate * (cluster.repair_seconds + start)
     computing = work.items * (factor * work.seconds + write) / workers * again * away
-    driving, storing = calls * cluster.call_seconds, work.items * write
+    driving, storing = (calls + workers / 2) * cluster.call_seconds, work.items * write
     even = not (work.spread or rate) and min(factors) == max(factors) and min(starts) == max(starts)
     if max(driving, storing) > computing:
         tail = call
@@ -273,7 +275,7 @@ def predict(work: Work, cluster: Cluster) -> Prediction:
         computing,
         driving,
         storing,
-        start + workers * cluster.call_seconds / 4,
+        start + workers * cluster.call_seconds / 2,
         tail,
         workers,
         calls,
