@@ -1,6 +1,7 @@
 """The cost model in closed form against the simulation, which does not know of it."""
 
 import math
+import random
 from dataclasses import replace
 
 import pytest
@@ -40,6 +41,32 @@ def test_the_model_and_the_simulation_agree(name):
     assert predicted.seconds == pytest.approx(mean, rel=0.1)
     busiest = max(simulated[0].busy.items(), key=lambda part: part[1])[0]
     assert predicted.bottleneck == busiest
+
+
+def test_of_random_clusters_nine_in_ten_agree():
+    rng = random.Random(0)
+    ratios = []
+    while len(ratios) < 100:
+        workers = rng.choice([1, 3, 10, 40])
+        work = Work(int(workers * rng.choice([10, 12.5, 30])), 1.0, rng.choice([0, 0.2, 0.5]), 1e5)
+        cluster = Cluster(
+            workers,
+            factors=rng.choice([(1.0,), (1.0, 1.3, 0.8)]),
+            start_seconds=rng.choice([(0.0,), (3.0, 9.0)]),
+            batch_seconds=0.0,
+            driver_seconds=rng.choice([0, 1e-3, 0.02, 0.1]),
+            bandwidth=rng.choice([math.inf, 1e7, 1e6]),
+            failures_an_hour=rng.choice([0, 0.05, 5]),
+            notice_seconds=rng.choice([0, 5]),
+            repair_seconds=10.0,
+        )
+        predicted = predict(work, cluster)
+        *_, second, first = sorted(predicted.parts.values())
+        if first >= 1.5 * second:
+            found = [simulate(work, cluster, seed).seconds for seed in range(3)]
+            ratios.append(3 * predicted.seconds / sum(found))
+    assert sum(abs(ratio - 1) < 0.1 for ratio in ratios) >= 90
+    assert max(abs(ratio - 1) for ratio in ratios) < 0.2
 
 
 @pytest.mark.parametrize("workers", [1, 3, 10, 64])
