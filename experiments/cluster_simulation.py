@@ -339,7 +339,7 @@ def figure(rows: Sequence[dict[str, Any]]) -> Figure:
                 ]
                 label = None
                 if driver == "measured":
-                    label = f"{cut[0]}, {cut[1]} a call of {line[0]['call_seconds']:.2g} s"
+                    label = f"{cut[0]}, {cut[1]} a call of {line[0]['call_seconds']:.3g} s"
                 look: Any = {"color": f"C{number}", "markersize": 3, "linewidth": 1.2}
                 x = [row["workers"] for row in line]
                 times.plot(x, [row["seconds"] / 3600 for row in line], style, label=label, **look)
