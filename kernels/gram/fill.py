@@ -130,6 +130,9 @@ class TileTask:
 def _fill(store: GramStore, request: GramRequest, progress: bool, executor: Executor) -> None:
     grid = store.grid()
     missing = [number for number, tile in enumerate(grid) if not store.holds(tile)]
+    if not missing:  # nobody has to come
+        _drop_locks(store)
+        return
     pairs = sum(tile.pairs for tile in grid)
     task = TileTask(request, store.path)
     with (

@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import google_crc32c
 import numpy as np
@@ -24,12 +24,16 @@ from zarr.storage import LocalStore
 from kernas.comparison import first_difference
 from kernas.documents import sealed
 from kernas.errors import GramStoreError
+from kernas.execution import Executor, Local
 from kernas.locks import exclusive
 
 from ..interface import Kernels
 from .identity import Identity, as_far_as
 from .metadata import LOCKS, shape_of, stored_identity
 from .tiles import Tile, tiles_of
+
+if TYPE_CHECKING:
+    from .products import StoredGram
 
 CHECKSUM_BYTES = 4
 
@@ -118,7 +122,7 @@ class GramStore:
         side = self.identity["tile_side"]
         return list(tiles_of(self.shape, side, symmetric=self.symmetric))
 
-    def _in_order(self) -> Iterator[Tile]:
+    def in_order(self) -> Iterator[Tile]:
         """The tiles that are stored, row by row."""
         side = self.identity["tile_side"]
         return tiles_of(self.shape, side, symmetric=self.symmetric, to_and_fro=False)
@@ -138,22 +142,29 @@ class GramStore:
             GramStoreError: the kernel is not stored, or a tile is missing or corrupted.
         """
         self._check_name(name)
-        for tile in self._in_order():
+        for tile in self.in_order():
             yield tile.rows, tile.columns, self.block(name, tile)
 
-    def gram(self, name: str) -> StoredGram:
+    def gram(self, name: str, *, executor: Executor | None = None) -> StoredGram:
         """A symmetric kernel as solvers read it, in parts: see ``conjugate_gradients``.
+
+        Args:
+            name: one of :attr:`names`.
+            executor: who reads and multiplies tiles, such as :class:`kernas.search.RayExecutor`,
+                whose workers see the store under the same path; by default this process.
 
         Raises:
             GramStoreError: the kernel is not stored, or its columns are not its rows.
         """
+        from .products import StoredGram
+
         self._check_name(name)
         if not self.symmetric:
             raise GramStoreError(
                 f"{self.path} holds a kernel between two sets of images, {self.shape}: expected "
                 "one of images with themselves; compute_gram(kernel, x) makes it"
             )
-        return StoredGram(self, name)
+        return StoredGram(self, name, executor or Local())
 
     def __getitem__(self, name: str) -> np.ndarray:
         """A whole kernel in memory, ``(n1, n2)``.
@@ -162,7 +173,7 @@ class GramStore:
             GramStoreError: the kernel is not stored, or a tile is missing or corrupted.
         """
         self._check_name(name)
-        for tile in self._in_order():  # before memory is taken for all of them
+        for tile in self.in_order():  # before memory is taken for all of them
             if not self._file(name, tile).exists():
                 self.block(name, tile)
         whole = np.empty(self.shape, self.dtype)
@@ -254,43 +265,6 @@ class GramStore:
     def _file(self, name: str, tile: Tile) -> Path:
         """Where zarr's default encoding of chunks puts a tile."""
         return self.path.joinpath(name, "c", str(tile.row), str(tile.column))
-
-
-@dataclass(frozen=True)
-class StoredGram:
-    """A symmetric kernel of a store in parts, one tile in memory at a time.
-
-    Args:
-        store: that holds it.
-        name: of the kernel.
-    """
-
-    store: GramStore
-    name: str
-
-    def __len__(self) -> int:
-        """The number n of images."""
-        return self.store.shape[0]
-
-    def tiles(self) -> Iterator[tuple[slice, slice, np.ndarray]]:
-        """See :meth:`GramStore.tiles`."""
-        return self.store.tiles(self.name)
-
-    def diagonal(self) -> np.ndarray:
-        """The kernel of each image with itself, shape ``(n,)``."""
-        tiles = (tile for tile in self.store.grid() if tile.mirrored)
-        return np.concatenate([np.diag(self.store.block(self.name, tile)) for tile in tiles])
-
-    def column(self, index: int) -> np.ndarray:
-        """The kernel of all images with one, shape ``(n,)``."""
-        column = np.empty(len(self), self.store.dtype)
-        for tile in self.store.grid():
-            rows, columns = tile.rows, tile.columns
-            if columns.start <= index < columns.stop:
-                column[rows] = self.store.block(self.name, tile)[:, index - columns.start]
-            elif rows.start <= index < rows.stop:
-                column[columns] = self.store.block(self.name, tile)[index - rows.start]
-        return column
 
 
 def _decoded(chunk: np.ndarray, dtype: np.dtype, side: int) -> np.ndarray | None:

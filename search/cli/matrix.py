@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 from kernas.errors import ConfigurationError
 
 from .agreement import agreed
-from .executors import executor_of
+from .executors import tell_rates
 from .interruption import way_on
 from .options import MatrixOptions
 from .printing import tell
 
 if TYPE_CHECKING:
+    from kernas.execution import Executor
     from kernas.kernels import Architecture, GramStore, NeuralKernel
     from kernas.kernels.data import Dataset
     from kernas.kernels.gram import GramEstimate
@@ -79,7 +80,13 @@ def bound(options: MatrixOptions, kernel: NeuralKernel, train: Dataset) -> Neura
     return kernel
 
 
-def fill(options: MatrixOptions, kernel: NeuralKernel, train: Dataset, path: Path) -> Filled | None:
+def fill(
+    options: MatrixOptions,
+    kernel: NeuralKernel,
+    train: Dataset,
+    path: Path,
+    executor: Executor | None,
+) -> Filled | None:
     """The training matrix in a store, once its cost was said; ``None`` if the user declined.
 
     Raises:
@@ -89,7 +96,6 @@ def fill(options: MatrixOptions, kernel: NeuralKernel, train: Dataset, path: Pat
     """
     from kernas.kernels import compute_gram, estimate_gram
 
-    executor = executor_of(options.executor, options.device)
     estimate = estimate_gram(kernel, train, store=path, tile_side=options.tile)
     tell(f"{path}: {estimate}")
     for fault in estimate.corrupted:
@@ -111,4 +117,5 @@ def fill(options: MatrixOptions, kernel: NeuralKernel, train: Dataset, path: Pat
             progress=not options.quiet,
             executor=executor,
         )
+    tell_rates(executor)
     return Filled(store, estimate, time.perf_counter() - start)

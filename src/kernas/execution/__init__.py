@@ -2,6 +2,7 @@
 
 from .base import Executor as Executor
 from .base import Task as Task
+from .base import WorkerRate as WorkerRate
 from .costs import Cluster as Cluster
 from .costs import Prediction as Prediction
 from .costs import Work as Work
