@@ -131,25 +131,27 @@ class Execution:
 
 @contextmanager
 def cluster_of(workers: int) -> Iterator[RayExecutor]:
-    """An executor that is connected to a cluster of one node with so many declared cores."""
+    """An executor in a process that is connected to a cluster of one node with so many declared
+    cores; each of its calls of ``map`` has workers of its own."""
     from ray import cloudpickle
     from ray.cluster_utils import Cluster
 
+    ray: Any = import_module("ray")
     cloudpickle.register_pickle_by_value(sys.modules[__name__])  # no worker has this folder
     head = {"num_cpus": workers, "include_dashboard": False}
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "os.fork")  # of JAX; what is forked becomes Ray's
         cluster = Cluster(initialize_head=True, head_node_args=head)
     try:
-        executor = RayExecutor(cluster.address)
-        with executor.session():
-            yield executor
+        ray.init(address=cluster.address, log_to_driver=False, logging_level="error")
+        yield RayExecutor(cluster.address)
     finally:
+        ray.shutdown()
         cluster.shutdown()
 
 
 def executed(executor: RayExecutor, task: Any, items: Iterable[int]) -> Execution:
-    """Run a task, one item a call."""
+    """Run a task; of a sequence, short items go many at a time."""
     start = time.monotonic()
     spans = [span.since(start) for span in executor.map(Timed(task), items)]
     return Execution(time.monotonic() - start, spans)
@@ -182,7 +184,7 @@ def usual_starts(executor: RayExecutor, workers: int, seconds: float) -> list[fl
 
 def calls_of(executor: RayExecutor, number: int) -> dict[str, float]:
     """Seconds a call of items that take none: as they come, and of the driver's thread alone."""
-    results = executor.map(Wait((0.0,)), range(number + 10))
+    results = executor.map(Wait((0.0,)), iter(range(number + 10)))  # each by itself
     for _ in range(10):
         next(results)
     wall, own = time.perf_counter(), time.thread_time()
@@ -241,10 +243,12 @@ class OneProcess:
     def wait(
         self, refs: Sequence[Any], *, num_returns: int = 1, timeout: float | None = None
     ) -> tuple[list[Any], list[Any]]:
-        """One of them, and nothing of the others, which nobody looks at."""
+        """One of them; a look that waits for none finds none more."""
+        if timeout == 0:
+            return [], list(refs)
         if self.first_words:
-            return [self.first_words.popleft()], []
-        return [refs[self.random.randrange(len(refs))]], []
+            return [self.first_words.popleft()], list(refs)
+        return [refs[self.random.randrange(len(refs))]], list(refs)
 
     def get(self, ref: Any) -> Any:
         """The answer."""
@@ -309,7 +313,8 @@ def own_calls(workers: int, number: int) -> float:
 
 
 def waits(pending: Sequence[int], repetitions: int = 20) -> dict[int, float]:
-    """Seconds of Ray's ``wait`` for one of so many calls, of which one has ended."""
+    """Seconds of Ray's ``wait`` for one of so many calls, of which one has ended, and of another
+    look at the others, as the executor has it."""
     ray: Any = import_module("ray")
 
     class Sleeper:
@@ -325,7 +330,8 @@ def waits(pending: Sequence[int], repetitions: int = 20) -> dict[int, float]:
         seconds = []
         for _ in range(repetitions):
             start = time.perf_counter()
-            ready, _ = ray.wait(some, num_returns=1, timeout=60.0)
+            ready, rest = ray.wait(some, timeout=60.0)
+            ray.wait(rest, num_returns=len(rest), timeout=0.0)
             seconds.append(time.perf_counter() - start)
             assert ready == [done]
         found[number] = median(seconds)

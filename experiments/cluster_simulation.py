@@ -10,8 +10,8 @@ seconds a pair from a shorter one on as many workers, the driver from (a). Worke
 are more than this machine has cores.
 
 (c) *Foretold*: the kernel of all 60,000 images of CIFAR-10, on 10 to 10,000 H100s that fail, for
-several sides of tiles and seconds of a batch; and what becomes of it with a driver whose call takes
-the same whoever else is there. Of an H100 the roofline is known, an optimistic bound.
+several sides of tiles and seconds of a batch; and what becomes of it with a driver that takes no
+time. Of an H100 the roofline is known, an optimistic bound.
 
     python experiments/cluster_simulation.py                # 10 minutes on two idle cores
     python experiments/cluster_simulation.py --size quick   # short executions; records nothing
@@ -135,11 +135,11 @@ def measured(setting: Setting) -> dict[str, Any]:
 def driver_of(
     own: dict[int, float], waited: dict[int, float], call: float
 ) -> dict[str, float | int]:
-    """A driver's seconds a call, and those for every worker that it looks after.
+    """A driver's seconds a call, and those for every worker where it looks at all calls.
 
     Args:
-        own: the executor's seconds a call by its workers.
-        waited: seconds of Ray's ``wait``, by its calls, two of each worker.
+        own: the executor's seconds by its workers, of a call that it looks for alone.
+        waited: seconds of Ray for looking, by the calls, two of each worker.
         call: seconds of a call of a driver of two workers.
     """
     few, many = min(own), max(own)
@@ -174,7 +174,7 @@ def compared(
         driver: its numbers.
         wall: what it took.
     """
-    cluster = Cluster(workers, start_seconds=starts, batch_seconds=0.0, **driver)
+    cluster = Cluster(workers, start_seconds=starts, **driver)
     work = Work(len(seconds), float(seconds.mean()), float(seconds.std() / seconds.mean()))
     predicted = simulate(work, cluster, seconds=seconds).seconds
     return {
@@ -196,7 +196,7 @@ def waiting(setting: Setting, workers: int, driver: Any) -> dict[str, Any]:
     seconds = rng.lognormal(np.log(setting.seconds), 0.5, setting.items * workers)
     with cluster_of(workers) as executor:
         starts = usual_starts(executor, workers, 0.05)
-        wall = executed(executor, Wait(tuple(seconds)), range(len(seconds))).seconds
+        wall = executed(executor, Wait(tuple(seconds.tolist())), range(len(seconds))).seconds
     return compared("items wait", workers, seconds, starts, driver, wall)
 
 
@@ -267,23 +267,19 @@ def foretold(setting: Setting, found: dict[str, Any], n: int) -> list[dict[str, 
 def clusters(
     setting: Setting, found: dict[str, Any], work: Work
 ) -> Iterable[tuple[Cluster, dict[str, Any]]]:
-    """Those that are simulated: of batches that are equal the first, and of each number of workers
-    a driver as it was measured, and one to whom it is all the same how many there are."""
+    """Those that are simulated: of batches that come to the same the first, and of each number of
+    workers a driver as it was measured, and one that takes no time."""
     names = "driver_seconds", "driver_seconds_a_worker", "bandwidth", "files_a_second"
     known: Any = {name: found[name] for name in names} | FAILURES
+    batches = {max(1, int(batch / work.seconds)): batch for batch in reversed(setting.batches)}
     for workers in setting.workers:
-        begun: set[int] = set()
-        for batch in setting.batches:
+        for batch in sorted(batches.values()):
             cluster = Cluster(
                 workers, start_seconds=(found["start_seconds"],), batch_seconds=batch, **known
             )
-            if cluster.batch(work) in begun:
-                continue
-            begun.add(cluster.batch(work))
-            for driver in ("measured", "flat"):
-                flat = replace(cluster, driver_seconds_a_worker=0.0)
-                told = {"driver": driver, "batch": cluster.batch(work)}
-                yield cluster if driver == "measured" else flat, told
+            free = replace(cluster, driver_seconds=0.0, driver_seconds_a_worker=0.0)
+            for driver, one in {"measured": cluster, "free": free}.items():
+                yield one, {"driver": driver, "batch_seconds": batch}
 
 
 def simulated(work: Work, cluster: Cluster) -> dict[str, Any]:
@@ -295,7 +291,8 @@ def simulated(work: Work, cluster: Cluster) -> dict[str, Any]:
     return {
         "workers": cluster.workers,
         "items": work.items,
-        "call_seconds": cluster.batch(work) * work.seconds,
+        "item_seconds": work.seconds,
+        "batch": cluster.batch(work),
         "calls": run.calls,
         "seconds": run.seconds,
         "efficiency": run.efficiency,
@@ -323,23 +320,24 @@ def best(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def figure(rows: Sequence[dict[str, Any]]) -> Figure:
     """Wall time and efficiency against workers: a row of panels a work, a colour a cut; dashed
-    with a driver to whom it is all the same how many workers there are."""
+    with a driver that takes no time."""
     names = list(dict.fromkeys(row["work"] for row in rows))
     drawn = Figure(figsize=(10, 3.8 * len(names)), layout="constrained")
     panels = drawn.subplots(len(names), 2, squeeze=False)
     for (times, shares), name in zip(panels, names, strict=True):
         own = [row for row in rows if row["work"] == name]
-        cuts = list(dict.fromkeys((row["tile_side"], row["batch"]) for row in own))
+        cuts = list(dict.fromkeys((row["tile_side"], row["batch_seconds"]) for row in own))
         for number, cut in enumerate(cuts):
-            for driver, style in {"measured": "o-", "flat": "--"}.items():
+            for driver, style in {"measured": "o-", "free": "--"}.items():
                 line = [
                     row
                     for row in own
-                    if (row["tile_side"], row["batch"]) == cut and row["driver"] == driver
+                    if (row["tile_side"], row["batch_seconds"]) == cut and row["driver"] == driver
                 ]
                 label = None
                 if driver == "measured":
-                    label = f"{cut[0]}, {cut[1]} a call of {line[0]['call_seconds']:.3g} s"
+                    call = max(cut[1], line[0]["item_seconds"])
+                    label = f"{cut[0]}, calls of {call:.3g} s"
                 look: Any = {"color": f"C{number}", "markersize": 3, "linewidth": 1.2}
                 x = [row["workers"] for row in line]
                 times.plot(x, [row["seconds"] / 3600 for row in line], style, label=label, **look)

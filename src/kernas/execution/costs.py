@@ -16,15 +16,12 @@ from typing import Any
 from kernas.errors import ConfigurationError
 from kernas.quantities import duration, size
 
-from .ray import AHEAD
+from .ray import AHEAD, BATCH_SECONDS
 
-BATCH_SECONDS = 1.0
-"""Seconds of the items of a call: long beside what the driver takes for it, short beside a loss."""
-
-START_SECONDS, DRIVER_SECONDS, DRIVER_SECONDS_A_WORKER = 2.0, 6e-4, 1.6e-6
+START_SECONDS, DRIVER_SECONDS, DRIVER_SECONDS_A_WORKER = 2.0, 6e-4, 1e-6
 BANDWIDTH, FILES_A_SECOND = 1e9, 7e3
 """What ``experiments/cluster_simulation.py`` measured on two cores: the start of a worker without
-compiling, a call, what it takes more of each worker there is, and a disk."""
+compiling, a call, a look at the calls of each worker there is, and a disk."""
 
 MOST_TRIES = 1000.0
 """Tries of a call, on average, beyond which failures leave no time to finish one."""
@@ -71,10 +68,11 @@ class Cluster:
         start_seconds: of each worker until it can begin an item, what is compiled included; as
             ``factors``.
         ahead: calls that a worker has at a time, >= 1.
-        batch_seconds: of a call's items; with 0 a call has one item.
+        batch_seconds: of a call's items at most, if there are several; with 0 a call has one item.
         driver_seconds: that the driver spends on a call: half before, half on the answer; as much
             as on that on the first word of a worker.
-        driver_seconds_a_worker: that it spends on a call more for every worker there is.
+        driver_seconds_a_worker: that it spends, for every worker there is, on looking which calls
+            have ended. Answers that have come by then are taken before it looks again.
         bandwidth: bytes a second that the store takes from all workers together.
         files_a_second: that it takes from all together; an item is a file.
         failures_an_hour: losses of each worker while it is there.
@@ -113,18 +111,35 @@ class Cluster:
         for name in ("bandwidth", "files_a_second"):
             _check(name, getattr(self, name), above=True, finite=False)
 
+    def at_once(self, pace: float, left: int) -> int:
+        """Items of a call to a worker that takes ``pace`` seconds an item, of those that are left:
+        at most half of its share of them."""
+        share = left // (2 * self.workers)
+        return max(1, min(share, int(self.batch_seconds / pace + 1e-9)))
+
     def batch(self, work: Work) -> int:
-        """Items of a call."""
-        return max(1, min(work.items, int(self.batch_seconds / work.seconds + 1e-9)))
+        """Most items of a call."""
+        return self.at_once(work.seconds, work.items)
+
+    def longest_batch(self, work: Work) -> float:
+        """Seconds of a call of several items, at most, nearly; 0 if there is none."""
+        return self.batch_seconds if self.batch(work) > 1 else 0.0
 
     def calls(self, work: Work) -> int:
-        """Calls of all items."""
-        return -(-work.items // self.batch(work))
+        """Calls of all items that take the same time: the first of each worker have one item, then
+        they are as long as may be, and in the end shorter and shorter."""
+        calls = min(work.items, self.ahead * self.workers)
+        left = work.items - calls
+        while (number := self.at_once(work.seconds, left)) > 1:
+            until = min(left, 2 * self.workers * number - 1)  # of those that are left, fewer then
+            of_these = -(-(left - until) // number) or 1
+            calls, left = calls + of_these, left - of_these * number
+        return calls + left
 
     @property
-    def call_seconds(self) -> float:
-        """That the driver spends on a call."""
-        return self.driver_seconds + self.workers * self.driver_seconds_a_worker
+    def look_seconds(self) -> float:
+        """That the driver spends on looking which calls have ended."""
+        return self.workers * self.driver_seconds_a_worker
 
     def write_seconds(self, work: Work) -> float:
         """That the store takes for an item: ``max(bytes / bandwidth, 1 / files a second)``."""
@@ -230,24 +245,24 @@ class Prediction:
 def predict(work: Work, cluster: Cluster) -> Prediction:
     """What work takes on a cluster, in closed form.
 
-    With ``n`` items of ``s`` seconds in ``m`` calls of ``b``; ``W`` workers of factors ``f_k``,
-    ``1 / F`` the mean of ``1 / f_k``; ``d`` the driver's seconds of a call, ``w`` the store's of an
-    item, ``λ`` failures a second, ``c = b (F s + w)``::
+    With ``n`` items of ``s`` seconds in ``m`` calls, of at most ``b``; ``W`` workers of factors
+    ``f_k``, ``1 / F`` the mean of ``1 / f_k``; ``d`` the driver's seconds of a call, ``w`` the
+    store's of an item, ``λ`` failures a second, ``c = F s + w``::
 
-        computing = n (F s + w) / W · (exp(λ c) − 1) / (λ c) · (1 + λ (repair + start))
+        computing = n c / W · (exp(λ b c) − 1) / (λ b c) · (1 + λ (repair + start))
         driving   = (m + W / 2) d
         storing   = n w
         start     = mean of start_seconds, weighted with 1 / f_k, + W d / 2 where workers bind
         tail      = c where driver or store binds; where workers do and W > 1,
-                    c (r + z √(2 spread² / b + spread of f²))
-                    + (1 − exp(−λ c W)) (notice + c / 2)
+                    c (r + z √(2 spread² + spread of f²)) + (1 − exp(−λ c W)) (notice + c / 2)
 
-    ``(exp(λ c) − 1) / λ`` are the seconds until a call has once run to its end. The last round of
-    workers that keep step is ``r = ⌈m / W⌉ − m / W`` short of a whole one; of others, whose calls
-    end anywhere in the time of one, ``r = 1/2``. The last of ``W`` is ``z`` deviations late (``z``
-    the mean of the greatest of ``W`` normal numbers, Blom 1958), or was lost with its last call.
-    Parts that go on side by side are taken to hide each other entirely: of two that take about as
-    long the sum is somewhat more.
+    ``(exp(λ b c) − 1) / λ`` are the seconds until a call has once run to its end. Last calls have
+    one item. The last round of workers that keep step is ``r = ⌈m / W⌉ − m / W`` short of a whole
+    one; of others, whose calls end anywhere in the time of one, ``r = 1/2``. The last of ``W`` is
+    ``z`` deviations late (``z`` the mean of the greatest of ``W`` normal numbers, Blom 1958), or
+    was lost with its last call. That the driver looks at all calls delays it, and is left out: what
+    has come meanwhile is taken together. Parts that go on side by side are taken to hide each other
+    entirely: of two that take about as long the sum is somewhat more.
 
     Returns:
         Mostly within 10% of :func:`~kernas.execution.simulate`, and within 20%, for ten calls or
@@ -261,23 +276,23 @@ def predict(work: Work, cluster: Cluster) -> Prediction:
     paces = [1 / factor for factor in factors]
     factor, write = workers / sum(paces), cluster.write_seconds(work)
     start = sum(s * pace for s, pace in zip(starts, paces, strict=True)) / sum(paces)
-    rate, call = cluster.failures_an_hour / 3600, batch * (factor * work.seconds + write)
-    check_calls_end(call, cluster.failures_an_hour)
-    again = math.expm1(rate * call) / (rate * call) if rate else 1.0
+    rate, item = cluster.failures_an_hour / 3600, factor * work.seconds + write
+    check_calls_end(batch * item, cluster.failures_an_hour)
+    again = math.expm1(rate * batch * item) / (rate * batch * item) if rate else 1.0
     away = 1 + rate * (cluster.repair_seconds + start)
-    computing = work.items * (factor * work.seconds + write) / workers * again * away
-    driving, storing = (calls + workers / 2) * cluster.call_seconds, work.items * write
-    rounds = calls / workers
-    begun, tail = start, call
+    computing = work.items * item / workers * again * away
+    driving, storing = (calls + workers / 2) * cluster.driver_seconds, work.items * write
+    begun, tail = start, item
     if max(driving, storing) <= computing:
-        begun += workers * cluster.call_seconds / 2
-        of_call = work.spread / math.sqrt(batch)
+        begun += workers * cluster.driver_seconds / 2
+        rounds = calls / workers
         of_workers = math.sqrt(sum((f / factor - 1) ** 2 for f in factors) / workers)
-        apart = of_call * math.sqrt(rounds) + of_workers * rounds + pstdev(starts) / call
-        short = math.ceil(rounds) - rounds if apart < KEEPING_STEP else 0.5
-        late = _greatest(workers) * math.hypot(math.sqrt(2) * of_call, of_workers)
-        lost = -math.expm1(-rate * call * workers)
-        tail = call * (short + late) + lost * (cluster.notice_seconds + call / 2)
+        apart = work.spread * math.sqrt(rounds) + of_workers * rounds + pstdev(starts) / item
+        keep_step = batch == 1 and apart < KEEPING_STEP
+        short = math.ceil(rounds) - rounds if keep_step else 0.5
+        late = _greatest(workers) * math.hypot(math.sqrt(2) * work.spread, of_workers)
+        lost = -math.expm1(-rate * item * workers)
+        tail = item * (short + late) + lost * (cluster.notice_seconds + item / 2)
         tail = tail if workers > 1 else 0.0
     return Prediction(
         computing,

@@ -1,15 +1,16 @@
 """A simulation of ``ray.py`` in discrete events: who hands out what, when, and who is lost.
 
-What happens is in a heap by its time. The driver does one thing at a time, and as long as a worker
-has room and there is an item it hands out, before it takes an answer. The store takes what is
-written in the order in which it comes.
+What happens is in a heap by its time. The driver does one thing at a time, as ``RayExecutor`` does:
+it hands out while a worker has room and there are items; then it looks at all calls and takes the
+answers of those that have ended, one after the other. The store takes what is written in the order
+in which it comes.
 """
 
 from __future__ import annotations
 
 import heapq
+import math
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -26,10 +27,11 @@ class Simulated:
 
     Attributes:
         seconds: until the driver had the last answer.
-        workers, calls: how many there were; calls that were run again count once.
+        workers: how many there were.
+        calls: that the driver handed out, those again that were lost.
         computing: seconds of all workers together at items, those that were lost included.
         wasted: of them those at calls that were lost.
-        driving: seconds in which the driver was at work.
+        driving: seconds in which the driver was at work; looking at all calls is counted.
         storing: seconds in which the store was at work.
         tail: seconds to the end since a worker first had nothing to do because no items were left.
         failures: workers that were lost.
@@ -74,8 +76,19 @@ class _Event(IntEnum):
     NOTICED = 6  # its loss
 
 
-_HANDED_OUT, _ANSWER, _FIRST_WORD = -1, 0, 1
-"""What the driver has done when it is free."""
+class _Deed(IntEnum):
+    """What the driver has done when it is free."""
+
+    HANDED_OUT = 0
+    LOOKED = 1
+    TOOK_ANSWER = 2
+    TOOK_FIRST_WORD = 3
+
+
+_Items = tuple[int, int]
+"""Of a call, from the first one to before the last one."""
+
+_NONE: _Items = (0, 0)
 
 
 @dataclass
@@ -93,18 +106,20 @@ class _Worker:
         since: when it began to compute that.
         computes: whether it does, or waits for the store or for a call.
         ready: whether it is there.
+        pace: seconds of an item of the last call that the driver has an answer of.
     """
 
     factor: float
     start: float
     life: int = 0
-    given: deque[int] = field(default_factory=deque)
-    waiting: deque[int] = field(default_factory=deque)
+    given: deque[_Items] = field(default_factory=deque)
+    waiting: deque[_Items] = field(default_factory=deque)
     asked: int = 0
-    at: int | None = None
+    at: _Items | None = None
     since: float = 0.0
     computes: bool = False
     ready: bool = False
+    pace: float = math.inf
 
 
 def simulate(
@@ -113,9 +128,11 @@ def simulate(
     """Run work on a cluster that is not there.
 
     A worker that has started says so, which takes the driver as long as an answer, and is given
-    calls then. The items of a call are written at its end, one after the other; then its worker
-    goes on. A worker that is lost loses all calls that it has, also those that it has not begun:
-    each is run again from its first item. Equal arguments give equal results.
+    calls then. A call has as many items as last ``batch_seconds`` at the pace of the worker's last
+    call, and no more than half of the worker's share of those that are left; the first calls have
+    one. Items are written at the end of their call, one after the other; then the worker goes on.
+    A worker that is lost loses all calls that it has, also those that it has not begun, and their
+    items are run again, each by itself. Equal arguments give equal results.
 
     Args:
         work: the items.
@@ -134,6 +151,10 @@ def simulate(
     return _Simulation(work, cluster, np.random.default_rng(seed), seconds).run()
 
 
+_Answer = tuple[int, int, _Deed, _Items]
+"""Whose, in which life, whether it is a first word, and of what."""
+
+
 class _Simulation:
     """One simulation."""
 
@@ -144,15 +165,13 @@ class _Simulation:
         rng: np.random.Generator,
         seconds: np.ndarray | None,
     ) -> None:
-        self.cluster, self.rng = cluster, rng
-        each, batch = _seconds(work, rng, seconds), cluster.batch(work)
-        starts = np.arange(0, work.items, batch)
-        self.lasting: list[float] = np.add.reduceat(each, starts).tolist()
-        self.sizes: list[int] = np.diff(starts, append=work.items).tolist()
-        longest = max(self.lasting) * max(cluster.factors)
+        self.cluster, self.rng, self.items = cluster, rng, work.items
+        each = _seconds(work, rng, seconds)
+        longest = max(float(each.max()) * max(cluster.factors), cluster.longest_batch(work))
         check_calls_end(longest, cluster.failures_an_hour)
+        self.until: list[float] = np.concatenate([[0.0], np.cumsum(each)]).tolist()
         self.write = cluster.write_seconds(work)
-        self.half = cluster.call_seconds / 2
+        self.half, self.look = cluster.driver_seconds / 2, cluster.look_seconds
         self.workers = [
             _Worker(factor, start)
             for factor, start in zip(
@@ -161,15 +180,16 @@ class _Simulation:
                 strict=True,
             )
         ]
-        self.events: list[tuple[float, int, _Event, int, int, int]] = []
+        self.events: list[tuple[float, int, _Event, int, int, _Deed, _Items]] = []
         self.number = 0
         self.next = 0
         self.again: deque[int] = deque()
-        self.answers: deque[tuple[int, int, int]] = deque()
+        self.answers: deque[_Answer] = deque()
+        self.found: deque[_Answer] = deque()
         self.rooms: list[deque[tuple[int, int]]] = [deque() for _ in range(cluster.ahead)]
         self.driver_busy = False
         self.store_free = 0.0
-        self.done = 0
+        self.done = self.calls = 0
         self.computing = self.wasted = self.driving = self.storing = 0.0
         self.failures = self.repeated = 0
         self.idle_since: float | None = None
@@ -179,13 +199,13 @@ class _Simulation:
         for number, worker in enumerate(self.workers):
             self._at(worker.start, _Event.READY, number)
         now = 0.0
-        while self.done < len(self.lasting):
-            now, _, event, number, life, call = heapq.heappop(self.events)
+        while self.done < self.items:
+            now, _, event, number, life, deed, call = heapq.heappop(self.events)
             if event is _Event.FREE:
                 self.driver_busy = False
-                self._taken(number, life, call)
+                self._did(number, life, deed, call)
             elif event is _Event.NOTICED:
-                self.again.append(call)
+                self.again.extend(range(*call))
             elif life == self.workers[number].life:
                 self._happens(now, event, number, call)
             # First all that happens at this time: a worker that comes is not given what another one
@@ -194,18 +214,26 @@ class _Simulation:
                 self._drive(now)
         tail = 0.0 if self.idle_since is None else now - self.idle_since
         return Simulated(
-            now, len(self.workers), len(self.lasting), self.computing, self.wasted,
+            now, len(self.workers), self.calls, self.computing, self.wasted,
             self.driving, self.storing, tail, self.failures, self.repeated,
         )  # fmt: skip
 
     def _at(
-        self, time: float, event: _Event, worker: int, call: int = -1, life: int | None = None
+        self,
+        time: float,
+        event: _Event,
+        worker: int,
+        call: _Items = _NONE,
+        life: int | None = None,
+        deed: _Deed = _Deed.HANDED_OUT,
     ) -> None:
         life = self.workers[worker].life if life is None else life
         self.number += 1  # of two at one time the first that was known of comes first
-        heapq.heappush(self.events, (time, self.number, event, worker, life, call))
+        heapq.heappush(self.events, (time, self.number, event, worker, life, deed, call))
 
-    def _happens(self, now: float, event: _Event, number: int, call: int) -> None:
+    # --- what workers and the store do ---
+
+    def _happens(self, now: float, event: _Event, number: int, call: _Items) -> None:
         worker = self.workers[number]
         if event is _Event.ARRIVED:
             worker.waiting.append(call)
@@ -217,21 +245,21 @@ class _Simulation:
             if not self.write:
                 self._happens(now, _Event.WRITTEN, number, call)
                 return
-            seconds = self.write * self.sizes[call]
+            seconds = self.write * (call[1] - call[0])
             self.store_free = max(now, self.store_free) + seconds
             self.storing += seconds
             self._at(self.store_free, _Event.WRITTEN, number, call)
         elif event is _Event.WRITTEN:
             worker.given.popleft()
             worker.at = None
-            self.answers.append((number, worker.life, _ANSWER))
+            self.answers.append((number, worker.life, _Deed.TOOK_ANSWER, call))
             if worker.waiting:
                 self._begin(now, number)
             elif not worker.given:
                 self._is_idle(now)
         elif event is _Event.READY:
             worker.ready = True
-            self.answers.append((number, worker.life, _FIRST_WORD))
+            self.answers.append((number, worker.life, _Deed.TOOK_FIRST_WORD, call))
             if self.cluster.failures_an_hour:
                 lives = self.rng.exponential(3600 / self.cluster.failures_an_hour)
                 self._at(now + lives, _Event.LOST, number)
@@ -239,84 +267,104 @@ class _Simulation:
         elif event is _Event.LOST:
             self._loses(now, number)
 
+    def _lasts(self, worker: _Worker, call: _Items) -> float:
+        return worker.factor * (self.until[call[1]] - self.until[call[0]])
+
     def _begin(self, now: float, number: int) -> None:
         worker = self.workers[number]
         worker.at = call = worker.waiting.popleft()
         worker.since, worker.computes = now, True
-        self._at(now + worker.factor * self.lasting[call], _Event.COMPUTED, number, call)
+        self._at(now + self._lasts(worker, call), _Event.COMPUTED, number, call)
 
     def _loses(self, now: float, number: int) -> None:
         worker, cluster = self.workers[number], self.cluster
         self.failures += 1
         if worker.at is not None:
-            self.repeated += self.sizes[worker.at]
-            spent = worker.factor * self.lasting[worker.at]
+            self.repeated += worker.at[1] - worker.at[0]
+            spent = self._lasts(worker, worker.at)
             if worker.computes:
                 spent = now - worker.since
                 self.computing += spent
             self.wasted += spent
         for call in worker.given:
             self._at(now + cluster.notice_seconds, _Event.NOTICED, number, call)
-        worker.life += 1
-        worker.given, worker.waiting = deque(), deque()
-        worker.asked, worker.at, worker.computes, worker.ready = 0, None, False, False
+        self.workers[number] = _Worker(worker.factor, worker.start, worker.life + 1)
         self._at(now + cluster.repair_seconds + worker.start, _Event.READY, number)
 
-    def _taken(self, number: int, life: int, what: int) -> None:
-        """The driver has done something; after an answer or a first word there may be room."""
-        self.done += what == _ANSWER
-        worker = self.workers[number]
-        if what != _HANDED_OUT and life == worker.life:
-            worker.asked -= what == _ANSWER
-            self.rooms[worker.asked].append((number, life))
+    # --- what the driver does ---
 
     def _drive(self, now: float) -> None:
-        """What the driver does next, if there is something; all of it if that takes no time."""
-        while self.answers and not self.half:
-            self._taken(*self.answers.popleft())
-        while self._has_items():
-            number = next(self._with_room(), None)
-            if number is None:
-                break
-            self._hand_out(now, number)
-            if self.half:
+        """What the driver does next, if there is something; all of it that takes no time."""
+        while not self.driver_busy:
+            if self.found:
+                self._does(now, self.half, *self.found.popleft())
+            elif self._has_items() and (number := self._with_room()) is not None:
+                self._hand_out(now, number)
+            elif self.answers:
+                self._does(now, self.look, 0, 0, _Deed.LOOKED, _NONE)
+            else:
                 return
-        if self.answers:
-            self._busy(now, *self.answers.popleft())
+
+    def _does(
+        self, now: float, seconds: float, number: int, life: int, deed: _Deed, call: _Items
+    ) -> None:
+        if not seconds:
+            self._did(number, life, deed, call)
+            return
+        self.driver_busy = True
+        self.driving += seconds
+        self._at(now + seconds, _Event.FREE, number, call, life, deed)
+
+    def _did(self, number: int, life: int, deed: _Deed, call: _Items) -> None:
+        """After an answer or a first word there is room, if its worker lives."""
+        if deed is _Deed.LOOKED:
+            self.found, self.answers = self.answers, self.found
+        if deed is _Deed.TOOK_ANSWER:
+            self.done += call[1] - call[0]
+        worker = self.workers[number]
+        if deed < _Deed.TOOK_ANSWER or life != worker.life:
+            return
+        if deed is _Deed.TOOK_ANSWER:
+            worker.asked -= 1
+            worker.pace = self._lasts(worker, call) / (call[1] - call[0]) + self.write
+        self.rooms[worker.asked].append((number, life))
 
     def _hand_out(self, now: float, number: int) -> None:
-        if self.again:
-            call = self.again.popleft()
-        else:
-            call, self.next = self.next, self.next + 1
         worker = self.workers[number]
+        call = self._items(worker)
+        self.calls += 1
         worker.given.append(call)
         worker.asked += 1
         if worker.asked < self.cluster.ahead:
             self.rooms[worker.asked].append((number, worker.life))
         self._at(now + self.half, _Event.ARRIVED, number, call)
-        if self.half:
-            self._busy(now, number, worker.life, _HANDED_OUT)
+        self._does(now, self.half, number, worker.life, _Deed.HANDED_OUT, call)
         if self.idle_since is None and not self._has_items():  # else nobody is looked at
             unused = any(one.ready and not one.given for one in self.workers)
             self.idle_since = now if unused else None
 
-    def _busy(self, now: float, number: int, life: int, what: int) -> None:
-        self.driver_busy = True
-        self.driving += self.half
-        self._at(now + self.half, _Event.FREE, number, what, life)
+    def _items(self, worker: _Worker) -> _Items:
+        """Of its next call."""
+        if self.again:
+            item = self.again.popleft()
+            return item, item + 1
+        number = self.cluster.at_once(worker.pace, self.items - self.next)
+        call = self.next, self.next + number
+        self.next += number
+        return call
 
-    def _with_room(self) -> Iterator[int]:
-        """Those that a call can be given to, first who has fewest; the others have been popped."""
+    def _with_room(self) -> int | None:
+        """Who can be given a call, first who has fewest."""
         for asked, room in enumerate(self.rooms):
             while room:
                 number, life = room.popleft()
                 worker = self.workers[number]
                 if life == worker.life and worker.asked == asked:
-                    yield number
+                    return number
+        return None
 
     def _has_items(self) -> bool:
-        return bool(self.again) or self.next < len(self.lasting)
+        return bool(self.again) or self.next < self.items
 
     def _is_idle(self, now: float) -> None:
         """A worker has nothing to do: because nothing is left?"""
