@@ -56,11 +56,8 @@ def test_items_travel_in_batches():
     assert found.driving == pytest.approx((found.calls + 4 / 2) * 1e-3)
     assert found.computing == pytest.approx(1_000 * 0.1)
     assert found.tail <= 2 * 0.1 + 1e-9  # of items, and not of batches
-    assert simulate(work, Cluster(4, batch_seconds=0)).calls == cluster_calls(work) == 1_000
-
-
-def cluster_calls(work):
-    return Cluster(4, batch_seconds=0).calls(work)
+    one_by_one = Cluster(4, **ONE)
+    assert simulate(work, one_by_one).calls == one_by_one.calls(work) == 1_000
 
 
 @pytest.mark.parametrize("items", [1, 7, 8, 9, 16, 100, 1_000, 12_345])
