@@ -10,6 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import optuna
+
 import kernas.kernels as kk
 import kernas.search as ks
 from kernas.kernels.regression import ScoreValue
@@ -104,15 +106,29 @@ def strategy(text: str) -> ks.Strategy:
 
 
 def run(storage: str, written: str, n_trials: int, wait: float, text: str) -> None:
-    """A search as a process of its own."""
+    """A search as a process of its own.
+
+    Args:
+        storage: as for :func:`ks.optimize`, or ``grpc:PORT``, of :func:`serve` on this machine.
+    """
     ks.optimize(
         TOY,
         ToyScore(Path(written), wait=wait),
         strategy=strategy(text),
         n_trials=n_trials,
-        storage=storage,
+        storage=_proxy(storage) if storage.startswith("grpc:") else storage,
         progress=False,
     )
+
+
+def _proxy(storage: str) -> optuna.storages.GrpcStorageProxy:
+    return optuna.storages.GrpcStorageProxy(host="127.0.0.1", port=int(storage[5:]))
+
+
+def serve(url: str, port: int) -> None:
+    """A database for processes that reach it through this one, and no other machine."""
+    database = optuna.storages.RDBStorage(url)
+    optuna.storages.run_grpc_proxy_server(database, host="127.0.0.1", port=port)
 
 
 if __name__ == "__main__":
@@ -120,6 +136,8 @@ if __name__ == "__main__":
 
     import toy_search  # whose space is that of whoever imports it, and not of __main__
 
+    if sys.argv[1] == "serve":
+        toy_search.serve(sys.argv[2], int(sys.argv[3]))
     storage, written, n_trials, wait, text = sys.argv[1:]
     print(os.getpid(), flush=True)
     toy_search.run(storage, written, int(n_trials), float(wait), text)

@@ -23,6 +23,8 @@ from .records import Images as Images
 from .records import Matrix as Matrix
 from .records import Request as Request
 from .records import Statistics as Statistics
+from .rooflines import ROOFLINES as ROOFLINES
+from .rooflines import roofline_of as roofline_of
 from .sharing import SharedPrograms as SharedPrograms
 from .tiles import DEFAULT_TILE_BYTES as DEFAULT_TILE_BYTES
 from .tiles import TileShape as TileShape

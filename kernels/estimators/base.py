@@ -15,6 +15,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from kernas.errors import ConfigurationError, DataError
+from kernas.execution import Executor
 
 from ..architecture import Architecture, Dense, Flatten, Relu, serial
 from ..data.checks import check_fitted_shape, check_images
@@ -273,6 +274,7 @@ class KernelEstimator(ImageEstimator):
     solver: Solver
     store: StorePath | None
     scales: Scales | None
+    executor: Executor | None
 
     def __init__(
         self,
@@ -287,6 +289,7 @@ class KernelEstimator(ImageEstimator):
         store: StorePath | None = None,
         verbose: bool = False,
         scales: Scales | None = None,
+        executor: Executor | None = None,
     ) -> None:
         self.kernel = kernel
         self.get = get
@@ -298,6 +301,7 @@ class KernelEstimator(ImageEstimator):
         self.store = store
         self.verbose = verbose
         self.scales = scales
+        self.executor = executor
 
     # --- fitting ---------------------------------------------------------------------------------
 
@@ -308,6 +312,11 @@ class KernelEstimator(ImageEstimator):
             ConfigurationError: the message has what was given.
         """
         self._ridges()
+        if self.executor is not None and self.store is None:
+            raise ConfigurationError(
+                f"executor={self.executor!r} without a store: others compute tiles of a store; "
+                "give store='FOLDER'"
+            )
         if self.scales not in (None, *get_args(Scales)):
             raise ConfigurationError(
                 f"scales={self.scales!r}: expected 'evidence', 'loo_error' or None"
@@ -426,7 +435,9 @@ class KernelEstimator(ImageEstimator):
                 "identity a store can keep"
             )
         kernel = replace(self.kernel_, get=self._names() or self.kernel_.get)
-        store = compute_gram(kernel, x, store=self.store, progress=self.verbose)
+        store = compute_gram(
+            kernel, x, store=self.store, progress=self.verbose, executor=self.executor
+        )
         if self.solver == "cg":
             return store
         return store.kernels() if isinstance(kernel.get, tuple) else store[kernel.get]
@@ -437,7 +448,8 @@ class KernelEstimator(ImageEstimator):
         if self.store is None:
             parts, dtype = self._matrix(gram), self._matrix(gram).dtype
         else:
-            parts, dtype = gram.gram(self.get or gram.names[0]), gram.dtype
+            name = self.get or gram.names[0]
+            parts, dtype = gram.gram(name, executor=self.executor), gram.dtype
         solution = conjugate_gradients(parts, Y, self.ridge_, weights=self._weights)
         self.dual_coef_, self.loo_ = solution.value, None
         return {

@@ -14,6 +14,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from kernas.errors import ConfigurationError, DataError
+from kernas.execution import Executor
 
 from ..interface import Get, KernelFunction
 from ..regression import Weights, centred_one_hot
@@ -61,6 +62,8 @@ class KernelClassifier(ClassifierMixin, KernelEstimator):
             in ``fit`` by :func:`fit_scales`, from at most 256 of the training images, as they are:
             without weights and augmentations, and at ``ridge`` if that is one number > 0, else at
             1e-3. ``None`` for the kernel's own.
+        executor: who computes tiles of the store and, with ``"cg"``, multiplies with them, such as
+            :class:`kernas.search.RayExecutor`; ``None`` for this process.
 
     Attributes:
         classes_: the labels, in order, shape ``(C,)``.
@@ -96,6 +99,7 @@ class KernelClassifier(ClassifierMixin, KernelEstimator):
         store: StorePath | None = None,
         verbose: bool = False,
         scales: Scales | None = None,
+        executor: Executor | None = None,
     ) -> None:
         super().__init__(
             kernel,
@@ -108,6 +112,7 @@ class KernelClassifier(ClassifierMixin, KernelEstimator):
             store=store,
             verbose=verbose,
             scales=scales,
+            executor=executor,
         )
         self.class_weight = class_weight
 

@@ -61,7 +61,7 @@ ESTIMATORS: dict[str, type[Estimator]] = {
 
 WAY_OUT = "copy the model again, or fit again"
 
-OF_THE_MACHINE = ("kernel", "store", "verbose")
+OF_THE_MACHINE = ("kernel", "store", "verbose", "executor")
 """Parameters of estimators that are not kept as they are."""
 
 

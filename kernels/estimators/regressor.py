@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.base import RegressorMixin
 
 from kernas.errors import ConfigurationError
+from kernas.execution import Executor
 
 from ..interface import Get, KernelFunction, Kernels
 from ..regression import (
@@ -46,6 +47,7 @@ class KernelRegressor(RegressorMixin, KernelEstimator):
         store: as for :class:`KernelClassifier`.
         verbose: likewise.
         scales: likewise.
+        executor: likewise.
 
     Attributes:
         offset_: weighted mean of the training targets, shape ``(C,)``.
@@ -71,6 +73,7 @@ class KernelRegressor(RegressorMixin, KernelEstimator):
         store: StorePath | None = None,
         verbose: bool = False,
         scales: Scales | None = None,
+        executor: Executor | None = None,
     ) -> None:
         super().__init__(
             kernel,
@@ -83,6 +86,7 @@ class KernelRegressor(RegressorMixin, KernelEstimator):
             store=store,
             verbose=verbose,
             scales=scales,
+            executor=executor,
         )
         self.time = time
 

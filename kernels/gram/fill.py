@@ -103,6 +103,10 @@ def compute_gram(
     return found
 
 
+TILE_LOCKS = f"{LOCKS}/[0-9]*"
+"""The locks of tiles, which nobody needs once every tile is there."""
+
+
 @dataclass(frozen=True)
 class TileTask:
     """Computes tiles or shards by their numbers and writes them; says of each whether it is there.
@@ -159,12 +163,16 @@ class TileTask:
 
 
 def _fill(store: GramStore, request: GramRequest, progress: bool, executor: Executor) -> None:
-    shards, missing = store.shards(), store.lacking()
-    if not store.place.has_locks and missing:
+    missing = store.lacking()
+    if not missing:  # nobody has to come
+        store.place.drop_claims(TILE_LOCKS)
+        return
+    if not store.place.has_locks:
         begin = random.randrange(len(missing))  # elsewhere than other processes, most likely
         missing = missing[begin:] + missing[:begin]
+    shards = store.shards()
     pairs = sum(shard.pairs for shard in shards)
-    task = TileTask(request, store.location)
+    task = TileTask(request, store.place.shared_location())
     with (
         progress_bar(
             shown=progress,
@@ -186,4 +194,4 @@ def _fill(store: GramStore, request: GramRequest, progress: bool, executor: Exec
             if len(busy) == len(missing):
                 time.sleep(POLL_SECONDS)
             missing = busy
-    store.place.drop_claims(f"{LOCKS}/[0-9]*")
+    store.place.drop_claims(TILE_LOCKS)

@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby, tee
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from kernas.comparison import first_difference
 from kernas.errors import GramStoreError
-from kernas.execution import Executor
+from kernas.execution import Executor, Local
 from kernas.files import Location
 from kernas.places import Folder, Place, place_of
 
@@ -31,6 +31,9 @@ from .identity import Identity, as_far_as
 from .layout import DAMAGED, Block, Bytes, Layout
 from .metadata import LOCKS, refused, shape_of, stored_identity
 from .tiles import Tile, tiles_of, within
+
+if TYPE_CHECKING:
+    from .products import StoredGram
 
 VERIFIED_BYTES = 16 * 2**20
 """About what a worker reads for an item of its own when a store is verified."""
@@ -163,7 +166,7 @@ class GramStore:
         """The tiles of a shard, one if it is a tile itself."""
         return within(shard, self._layout.side, self._layout.shard)
 
-    def _in_order(self) -> Iterator[Tile]:
+    def in_order(self) -> Iterator[Tile]:
         """The tiles that are stored, row by row, those of a shard together."""
         for shard in self._shards(to_and_fro=False):
             yield from sorted(self.within(shard), key=_by_place)
@@ -183,7 +186,7 @@ class GramStore:
             GramStoreError: the kernel is not stored, or a tile is missing or corrupted.
         """
         self._check_name(name)
-        for tile, block in self.blocks(name, self._in_order()):
+        for tile, block in self.blocks(name, self.in_order()):
             yield tile.rows, tile.columns, block
 
     def blocks(self, name: str, tiles: Iterable[Tile]) -> Iterator[tuple[Tile, Block]]:
@@ -199,19 +202,26 @@ class GramStore:
         for tile, found in self._blocks(name, tiles):
             yield tile, _sound(found)
 
-    def gram(self, name: str) -> StoredGram:
+    def gram(self, name: str, *, executor: Executor | None = None) -> StoredGram:
         """A symmetric kernel as solvers read it, in parts: see ``conjugate_gradients``.
+
+        Args:
+            name: one of :attr:`names`.
+            executor: who reads and multiplies tiles, such as :class:`kernas.search.RayExecutor`,
+                whose workers see the store under the same path; by default this process.
 
         Raises:
             GramStoreError: the kernel is not stored, or its columns are not its rows.
         """
+        from .products import StoredGram
+
         self._check_name(name)
         if not self.symmetric:
             raise GramStoreError(
                 f"{self.place} holds a kernel between two sets of images, {self.shape}: expected "
                 "one of images with themselves; compute_gram(kernel, x) makes it"
             )
-        return StoredGram(self, name)
+        return StoredGram(self, name, executor or Local())
 
     def __getitem__(self, name: str) -> np.ndarray:
         """A whole kernel in memory, ``(n1, n2)``.
@@ -220,9 +230,9 @@ class GramStore:
             GramStoreError: the kernel is not stored, or a tile is missing or corrupted.
         """
         self._check_name(name)
-        keys = (self._key(name, tile) for tile in self._in_order())
+        keys = (self._key(name, tile) for tile in self.in_order())
         with self._answers():
-            for tile, is_there in zip(self._in_order(), self.place.present(keys), strict=True):
+            for tile, is_there in zip(self.in_order(), self.place.present(keys), strict=True):
                 if not is_there:  # which is said before memory is taken for all of them
                     self.block(name, tile)
         whole = np.empty(self.shape, self.dtype)
@@ -266,7 +276,9 @@ class GramStore:
         with executor.session():
             found = [
                 self._fault(*fault)
-                for faults in executor.map(VerifyTask(self.location, self.identity), items)
+                for faults in executor.map(
+                    VerifyTask(self.place.shared_location(), self.identity), items
+                )
                 for fault in faults
             ]
         return sorted(found, key=self._by_place)
@@ -476,43 +488,6 @@ class VerifyTask:
     @cached_property
     def _store(self) -> GramStore:
         return GramStore(self.location)
-
-
-@dataclass(frozen=True)
-class StoredGram:
-    """A symmetric kernel of a store in parts, one tile in memory at a time.
-
-    Args:
-        store: that holds it.
-        name: of the kernel.
-    """
-
-    store: GramStore
-    name: str
-
-    def __len__(self) -> int:
-        """The number n of images."""
-        return self.store.shape[0]
-
-    def tiles(self) -> Iterator[tuple[slice, slice, np.ndarray]]:
-        """See :meth:`GramStore.tiles`."""
-        return self.store.tiles(self.name)
-
-    def diagonal(self) -> np.ndarray:
-        """The kernel of each image with itself, shape ``(n,)``."""
-        tiles = (tile for tile in self.store.grid() if tile.mirrored)
-        return np.concatenate([np.diag(block) for _, block in self.store.blocks(self.name, tiles)])
-
-    def column(self, index: int) -> np.ndarray:
-        """The kernel of all images with one, shape ``(n,)``."""
-        column = np.empty(len(self), self.store.dtype)
-        at_columns = (t for t in self.store.grid() if index in range(len(self))[t.columns])
-        at_rows = (t for t in self.store.grid() if index in range(len(self))[t.rows])
-        for tile, block in self.store.blocks(self.name, at_rows):
-            column[tile.columns] = block[index - tile.rows.start]
-        for tile, block in self.store.blocks(self.name, at_columns):
-            column[tile.rows] = block[:, index - tile.columns.start]
-        return column
 
 
 def check_identity(place: Place, identity: Identity, sources: Mapping[str, Any]) -> None:

@@ -17,6 +17,9 @@ from .iterative import Gram as Gram
 from .iterative import Solution as Solution
 from .iterative import WholeGram as WholeGram
 from .iterative import conjugate_gradients as conjugate_gradients
+from .iterative_estimates import LooEstimate as LooEstimate
+from .iterative_estimates import iterative_loo as iterative_loo
+from .iterative_estimates import iterative_posterior as iterative_posterior
 from .learning_curve import LearningPoint as LearningPoint
 from .learning_curve import learning_curve as learning_curve
 from .normalization import NORMALIZATIONS as NORMALIZATIONS

@@ -146,3 +146,13 @@ def _finite_matrix(array: ArrayLike, what: str) -> Float64[np.ndarray, "rows col
             f"{matrix[i, j]} at ({i}, {j})"
         )
     return matrix
+
+
+def check_diagonal(values: ArrayLike, m: int) -> Float64[np.ndarray, " {m}"]:
+    diagonal = np.asarray(values, np.float64)
+    if diagonal.shape != (m,) or not np.isfinite(diagonal).all():
+        raise DataError(
+            f"K_diagonal has shape {diagonal.shape}: expected {m} finite numbers, the kernel of "
+            "each image with itself"
+        )
+    return diagonal

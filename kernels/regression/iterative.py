@@ -1,14 +1,16 @@
 """Ridge regression by conjugate gradients, for Gram matrices that need not fit into memory.
 
-``A α = Y`` with ``A = K + ρI`` is solved for all columns of Y at once. Every step reads each tile
-of K once; the preconditioner ``L Lᵀ + ρI`` has a partial Cholesky factor of K with pivots, made
-once from ``rank`` columns.
+``A α = Y`` with ``A = K + ρI`` is solved for all columns of Y at once. Every step is one product
+with K, whose tiles others may read and multiply; the preconditioner ``L Lᵀ + ρI`` has a partial
+Cholesky factor of K with pivots, made once from ``rank`` columns.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -21,26 +23,25 @@ from kernas.errors import ConfigurationError
 
 from .checks import check_gram, check_ridge, check_targets
 from .errors import DegenerateKernelError, NotConvergedError
-from .shapes import Targets
+from .shapes import PerImage, Targets
 from .weights import Weights, check_count, times_roots
+
+Vectors = Float64[np.ndarray, "n C"]
 
 Column = Float[np.ndarray, " n"]
 """A number for each image, in the precision of the kernel."""
 
-Tile = tuple[slice, slice, Float[np.ndarray, "rows columns"]]
-"""Rows, columns and the block of K there."""
-
 
 @runtime_checkable
 class Gram(Protocol):
-    """A Gram matrix that is read in parts."""
+    """A Gram matrix K that is read in parts."""
 
     def __len__(self) -> int:
         """The number n of images."""
         ...
 
-    def tiles(self) -> Iterator[Tile]:
-        """Blocks that cover one triangle with the diagonal; each is also its mirror image."""
+    def times(self, V: Vectors) -> Vectors:
+        """``K V`` in float64, shape ``(n, C)``."""
         ...
 
     def diagonal(self) -> Column:
@@ -51,10 +52,14 @@ class Gram(Protocol):
         """The kernel of all images with one, shape ``(n,)``."""
         ...
 
+    def session(self) -> AbstractContextManager[object]:
+        """What surrounds readings that belong together, so that who multiplies may stay."""
+        ...
+
 
 @dataclass(frozen=True)
 class WholeGram:
-    """A Gram matrix in memory, read in one part.
+    """A Gram matrix in memory.
 
     Args:
         K: shape ``(n, n)``.
@@ -65,10 +70,9 @@ class WholeGram:
     def __len__(self) -> int:
         return len(self.K)
 
-    def tiles(self) -> Iterator[Tile]:
-        """The whole matrix."""
-        whole = slice(0, len(self.K))
-        yield whole, whole, self.K
+    def times(self, V: Vectors) -> Vectors:
+        """``K V``."""
+        return np.asarray(self.K @ V, np.float64)
 
     def diagonal(self) -> Column:
         """``K(x, x)`` of each image."""
@@ -77,6 +81,10 @@ class WholeGram:
     def column(self, index: int) -> Column:
         """One column."""
         return self.K[:, index]
+
+    def session(self) -> AbstractContextManager[object]:
+        """Nothing."""
+        return nullcontext()
 
 
 @dataclass(frozen=True)
@@ -100,11 +108,10 @@ class WeightedGram:
     def __len__(self) -> int:
         return len(self.gram)
 
-    def tiles(self) -> Iterator[Tile]:
-        """The same blocks, weighted."""
-        roots = self.weights.roots
-        for rows, columns, block in self.gram.tiles():
-            yield rows, columns, roots[rows, None] * block * roots[columns]
+    def times(self, V: Vectors) -> Vectors:
+        """``S K S V``."""
+        roots = self.weights.roots[:, None]
+        return roots * self.gram.times(roots * V)
 
     def diagonal(self) -> Column:
         """``w K(x, x)`` of each image."""
@@ -113,6 +120,10 @@ class WeightedGram:
     def column(self, index: int) -> Column:
         """One column, weighted."""
         return self.weights.roots * self.gram.column(index) * self.weights.roots[index]
+
+    def session(self) -> AbstractContextManager[object]:
+        """That of K."""
+        return self.gram.session()
 
 
 @dataclass(frozen=True)
@@ -148,7 +159,7 @@ def conjugate_gradients(
     """Dual coefficients ``(K + ρI)⁻¹ Y``, with weights ``(K + ρ W⁻¹)⁻¹ Y``, in float64.
 
     Args:
-        gram: a matrix ``(n, n)``, or one that is read in tiles.
+        gram: a matrix ``(n, n)``, or one that is read in parts, as ``GramStore.gram`` gives it.
         Y: targets, shape ``(n, C)``.
         ridge: λ > 0, relative to the mean diagonal of K, with weights to its weighted mean.
         weights: of the images; ``None`` where all count alike.
@@ -166,70 +177,138 @@ def conjugate_gradients(
         Saad, Iterative Methods for Sparse Linear Systems, 2003, section 9.2; Harbrecht, Peters,
         Schneider, On the low-rank approximation by the pivoted Cholesky decomposition, 2012.
     """
+    parts = gram_of(gram)
+    targets = check_targets(Y, len(parts))
+    with parts.session():
+        system = system_of(parts, ridge, weights, tolerance, rank, max_steps)
+        found = system.solve(times_roots(targets, weights))
+    return replace(found, value=times_roots(found.value, weights))
+
+
+def gram_of(gram: Gram | ArrayLike) -> Gram:
+    """A matrix, if it is one, in parts.
+
+    Raises:
+        DataError: it is not square and symmetric.
+        DegenerateKernelError: it is not finite.
+    """
+    return gram if isinstance(gram, Gram) else WholeGram(check_gram(gram))
+
+
+@dataclass(frozen=True)
+class System:
+    """``A = S K S + ρI`` with its preconditioner, made by :func:`system_of`.
+
+    Attributes:
+        gram: ``S K S``.
+        ridge: λ.
+        rho: ρ.
+        factor: L with ``L Lᵀ ≈ S K S``, shape ``(n, rank)``.
+        is_full: whether more columns would make a better preconditioner.
+        tolerance: of the relative residual.
+        max_steps: after so many a solution is given up.
+    """
+
+    gram: Gram
+    ridge: float
+    rho: float
+    factor: Float64[np.ndarray, "n rank"]
+    is_full: bool
+    tolerance: float
+    max_steps: int
+
+    def solve(self, targets: Targets) -> Solution:
+        """``A⁻¹`` times targets ``(n, C)``, all columns as one vector.
+
+        Raises:
+            NotConvergedError: the tolerance was not reached.
+        """
+        rank, size = self.factor.shape[1], float(np.linalg.norm(targets))
+        if size == 0:
+            return Solution(np.zeros_like(targets), 0.0, 0, rank, self.rho)
+        found, steps = _solved(self, targets, 0.5 * self.tolerance * size)
+        residual = float(np.linalg.norm(product(self.gram, found, self.rho) - targets)) / size
+        if not residual <= self.tolerance:
+            ways = [f"a larger ridge than {self.ridge:g}"]
+            ways += [] if self.is_full else [f"a larger rank than {rank}"]
+            ways += [f"more steps than {self.max_steps}"] if steps >= self.max_steps else []
+            raise NotConvergedError(
+                f"conjugate gradients reached a residual of {residual:.2e} in {steps} steps, not "
+                f"{self.tolerance:.1e}; use {' or '.join(ways)}"
+            )
+        return Solution(found, residual, steps, rank, self.rho)
+
+    def precondition(self, V: Vectors) -> Vectors:
+        """``(L Lᵀ + ρI)⁻¹ V = (V − L (LᵀL + ρI)⁻¹ Lᵀ V) / ρ``."""
+        return (V - self.factor @ cho_solve(self._inner, self.factor.T @ V)) / self.rho
+
+    def preconditioner_diagonal(self) -> PerImage:
+        """That of ``(L Lᵀ + ρI)⁻¹``, shape ``(n,)``."""
+        solved = cho_solve(self._inner, self.factor.T).T
+        return (1 - np.sum(self.factor * solved, axis=1)) / self.rho
+
+    @cached_property
+    def _inner(self) -> tuple[np.ndarray, bool]:
+        L = self.factor
+        return cho_factor(L.T @ L + self.rho * np.eye(L.shape[1]))
+
+
+def system_of(
+    gram: Gram,
+    ridge: float,
+    weights: Weights | None,
+    tolerance: float,
+    rank: int,
+    max_steps: int,
+) -> System:
+    """A with its preconditioner; the arguments are those of :func:`conjugate_gradients`.
+
+    Raises:
+        ConfigurationError: an option is out of its range.
+        DataError: there is not one weight for each image.
+        DegenerateKernelError: the kernel is not finite.
+    """
     if check_ridge(ridge) == 0 or not tolerance > 0 or rank < 0 or max_steps < 1:
         raise ConfigurationError(
             f"ridge={ridge!r}, tolerance={tolerance!r}, rank={rank!r}, max_steps={max_steps!r}: "
             "expected a ridge and a tolerance > 0, a rank >= 0 and at least one step"
         )
-    parts = gram if isinstance(gram, Gram) else WholeGram(check_gram(gram))
-    targets, diagonal = check_targets(Y, len(parts)), parts.diagonal()
+    diagonal = gram.diagonal()
     if not np.isfinite(diagonal).all() or diagonal.mean() <= 0:
         raise DegenerateKernelError("the kernel's diagonal is zero or not finite")
     precision, scale = float(np.finfo(diagonal.dtype).eps), float(diagonal.mean())
     if weights is not None:
-        parts, targets = WeightedGram(parts, weights), times_roots(targets, weights)
-        diagonal = parts.diagonal()
+        gram = WeightedGram(gram, weights)
+        diagonal = gram.diagonal()
         scale = float(diagonal.sum()) / weights.total
     rho = ridge * scale
-    size = float(np.linalg.norm(targets))
-    if size == 0:
-        return Solution(np.zeros_like(targets), 0.0, 0, 0, rho)
-    product(parts, targets, rho)  # what is wrong with a tile is said here, before the columns
-    factor = _partial_cholesky(parts, diagonal, min(rank, len(parts)), precision)
-    more = rank == factor.shape[1] < len(parts)
-    rank = factor.shape[1]
-    found, steps = _solved(parts, targets, rho, factor, tolerance, max_steps)
-    residual = float(np.linalg.norm(product(parts, found, rho) - targets)) / size
-    if not residual <= tolerance:
-        ways = [f"a larger ridge than {ridge:g}"]
-        ways += [f"a larger rank than {rank}"] if more else []
-        ways += [f"more steps than {max_steps}"] if steps >= max_steps else []
-        raise NotConvergedError(
-            f"conjugate gradients reached a residual of {residual:.2e} in {steps} steps, not "
-            f"{tolerance:.1e}; use {' or '.join(ways)}"
-        )
-    return Solution(times_roots(found, weights), residual, steps, rank, rho)
+    # What is wrong with K is said before the columns are read.
+    product(gram, np.ones((len(gram), 1)), rho)
+    rank = min(rank, len(gram))
+    factor = _partial_cholesky(gram, diagonal, rank, precision)
+    is_full = factor.shape[1] < rank or rank == len(gram)
+    return System(gram, ridge, rho, factor, is_full, tolerance, max_steps)
 
 
 def product(gram: Gram, V: Float[np.ndarray, "n C"], rho: float) -> Targets:
-    """``(K + ρI) V``, each tile read once, in float64.
+    """``(K + ρI) V``, in float64.
 
     Raises:
-        DegenerateKernelError: a tile has entries that are not finite.
+        DegenerateKernelError: it is not finite, as where the kernel has entries that are not.
     """
     V = np.asarray(V, np.float64)
-    result = rho * V
-    for rows, columns, block in gram.tiles():
-        if not np.isfinite(block).all():
-            raise DegenerateKernelError(
-                f"the kernel is not finite in rows {rows.start} to {rows.stop} and columns "
-                f"{columns.start} to {columns.stop}"
-            )
-        result[rows] += block @ V[columns]
-        if rows != columns:
-            result[columns] += block.T @ V[rows]
+    result = gram.times(V) + rho * V
+    wrong = ~np.isfinite(result).all(axis=1)
+    if wrong.any():
+        raise DegenerateKernelError(f"the kernel is not finite in row {int(np.argmax(wrong))}")
     return result
 
 
-def _solved(
-    gram: Gram,
-    targets: Targets,
-    rho: float,
-    factor: Float64[np.ndarray, "n rank"],
-    tolerance: float,
-    max_steps: int,
-) -> tuple[Targets, int]:
-    """α and the steps; the columns of Y are solved as one vector."""
+def _solved(system: System, targets: Targets, atol: float) -> tuple[Targets, int]:
+    """The solution and its steps, until the norm of what is left is ``atol``.
+
+    It is a little less than is asked for: the residual is computed anew in the end.
+    """
     steps = 0
 
     def operator(function: Callable[[np.ndarray], np.ndarray]) -> LinearOperator:
@@ -244,22 +323,15 @@ def _solved(
         steps += 1
 
     found, _ = cg(
-        operator(lambda V: product(gram, V, rho)),
+        operator(lambda V: product(system.gram, V, system.rho)),
         targets.ravel(),
         rtol=0.0,
-        # A little below what is asked for: the residual is computed anew in the end.
-        atol=0.5 * tolerance * float(np.linalg.norm(targets)),
-        maxiter=max_steps,
-        M=operator(_preconditioner(factor, rho)),
+        atol=atol,
+        maxiter=system.max_steps,
+        M=operator(system.precondition),
         callback=count,
     )
     return found.reshape(targets.shape), steps
-
-
-def _preconditioner(factor: np.ndarray, rho: float) -> Callable[[np.ndarray], np.ndarray]:
-    """``V ↦ (L Lᵀ + ρI)⁻¹ V = (V − L (LᵀL + ρI)⁻¹ Lᵀ V) / ρ``."""
-    inner = cho_factor(factor.T @ factor + rho * np.eye(factor.shape[1]))
-    return lambda V: (V - factor @ cho_solve(inner, factor.T @ V)) / rho
 
 
 def _partial_cholesky(

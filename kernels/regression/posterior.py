@@ -10,13 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float64
 from numpy.typing import ArrayLike
 from scipy.linalg import solve_triangular
 
 from kernas.errors import ConfigurationError, DataError
 
-from .checks import check_cross, check_gram, check_targets
+from .checks import check_cross, check_diagonal, check_gram, check_targets
 from .cholesky import Factor
 from .ridge import Spectrum
 from .shapes import CrossBlock, PerOther, Predictions, Targets
@@ -65,7 +64,7 @@ def gp_posterior(
         Lee et al., Deep Neural Networks as Gaussian Processes, ICLR 2018, equations 8 and 9.
     """
     cross = check_cross(K_cross, len(factor.lower))
-    diagonal = _diagonal(K_diagonal, len(cross))
+    diagonal = check_diagonal(K_diagonal, len(cross))
     columns = times_roots(cross.T, factor.weights)
     explained = np.sum(solve_triangular(factor.lower, columns, lower=True) ** 2, axis=0)
     return Posterior(cross @ factor.solve(Y), np.maximum(diagonal - explained, 0.0))
@@ -170,18 +169,8 @@ def _posterior(
     if len(gram) != n:
         raise DataError(f"K of {len(gram)} images and Θ of {n}: expected the same images")
     cross = check_cross(K_cross, n)
-    diagonal = _diagonal(K_diagonal, len(cross))
+    diagonal = check_diagonal(K_diagonal, len(cross))
     if B.shape != cross.shape:
         raise DataError(f"Θ_x of {len(B)} images and K_x of {len(cross)}: expected the same images")
     variance = diagonal + np.sum((B @ gram - 2 * cross) * B, axis=1)
     return Posterior(B @ targets, np.maximum(variance, 0.0))
-
-
-def _diagonal(values: ArrayLike, m: int) -> Float64[np.ndarray, " {m}"]:
-    diagonal = np.asarray(values, np.float64)
-    if diagonal.shape != (m,) or not np.isfinite(diagonal).all():
-        raise DataError(
-            f"K_diagonal has shape {diagonal.shape}: expected {m} finite numbers, the kernel of "
-            "each image with itself"
-        )
-    return diagonal

@@ -193,6 +193,7 @@ COMMANDS = (
             "network.json --image-size 32",
             "network.json --image-size 32 --get nngp --augment flip",
             "network.json --image-size 0 --channels 64 --n 1000",
+            "network.json --image-size 32 --n 60000 --workers 64 --device h100",
         ),
     ),
     Command("doctor", DoctorOptions, "doctor_command:run_doctor", ("", "--json")),

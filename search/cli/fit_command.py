@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -11,6 +12,7 @@ from kernas.errors import ConfigurationError
 from kernas.files import Location
 
 from .devices import configure_jax
+from .executors import executor_of
 from .exit_codes import DONE
 from .matrix import bound, fill, kernel_of, training_images
 from .options import FitOptions
@@ -50,6 +52,7 @@ def _fit(options: FitOptions) -> dict[str, Any] | None:
             "--learning-curve with --solver cg: expected --solver cholesky, since a learning curve "
             "is predicted from a matrix in memory"
         )
+    executor = executor_of(options.executor, options.device)
     train = training_images(options)
     architecture = (
         default_architecture(train.input_shape)
@@ -66,12 +69,14 @@ def _fit(options: FitOptions) -> dict[str, Any] | None:
         reference_seed=options.seed,
         solver=options.solver,
         store=_store(options),
+        executor=executor,
     )
     estimator.check_options()
-    filled = fill(options, bound(options, kernel, train), train, _store(options))
-    if filled is None:
-        return None
-    estimator.fit(train.x, train.y)
+    with nullcontext() if executor is None else executor.session():
+        filled = fill(options, bound(options, kernel, train), train, _store(options), executor)
+        if filled is None:
+            return None
+        estimator.fit(train.x, train.y)
     judged = {} if estimator.loo_ is None else _judged(estimator, train, filled.store[options.get])
     predicted = {}
     if options.learning_curve:

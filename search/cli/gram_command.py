@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .devices import configure_jax
+from .executors import executor_of
 from .exit_codes import DONE
 from .matrix import Filled, bound, fill, kernel_of, training_images
 from .options import GramOptions
@@ -16,10 +17,11 @@ def run_gram(options: GramOptions) -> int:
     """Compute the matrix that the options name, print what is there, and return the exit code."""
     configure_jax(options.device, options.dtype, compilation_cache=options.compilation_cache)
     with messages_aside(options.json):
+        executor = executor_of(options.executor, options.device)
         train = training_images(options)
         names: Any = tuple(options.get.split(","))
         kernel = kernel_of(options, architecture_of(options, options.architecture), names)
-        filled = fill(options, bound(options, kernel, train), train, options.store)
+        filled = fill(options, bound(options, kernel, train), train, options.store, executor)
     if filled is None:
         return DONE
     if options.json:

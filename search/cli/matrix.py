@@ -10,12 +10,13 @@ from kernas.errors import ConfigurationError
 from kernas.files import Location
 
 from .agreement import agreed
-from .executors import executor_of
+from .executors import tell_rates
 from .interruption import way_on
 from .options import MatrixOptions
 from .printing import tell
 
 if TYPE_CHECKING:
+    from kernas.execution import Executor
     from kernas.kernels import Architecture, GramStore, NeuralKernel
     from kernas.kernels.data import Dataset
     from kernas.kernels.gram import GramEstimate
@@ -83,7 +84,11 @@ def bound(options: MatrixOptions, kernel: NeuralKernel, train: Dataset) -> Neura
 
 
 def fill(
-    options: MatrixOptions, kernel: NeuralKernel, train: Dataset, path: Location
+    options: MatrixOptions,
+    kernel: NeuralKernel,
+    train: Dataset,
+    path: Location,
+    executor: Executor | None,
 ) -> Filled | None:
     """The training matrix in a store, once its cost was said; ``None`` if the user declined.
 
@@ -94,7 +99,6 @@ def fill(
     """
     from kernas.kernels import compute_gram, estimate_gram
 
-    executor = executor_of(options.executor, options.device)
     estimate = estimate_gram(kernel, train, store=path, tile_side=options.tile, shard=options.shard)
     tell(f"{path}: {estimate}")
     for fault in estimate.corrupted:
@@ -117,4 +121,5 @@ def fill(
             progress=not options.quiet,
             executor=executor,
         )
+    tell_rates(executor)
     return Filled(store, estimate, time.perf_counter() - start)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,15 +27,18 @@ from kernas.errors import (
     KernasError,
     ModelFolderError,
 )
+from kernas.execution import Local
 from kernas.files import write_whole
 from kernas.progress import progress_bar
 
 from .devices import configure_jax
+from .executors import executor_of, tell_rates
 from .exit_codes import DONE
 from .options import PredictOptions
 from .printing import messages_aside, say, say_json
 
 if TYPE_CHECKING:
+    from kernas.execution import Executor
     from kernas.kernels import KernelClassifier
 
 IMAGES_AT_A_TIME = 256
@@ -66,6 +71,7 @@ def _predict(options: PredictOptions) -> dict[str, Any]:
         raise ConfigurationError(
             f"--output {options.output}: there is no folder {options.output.parent}; make it"
         )
+    executor = executor_of(options.executor, options.device)
     estimator = load_model(options.model)
     notes = estimator.notes_
     try:
@@ -78,7 +84,7 @@ def _predict(options: PredictOptions) -> dict[str, Any]:
             "`kernas fit`; in Python, load_model(folder).predict(x)"
         ) from None
     x, labels = _images(options, notes, estimator.input_shape)
-    values = _values(estimator, x, quiet=options.quiet)
+    values = _values(estimator, x, executor, quiet=options.quiet)
     chosen = np.argmax(values, axis=1)
     table = _table(notes["classes"], chosen, labels, estimator.probabilities(values))
     try:
@@ -159,15 +165,44 @@ def _images(
     return np.asarray(x, np.float32), labels
 
 
-def _values(estimator: KernelClassifier, x: np.ndarray, *, quiet: bool) -> np.ndarray:
+def _values(
+    estimator: KernelClassifier, x: np.ndarray, executor: Executor | None, *, quiet: bool
+) -> np.ndarray:
     """``f(x)``, shape ``(n, C)``, some images at a time."""
-    parts: list[np.ndarray] = []
+    starts = range(0, len(x), IMAGES_AT_A_TIME)
+    items = [(start, x[start : start + IMAGES_AT_A_TIME]) for start in starts]
+    found: dict[int, np.ndarray] = {}
     with progress_bar(shown=not quiet, total=len(x), desc="predict", unit="image") as bar:
-        for start in range(0, len(x), IMAGES_AT_A_TIME):
-            part = x[start : start + IMAGES_AT_A_TIME]
-            parts.append(estimator.values(part))
-            bar.update(len(part))
-    return np.concatenate(parts)
+        for start, values in (executor or Local()).map(PredictionTask(estimator), items):
+            found[start] = values
+            bar.update(len(values))
+    tell_rates(executor)
+    return np.concatenate([found[start] for start in starts])
+
+
+@dataclass(frozen=True)
+class PredictionTask:
+    """Predicts for images, and says for which: those from a number on.
+
+    Attributes:
+        estimator: fitted.
+    """
+
+    estimator: KernelClassifier
+
+    def begin(self, item: tuple[int, np.ndarray]) -> Callable[[], tuple[int, np.ndarray]]:
+        """Compute their kernel with the training images, and what follows from it."""
+        start, x = item
+        values = self.estimator.values(x)
+        return lambda: (start, values)
+
+    def failed(self, item: tuple[int, np.ndarray], message: str) -> tuple[int, np.ndarray]:
+        """A table of predictions has no holes.
+
+        Raises:
+            KernasError: with the message.
+        """
+        raise KernasError(f"images {item[0]} to {item[0] + len(item[1])}: {message}")
 
 
 def _table(

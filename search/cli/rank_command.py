@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .agreement import told
 from .devices import configure_jax
-from .executors import executor_of
+from .executors import executor_of, tell_rates
 from .exit_codes import DONE, FAILED
 from .folders import numbered_folder
 from .images import Images, check_images, image_seeds, read_images, say_resized, scores_on
@@ -107,7 +107,9 @@ def _rank(options: RankOptions, asked: _Asked) -> Ranking:
 
     again = "the same command" if options.resume else f"--output {asked.output} --resume"
     with way_on(f"{asked.output} keeps what was finished; give {again} to go on"):
-        return rank(**asked.arguments, executor=asked.executor, progress=not options.quiet)
+        ranking = rank(**asked.arguments, executor=asked.executor, progress=not options.quiet)
+    tell_rates(asked.executor, asked.output)
+    return ranking
 
 
 def _seed(options: RankOptions, own: int | None) -> int:

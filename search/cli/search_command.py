@@ -15,7 +15,7 @@ from kernas.quantities import duration
 from ..defaults import TRUTH
 from .agreement import told
 from .devices import configure_jax
-from .executors import executor_of
+from .executors import executor_of, tell_rates
 from .exit_codes import DONE, FAILED
 from .folders import numbered_folder, write_in_run
 from .images import check_images, halves, image_seeds, read_images, say_resized, scores_on
@@ -220,7 +220,7 @@ def _search(options: SearchOptions, asked: _Asked) -> Study:
 
     again = "the same command" if options.resume else f"--output {asked.output} --resume"
     with way_on(f"{asked.storage} keeps every trial that has ended; give {again} to go on"):
-        return optimize(
+        study = optimize(
             asked.space,
             asked.scores,
             strategy=asked.strategy,
@@ -232,6 +232,8 @@ def _search(options: SearchOptions, asked: _Asked) -> Study:
             executor=asked.executor,
             progress=not options.quiet,
         )
+    tell_rates(asked.executor, asked.output)
+    return study
 
 
 def _written(options: SearchOptions, asked: _Asked, study: Study) -> dict[str, Any]:

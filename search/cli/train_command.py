@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from kernas.csv_text import csv_table
-from kernas.errors import ConfigurationError, RunFolderError
+from kernas.errors import ConfigurationError, KernasError, RunFolderError
+from kernas.execution import Local
+from kernas.progress import progress_bar
 
 from .agreement import told
 from .best import Best, best_of_run
 from .devices import configure_jax
+from .executors import executor_of, tell_rates
 from .exit_codes import DONE, FAILED
 from .folders import numbered_folder, write_in_run
 from .interruption import way_on
@@ -24,6 +27,7 @@ from .printing import messages_aside, say, say_json, table_width, tell
 from .space import candidate_of, space_of
 
 if TYPE_CHECKING:
+    from kernas.execution import Executor
     from kernas.kernels import Dataset
 
     from ..spaces import Candidate
@@ -45,7 +49,7 @@ def run_train(options: TrainOptions) -> int:
         asked = _asked(options)
         if not _begin(options, asked):
             return DONE
-        trained = [_train(options, asked, job) for job in asked.jobs]
+        trained = _trained(options, asked)
         found = [
             _written(options, asked, job, networks)
             for job, networks in zip(asked.jobs, trained, strict=True)
@@ -66,7 +70,7 @@ def run_train(options: TrainOptions) -> int:
 
 
 @dataclass(frozen=True)
-class _Job:
+class Job:
     """One network that is trained.
 
     Attributes:
@@ -88,14 +92,16 @@ class _Asked:
     Attributes:
         dataset: its name.
         best: the run that chose the candidates, if one did.
+        executor: who trains; ``None`` for this process.
     """
 
-    jobs: list[_Job]
+    jobs: list[Job]
     dataset: str
     train_set: Dataset
     test_set: Dataset
     output: Path
     best: Best | None
+    executor: Executor | None
 
 
 def _asked(options: TrainOptions) -> _Asked:
@@ -111,6 +117,7 @@ def _asked(options: TrainOptions) -> _Asked:
         raise ConfigurationError(f"--seeds {options.seeds}: expected how many, 1 or more")
     if options.export is not None:
         check_export(options.export)
+    executor = executor_of(options.executor, options.device)
     candidates, best = _candidates(options)
     dataset = options.dataset or (DATASET if best is None else best.dataset)
     output = options.output or numbered_folder("train", dataset, options.resume)
@@ -133,7 +140,7 @@ def _asked(options: TrainOptions) -> _Asked:
         _job(candidate, recipe, folder, train_set)
         for candidate, folder in zip(candidates, folders, strict=True)
     ]
-    return _Asked(jobs, dataset, train_set, test_set, output, best)
+    return _Asked(jobs, dataset, train_set, test_set, output, best, executor)
 
 
 def _candidates(options: TrainOptions) -> tuple[list[Candidate], Best | None]:
@@ -150,7 +157,7 @@ def _candidates(options: TrainOptions) -> tuple[list[Candidate], Best | None]:
     return best.candidates, best
 
 
-def _job(candidate: Candidate, recipe: TrainingSettings, output: Path, train_set: Dataset) -> _Job:
+def _job(candidate: Candidate, recipe: TrainingSettings, output: Path, train_set: Dataset) -> Job:
     from ..training.trained import recipe_for
 
     own = recipe_for(candidate, recipe)
@@ -158,7 +165,7 @@ def _job(candidate: Candidate, recipe: TrainingSettings, output: Path, train_set
     steps = own.steps_for(train_set)
     each = len(train_set) // own.batch_size
     every = each * max(1, -(-steps // each) // EVALUATIONS)
-    return _Job(candidate, own, output, steps, min(every, steps))
+    return Job(candidate, own, output, steps, min(every, steps))
 
 
 def _begin(options: TrainOptions, asked: _Asked) -> bool:
@@ -182,24 +189,79 @@ def _begin(options: TrainOptions, asked: _Asked) -> bool:
     return told(said, n * estimate.seconds, yes=options.yes, quiet=options.quiet)
 
 
-def _train(options: TrainOptions, asked: _Asked, job: _Job) -> Trained:
-    from ..training import train
-
+def _trained(options: TrainOptions, asked: _Asked) -> list[Trained]:
+    """Every job's networks, in the order of the jobs."""
     again = "the same command" if options.resume else f"--output {asked.output} --resume"
-    with way_on(f"{job.output} keeps what was done; give {again} to go on"):
-        return train(
-            job.candidate,
-            asked.train_set,
-            asked.test_set,
-            job.recipe,
-            seeds=options.seeds,
+    here = asked.executor is None
+    task = TrainingTask(
+        *(asked.train_set, asked.test_set, options.seeds, asked.output.absolute()),
+        progress=here and not options.quiet,
+    )
+    # Who trains elsewhere is in a folder of its own.
+    items = [(n, replace(job, output=job.output.absolute())) for n, job in enumerate(asked.jobs)]
+    found: dict[int, Trained] = {}
+    with (
+        way_on(f"{asked.output} keeps what was done; give {again} to go on"),
+        progress_bar(
+            shown=not here and not options.quiet,
+            total=len(asked.jobs),
+            desc="train",
+            unit="network",
+        ) as bar,
+    ):
+        for number, trained in (asked.executor or Local()).map(task, items):
+            found[number] = trained
+            bar.update()
+    tell_rates(asked.executor)
+    return [found[number] for number in range(len(asked.jobs))]
+
+
+@dataclass(frozen=True)
+class TrainingTask:
+    """Trains networks, each with its state in a folder of its own, and says of which number it is.
+
+    Attributes:
+        train_set, test_set: images.
+        seeds: of each network.
+        output: the folder that has those of all networks.
+        progress: whether to show a bar for each.
+    """
+
+    train_set: Dataset
+    test_set: Dataset
+    seeds: int
+    output: Path
+    progress: bool = False
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """What all who train write into."""
+        return (self.output,)
+
+    def begin(self, item: tuple[int, Job]) -> Callable[[], tuple[int, Trained]]:
+        """Train one."""
+        from ..training import train
+
+        number, job = item
+        trained = train(
+            *(job.candidate, self.train_set, self.test_set, job.recipe),
+            seeds=self.seeds,
             evaluate_every=job.every,
             folder=job.output,
-            progress=not options.quiet,
+            progress=self.progress,
         )
+        return lambda: (number, trained)
+
+    def failed(self, item: tuple[int, Job], message: str) -> tuple[int, Trained]:
+        """Without its networks there is nothing to write.
+
+        Raises:
+            KernasError: with the message.
+        """
+        raise KernasError(f"{item[1].candidate.name}: {message}; what was done is kept")
 
 
-def _written(options: TrainOptions, asked: _Asked, job: _Job, trained: Trained) -> dict[str, Any]:
+def _written(options: TrainOptions, asked: _Asked, job: Job, trained: Trained) -> dict[str, Any]:
     """The files of a network's run folder; returns the metrics."""
     from ..report.curves import curves_figure, curves_table
     from ..report.panels import to_png

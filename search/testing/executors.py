@@ -107,6 +107,24 @@ class ExecutorTests:
 class IsolatedExecutorTests(ExecutorTests):
     """The same of one whose items run in processes of their own, which may die."""
 
+    def test_who_runs_items_stays_for_the_next_call_of_the_session(
+        self, executor: Executor, tmp_path: Path
+    ) -> None:
+        rounds: list[set[str]] = []
+        with executor.session():
+            for _ in range(6):
+                assert len(list(executor.map(Squares(tmp_path), range(6)))) == 6
+                rounds.append({(tmp_path / str(item)).read_text() for item in range(6)})
+        assert len(set[str]().union(*rounds)) < sum(map(len, rounds))  # as processes have numbers
+
+    def test_an_abandoned_call_leaves_nothing_to_the_next(
+        self, executor: Executor, tmp_path: Path
+    ) -> None:
+        with executor.session():
+            next(executor.map(Squares(tmp_path), range(20)))
+            found = sorted(executor.map(Squares(tmp_path), range(100, 105)), key=int)
+        assert found == [str(n * n) for n in range(100, 105)]
+
     def test_what_dies_is_run_once_more_and_then_fails(
         self, executor: Executor, tmp_path: Path
     ) -> None:

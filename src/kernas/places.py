@@ -59,6 +59,10 @@ class Place(ABC):
     def __reduce__(self) -> tuple[Any, ...]:
         return place_of, (self.location,)
 
+    def shared_location(self) -> Location:
+        """The same for processes that work in another folder."""
+        return self.location
+
     @abstractmethod
     def at(self, name: str) -> Location:
         """What messages call it."""
@@ -168,6 +172,9 @@ class Folder(Place):
     @property
     def location(self) -> Path:
         return self._path
+
+    def shared_location(self) -> Path:
+        return self._path.absolute()
 
     def at(self, name: str) -> Path:
         return self.location / name

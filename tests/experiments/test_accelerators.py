@@ -11,6 +11,7 @@ from optimised import loop_kernels
 
 import kernas.kernels as kk
 from kernas.errors import MissingDependencyError
+from kernas.kernels.engine import ROOFLINES
 
 
 def test_compiled_and_planned_bytes_agree(capsys: pytest.CaptureFixture[str]) -> None:
@@ -81,6 +82,19 @@ def test_roofline() -> None:
     assert estimate(chip, point) == (pytest.approx(4), "operations")
     point["moved_off_chip_bytes_a_pair"] = 5e6
     assert estimate(chip, point) == (pytest.approx(5), "bandwidth")
+
+
+def test_the_rooflines_of_plans_are_the_recorded_ones() -> None:
+    """In operations of a plan a second, at the number of lanes that is best."""
+    record = json.loads(accelerators.RESULT.read_text())["platforms"]
+    for name, platform in {"h100": "cuda", "v5e": "tpu"}.items():
+        found = record[platform]
+        assert found["compiled_for"] == ROOFLINES[name].device
+        best = max(
+            1e3 * point["operations_a_pair"] / point["estimate_not_measured"]["ms_a_pair"]
+            for point in found["lanes"]
+        )
+        assert ROOFLINES[name].operations == pytest.approx(best, rel=0.01)
 
 
 def test_a_missing_compiler_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

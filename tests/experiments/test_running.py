@@ -18,7 +18,10 @@ import kernas.kernels as kk
 from kernas.errors import ConfigurationError
 
 FOLDER = Path(running.__file__).parent
-SHARED = {"comparing", "pieces", "running", "results", "ranking_settings", "trainings"}
+SHARED = {
+    *("cluster_measurements", "comparing", "pieces", "running", "results", "ranking_settings"),
+    "trainings",
+}
 SCRIPTS = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem not in SHARED)
 POSITIONAL = {"rank_cifar10": ("forms",)}
 

@@ -249,6 +249,10 @@ def test_workers_fill_and_verify_it(kernel, tmp_path, s3, url, computed):
     put(s3, url, "ntk/c/2/1", b"no tile")
     assert len(store.verify()) == 1
     assert store.verify(workers) == store.verify()
+    kk.compute_gram(kernel, x, store=url)
+    V = np.random.default_rng(0).standard_normal((20, 2))
+    shared = store.gram("ntk", executor=workers)
+    np.testing.assert_array_equal(shared.times(V), store.gram("ntk").times(V))
 
 
 def test_who_fills_it_beside_others_begins_elsewhere(kernel, url, computed, monkeypatch):

@@ -21,7 +21,9 @@ from kernas.errors import (
     KernelRangeError,
     UnboundKernelError,
 )
+from kernas.execution import Processes
 from kernas.kernels.engine import Blocking
+from kernas.kernels.gram import products
 from kernas.kernels.gram.request import GramRequest, PreparedBlocks
 from kernas.kernels.regression import conjugate_gradients, factorise
 from kernas.locks import exclusive
@@ -786,6 +788,32 @@ def test_locks_of_tiles_are_removed_but_not_those_in_use(kernel, tmp_path):
         assert held
         kk.compute_gram(kernel, X, store=tmp_path, tile_side=SIDE)
     assert [file.name for file in (tmp_path / "locks").iterdir()] == ["store"]
+
+
+@pytest.mark.parametrize("tiles_a_block", [1, 2, 3, 100])
+def test_a_product_with_a_stored_matrix_is_that_of_the_whole(
+    tiles_a_block, kernel, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(products, "LEAST_PARTS", 1)
+    monkeypatch.setattr(products, "RESULT_BYTES", tiles_a_block * SIDE * 2 * 8 * 3)
+    store = kk.compute_gram(kernel, images(20), store=tmp_path, tile_side=SIDE)
+    V = np.random.default_rng(0).standard_normal((20, 3))
+    expected = store["ntk"].astype(np.float64) @ V
+    np.testing.assert_allclose(store.gram("ntk").times(V), expected, rtol=1e-12)
+
+
+def test_a_stored_matrix_is_solved_alike_by_several_processes(kernel, tmp_path):
+    x = images(40)
+    store = kk.compute_gram(kernel, x, store=tmp_path, tile_side=SIDE)
+    Y = np.random.default_rng(0).standard_normal((40, 2))
+    processes = Processes(2)
+    with processes.session():
+        alone, together = (
+            conjugate_gradients(store.gram("ntk", executor=executor), Y, 1e-2, rank=5)
+            for executor in (None, processes)
+        )
+    assert together.steps == alone.steps
+    np.testing.assert_array_equal(together.value, alone.value)
 
 
 def test_a_stored_matrix_is_solved_in_tiles(kernel, tmp_path):

@@ -12,6 +12,7 @@ import pytest
 import kernas.kernels as kk
 from kernas.documents import sealed
 from kernas.errors import ConfigurationError, GramStoreError, ModelFolderError
+from kernas.execution import Local
 from kernas.kernels import KernelClassifier, KernelRegressor, NeuralKernel, SklearnKernel
 from kernas.kernels.engine import Blocking
 
@@ -311,3 +312,30 @@ def test_what_conjugate_gradients_cannot_do_is_said_first(digits):
     regressor = KernelRegressor(get="ntk", solver="cg").fit(train.x, train.y)
     with pytest.raises(ConfigurationError, match="no inverse"):
         regressor.predict(train.x, return_std=True)
+
+
+class Counting(Local):
+    """One that says which tasks it was given."""
+
+    def __init__(self):
+        self.tasks = []
+
+    def map(self, task, items):
+        self.tasks.append(type(task).__name__)
+        return super().map(task, items)
+
+
+@pytest.mark.parametrize("kind", [KernelClassifier, KernelRegressor])
+def test_an_executor_fills_the_store_and_multiplies_with_it(kind, tmp_path):
+    train, _ = kk.load("digits", n_train=40, n_test=10, image_size=4)
+    options = {"get": "nngp", "ridge": 1e-2, "solver": "cg"}
+    executor = Counting()
+    found = kind(**options, store=tmp_path / "store", executor=executor).fit(train.x, train.y)
+    assert executor.tasks[0] == "TileTask"
+    assert set(executor.tasks[1:]) == {"ProductTask"}
+    expected = kind(**options).fit(train.x, train.y)
+    np.testing.assert_allclose(found.dual_coef_, expected.dual_coef_, rtol=1e-4, atol=1e-6)
+    kk.save_model(found, tmp_path / "model")
+    assert kk.load_model(tmp_path / "model").executor is None
+    with pytest.raises(ConfigurationError, match="without a store"):
+        kind(**options, executor=executor).fit(train.x, train.y)

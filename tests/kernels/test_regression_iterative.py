@@ -8,9 +8,14 @@ from kernas.kernels.regression import (
     DegenerateKernelError,
     NotConvergedError,
     NotPositiveDefiniteError,
+    Weights,
     WholeGram,
     conjugate_gradients,
     decompose,
+    factorise,
+    gp_posterior,
+    iterative_loo,
+    iterative_posterior,
     nystrom,
     solve,
 )
@@ -20,17 +25,14 @@ SIDE = 40
 
 
 class Tiles(WholeGram):
-    """The lower triangle in tiles that do not divide the matrix evenly; counts its readings."""
+    """Block rows that do not divide the matrix evenly; counts its readings."""
 
     readings = 0
 
-    def tiles(self):
+    def times(self, V):
         Tiles.readings += 1
         starts = range(0, len(self.K), SIDE)
-        for i in starts:
-            for j in range(0, i + 1, SIDE):
-                rows, columns = slice(i, min(i + SIDE, N)), slice(j, min(j + SIDE, N))
-                yield rows, columns, self.K[rows, columns]
+        return np.concatenate([self.K[i : i + SIDE] @ V for i in starts])
 
     def column(self, index):
         return self.K[:, index].astype(np.float32)
@@ -103,11 +105,11 @@ def test_options_out_of_range_are_refused(problem, options):
         conjugate_gradients(K, Y, **{"ridge": 1e-2, **options})
 
 
-def test_a_tile_that_is_not_finite_is_named(problem):
+def test_a_row_that_is_not_finite_is_named(problem):
     K, _, Y = problem
     K = K.copy()
     K[50, 3] = np.nan
-    with pytest.raises(DegenerateKernelError, match="rows 40 to 80 and columns 0 to 40"):
+    with pytest.raises(DegenerateKernelError, match="not finite in row 50"):
         conjugate_gradients(Tiles(K), Y, 1e-2, rank=0)
 
 
@@ -170,3 +172,59 @@ def test_fewer_landmarks_are_not_advised_where_there_are_fewer_than_images():
         with pytest.raises(NotPositiveDefiniteError) as refused:
             nystrom(K[:landmarks, :landmarks], flat[:, :landmarks], np.eye(10)[:, :2], 0.0)
         assert ("fewer landmarks" in str(refused.value)) == advised
+
+
+def weights_of(n):
+    rng = np.random.default_rng(3)
+    return Weights(rng.uniform(0.5, 3, n), rng.uniform(0.5, 2, n))
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("rank", [0, 20])
+def test_the_posterior_is_that_of_the_factor(problem, rank, weighted):
+    K, cross, Y = problem
+    weights = weights_of(N) if weighted else None
+    diagonal = np.full(len(cross), 3.0)
+    expected = gp_posterior(factorise(K, 1e-2, weights), Y, cross, diagonal)
+    found = iterative_posterior(
+        K, Y, cross, diagonal, 1e-2, weights=weights, rank=rank, tolerance=1e-7
+    )
+    np.testing.assert_allclose(found.mean, expected.mean, atol=1e-5)
+    np.testing.assert_allclose(found.variance, expected.variance, atol=1e-9)
+
+
+def test_a_rough_posterior_is_never_too_sure(problem):
+    K, cross, Y = problem
+    diagonal = np.full(len(cross), 3.0)
+    exact = gp_posterior(factorise(K, 1e-2), Y, cross, diagonal).variance
+    rough = iterative_posterior(K, Y, cross, diagonal, 1e-2, rank=0, tolerance=0.05).variance
+    assert (rough >= exact - 1e-12).all()
+    assert (rough > exact + 1e-5).any()
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_leave_one_out_residuals_are_those_of_the_factor_up_to_chance(problem, weighted):
+    K, _, Y = problem
+    weights = weights_of(N) if weighted else None
+    expected = factorise(K, 1e-2, weights).loo_residuals(Y)
+    found = iterative_loo(K, Y, 1e-2, weights=weights, probes=200, rank=20)
+    # Each within its own error; the largest of 90 independent normal ones is below 5.
+    allowed = 5 * found.deviation[:, None] * np.abs(expected) + 1e-6
+    assert (np.abs(found.residuals - expected) <= allowed).all()
+    assert 0 < np.median(found.deviation) < 0.2
+
+
+def test_more_probes_and_a_better_preconditioner_leave_less_to_chance(problem):
+    K, _, Y = problem
+    few = iterative_loo(K, Y, 1e-2, probes=50, rank=20).deviation
+    many = iterative_loo(K, Y, 1e-2, probes=800, rank=20).deviation
+    assert np.median(few) / np.median(many) == pytest.approx(4, rel=0.3)
+    exact = iterative_loo(K, Y, 1e-2, probes=2, rank=N, tolerance=1e-12)
+    np.testing.assert_allclose(exact.residuals, factorise(K, 1e-2).loo_residuals(Y), rtol=1e-6)
+
+
+@pytest.mark.parametrize("probes", [0, 1, 2.5, True])
+def test_fewer_than_two_probes_are_refused(problem, probes):
+    K, _, Y = problem
+    with pytest.raises(ConfigurationError, match="expected an integer >= 2"):
+        iterative_loo(K, Y, 1e-2, probes=probes)

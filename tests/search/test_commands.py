@@ -47,6 +47,7 @@ def test_help_shows_the_examples_and_comes_without_jax():
 DIFFERENT = {
     "--batch-size": "of a proxy, or of a training",
     "--augment": "copies that a kernel is a mean over, or draws of a training",
+    "--device": "where to compute, or what a cluster that is planned is made of",
     "--dataset": "to predict at, the model's is the default",
     "--get": "one kernel, or several",
     "--image-size": "of images that are read, or that a network is to see",
@@ -60,6 +61,7 @@ DIFFERENT = {
     "--score": "several that rank, or what guides a search",
     "--store": "where a matrix goes, or what a fit leaves beside its model",
     "--width": "of networks that are counted, or trained",
+    "--workers": "processes of this machine, or devices of a cluster that is planned",
     "--yes": "only a ranking and a training ask from some length on",
 }
 """Options that mean different things in different commands."""

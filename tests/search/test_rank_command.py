@@ -13,9 +13,11 @@ from PIL import Image
 
 import kernas.kernels as kk
 import kernas.kernels.data as data
+from kernas.kernels.engine import Blocking
 from kernas.search.cli import agreement, rank_command
 from kernas.search.cli.app import parse, run
 from kernas.search.cli.options import RankOptions
+from kernas.search.cli.plan_command import of_cluster
 from kernas.search.defaults import DEFAULT_SCORES, RANKING_SCORE, VALIDATION_SCORE
 from kernas.search.scores.registry import check_score_names
 
@@ -429,6 +431,62 @@ def test_plan_answers_for_a_matrix(networks, capsys):
     )
     assert run(["plan", networks[0], "--n", "0"]) == 2
     assert "--n 0: expected a number of images" in capsys.readouterr().err
+
+
+CLUSTER = ["--n", "60000", "--workers", "64"]
+
+
+def test_plan_says_what_a_cluster_takes(networks, capsys):
+    alone = ["plan", networks[0], "--n", "60000"]
+    assert run(alone) == 0
+    without = capsys.readouterr().out
+    assert "workers" not in without
+    assert run(["plan", networks[0], *CLUSTER, "--device", "H100"]) == 0
+    *before, cluster, parts, tiles, basis = capsys.readouterr().out.splitlines()
+    # All but what was measured of this machine again.
+    assert [line.split("in about")[0] for line in before] == [
+        line.split("in about")[0] for line in without.splitlines()
+    ]
+    assert re.fullmatch(
+        r"64 workers \(NVIDIA H100 SXM\): about [\d.]+ \w+, [\d.e+,]+ device-hours; "
+        r"bottleneck: \w+",
+        cluster,
+    )
+    assert parts.endswith("; 7.2 GB in the store")
+    assert tiles.startswith("110,215 tiles of 128 × 128 images, ")
+    assert basis.startswith("NVIDIA H100 SXM by its roofline, an optimistic bound")
+    assert run(["plan", networks[0], *CLUSTER]) == 0
+    *_, cluster, _, _, basis = capsys.readouterr().out.splitlines()
+    assert cluster.startswith("64 workers (machines like this one): about ")
+    assert basis.startswith("a worker as it was measured just now; ")
+
+
+def test_what_the_page_on_clusters_shows_is_what_plan_says():
+    page = Path(__file__).parents[2] / "docs" / "guides" / "cluster.md"
+    layers = [kk.Conv(3, W_std=2**0.5), kk.Relu()] * 5
+    kernel = kk.NeuralKernel(
+        kk.serial(*layers, kk.GlobalAvgPool(), kk.Dense()),
+        blocking=Blocking("planes", lanes=32, nanoseconds=1.0),
+    )
+    said = of_cluster(kernel.plan((32, 32, 3)), 60_000, 64, "h100")
+    assert said in page.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ([*CLUSTER, "--device", "abacus"], "only of h100 (NVIDIA H100 SXM), v5e (TPU v5e);"),
+        (["--n", "60000", "--workers", "0"], "--workers 0: expected a number of devices"),
+        (["--workers", "64"], "--workers 64 without --n: say of how many images"),
+        (["--n", "60000", "--device", "h100"], "--device h100 without --workers: say how many"),
+    ],
+)
+def test_plan_refuses_a_cluster_that_is_none(networks, capsys, monkeypatch, options, said):
+    monkeypatch.setattr(kk.NeuralKernel, "plan", None)  # before anything is measured
+    assert run(["plan", networks[0], *options]) == 2
+    err = capsys.readouterr().err
+    assert said in err
+    assert err.count("\n") == 1
 
 
 def test_by_default_candidates_are_compared_with_their_training(kernas, tmp_path):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import random
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -243,6 +245,39 @@ def test_processes_that_are_started_by_hand_share_a_study(tmp_path: Path, kind: 
     assert Counter(evaluated).most_common(1)[0][1] == 1
     workers = {trial.user_attrs["worker"] for trial in study.trials}
     assert len(workers) == 3
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[int]:
+    """The port of this machine at which a process serves a database."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, toy_search.__file__, "serve", f"sqlite:///{tmp_path}/study.db"]
+    process = subprocess.Popen([*command, str(port)], stderr=subprocess.DEVNULL)
+    while True:
+        assert process.poll() is None
+        with suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
+            break
+        time.sleep(0.05)
+    yield port
+    process.kill()
+    process.wait()
+
+
+def test_drivers_that_know_no_database_share_a_study_through_a_proxy(
+    served: int, tmp_path: Path
+) -> None:
+    written = tmp_path / "written"
+    drivers = [started(f"grpc:{served}", written, 60, 0.02, TEXTS[1]) for _ in range(3)]
+    for driver in drivers:
+        _, errors = driver.communicate(timeout=600)
+        assert driver.returncode == 0, errors
+    study = optuna.load_study(study_name="search", storage=f"sqlite:///{tmp_path}/study.db")
+    found = trials_of(study)
+    # No lock is shared: each of the others may have asked while the last trial was asked for.
+    assert 60 <= len(found) <= 62
+    assert len({trial.user_attrs["worker"] for trial in study.trials}) == 3
+    assert {one.candidate for one in found} == set(written.read_text().splitlines())
 
 
 def killed_and_resumed(folder: Path, kind: str, text: str, rng: random.Random) -> None:

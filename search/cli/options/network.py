@@ -52,6 +52,18 @@ class PlanOptions(SeenOptions):
     )
     """Images of a matrix, for its pairs, time and memory."""
 
+    workers: Annotated[
+        int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="(default: none)")
+    ] = None
+    """Devices of a cluster that are to compute the matrix, for wall time, device-hours, bytes of
+    the store and what binds."""
+
+    device: Annotated[
+        str | None,
+        tyro.conf.arg(metavar="NAME", help_behavior_hint="(default: machines like this one)"),
+    ] = None
+    """What each of the workers is, h100 or v5e: at best, by its roofline."""
+
     get: Get = "ntk"
 
     augment: Augment = ()

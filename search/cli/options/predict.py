@@ -8,7 +8,7 @@ from typing import Annotated
 
 import tyro
 
-from .parts import DeviceOptions, PrintingOptions
+from .parts import DeviceOptions, ExecutorOptions, PrintingOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +43,7 @@ class PredictionOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PredictOptions(DeviceOptions, PrintingOptions, PredictionOptions):
+class PredictOptions(ExecutorOptions, DeviceOptions, PrintingOptions, PredictionOptions):
     """Predict classes with a model of kernas fit, and write them into a CSV file.
 
     Images are resized and standardised as those that the model was fitted to. Of the data set that

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import tyro
 
 from .arguments import NETWORK, DatasetName, Flag
-from .parts import DeviceOptions, ImageOptions, PrintingOptions, SpaceOptions
+from .parts import DeviceOptions, ExecutorOptions, ImageOptions, PrintingOptions, SpaceOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +107,12 @@ class TrainOutputOptions(PrintingOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainOptions(
-    DeviceOptions, TrainOutputOptions, RecipeOptions, TrainedImageOptions, SpaceOptions
+    ExecutorOptions,
+    DeviceOptions,
+    TrainOutputOptions,
+    RecipeOptions,
+    TrainedImageOptions,
+    SpaceOptions,
 ):
     """Train finite networks of one architecture, several seeds at once.
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 Item = TypeVar("Item")
@@ -29,6 +30,21 @@ class Task(Protocol[Item_in, Result_out]):
         ...
 
 
+@dataclass
+class WorkerRate:
+    """What a worker has done.
+
+    Attributes:
+        node: the address of its node.
+        items: that it has run.
+        seconds: that they took.
+    """
+
+    node: str
+    items: int = 0
+    seconds: float = 0.0
+
+
 class Executor(ABC):
     """Runs a task on items. ``kernas.search.testing.ExecutorTests`` checks what is asked for here.
 
@@ -51,5 +67,11 @@ class Executor(ABC):
         """
 
     def session(self) -> AbstractContextManager[object]:
-        """What surrounds preparations and calls of :meth:`map` that belong together."""
+        """What surrounds preparations and calls of :meth:`map` that belong together: who runs items
+        stays from one call to the next of the same task, and ends with the session."""
         return nullcontext()
+
+    @property
+    def rates(self) -> Sequence[WorkerRate]:
+        """What each worker has done; empty for those that keep no count."""
+        return ()

@@ -43,58 +43,110 @@ class Processes(Executor):
         if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
             raise ConfigurationError(f"workers={workers!r}: expected an integer >= 1")
         self.workers = workers
+        self._crew: _Crew | None = None
 
     @contextmanager
     def session(self) -> Iterator[None]:
         """Keep what is compiled meanwhile where workers find it: in the cache of compiled programs
         if there is one, or else in a folder that goes afterwards."""
-        if programs_are_kept():
-            yield
+        with self._staying():
+            if programs_are_kept():
+                yield
+                return
+            with TemporaryDirectory(prefix="kernas-programs-") as folder, programs_kept(folder):
+                yield
+
+    @contextmanager
+    def _staying(self) -> Iterator[_Crew]:
+        """The workers of this session, or of this call alone."""
+        if self._crew is not None:
+            yield self._crew
             return
-        with TemporaryDirectory(prefix="kernas-programs-") as folder, programs_kept(folder):
-            yield
+        self._crew = _Crew(self.workers)
+        try:
+            yield self._crew
+        finally:
+            crew, self._crew = self._crew, None
+            crew.end()
 
     def map(self, task: Task[Item, Result], items: Iterable[Item]) -> Iterator[Result]:
         """Results as they come. An interruption loses the items that are being run."""
         source, again = iter(items), deque[tuple[Any, int]]()
-        start = _Start(pickle.dumps(task), jax_settings())
         running: list[_Worker] = []
-        idle: list[_Worker] = []
-        cores = shares(self.workers)
-        try:
-            while True:
-                while len(running) < self.workers:
-                    item = taken(source, again)
-                    if item is None:
-                        break
-                    worker = idle.pop() if idle else start.worker(cores.popleft())
-                    worker.run(*item)
-                    running.append(worker)
-                if not running:
-                    return
-                for worker in _ready(running):
-                    running.remove(worker)
-                    answer = worker.answer()
-                    if answer is None:
-                        cores.append(worker.cores)
-                        if worker.tries < TRIES:
-                            again.append((worker.item, worker.tries))
+        with self._staying() as crew:
+            crew.begin(_Start(pickle.dumps(task), jax_settings()))
+            try:
+                while True:
+                    while len(running) < self.workers:
+                        item = taken(source, again)
+                        if item is None:
+                            break
+                        worker = crew.worker()
+                        worker.run(*item)
+                        running.append(worker)
+                    if not running:
+                        return
+                    for worker in _ready(running):
+                        running.remove(worker)
+                        answer = worker.answer()
+                        if answer is None:
+                            crew.lost(worker)
+                            if worker.tries < TRIES:
+                                again.append((worker.item, worker.tries))
+                            else:
+                                yield task.failed(worker.item, worker.death())
                         else:
-                            yield task.failed(worker.item, worker.death())
-                    else:
-                        idle.append(worker)
-                        yield result_of(answer)
-        except GeneratorExit:
-            raise  # nobody takes what is left
-        except BaseException:
-            for worker in running:
-                answer = worker.answer() if worker.connection.poll() else None
-                if answer is not None and not isinstance(answer, Raised):
-                    yield answer
-            raise
-        finally:
-            for worker in [*running, *idle]:
-                worker.end()
+                            crew.idle.append(worker)
+                            yield result_of(answer)
+            except GeneratorExit:
+                raise  # nobody takes what is left
+            except BaseException:
+                for worker in running:
+                    answer = worker.answer() if worker.connection.poll() else None
+                    if answer is not None and not isinstance(answer, Raised):
+                        yield answer
+                raise
+            finally:
+                for worker in running:
+                    worker.end()
+                    crew.lost(worker)
+
+
+class _Crew:
+    """Worker processes that stay from one call of :meth:`Processes.map` to the next, as long as the
+    task is the same.
+
+    Attributes:
+        idle: those that have nothing to run.
+    """
+
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
+        self.idle: list[_Worker] = []
+        self._start: _Start | None = None
+        self._cores: deque[set[int]] = shares(workers)
+
+    def begin(self, start: _Start) -> None:
+        """Have workers for this task; those of another one end."""
+        if start != self._start:
+            self.end()
+            self._start, self._cores = start, shares(self.workers)
+
+    def worker(self) -> _Worker:
+        """One that is idle, or a new one."""
+        if self.idle:
+            return self.idle.pop()
+        assert self._start is not None
+        return self._start.worker(self._cores.popleft())
+
+    def lost(self, worker: _Worker) -> None:
+        """Another one may have its cores."""
+        self._cores.append(worker.cores)
+
+    def end(self) -> None:
+        """End those that are idle."""
+        while self.idle:
+            self.idle.pop().end()
 
 
 def taken(source: Iterator[Any], again: deque[tuple[Any, int]]) -> tuple[Any, int] | None:

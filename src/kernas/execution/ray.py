@@ -17,17 +17,21 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
+from itertools import islice
 from typing import Any
 
 from kernas.errors import ConfigurationError, KernasError, MissingDependencyError
 from kernas.files import Location, is_url
-from kernas.places import Folder, Place, place_of
+from kernas.places import place_of
 
-from .base import Executor, Item, Result, Task
+from .base import Executor, Item, Result, Task, WorkerRate
 from .processes import TRIES, Raised, answered, jax_settings, result_of, shares, taken
 
 AHEAD = 2
 """Items that a worker has at a time: one that it runs, and one that it need not wait for."""
+
+BATCH_SECONDS = 1.0
+"""How long a worker runs the items that it is given at once."""
 
 REFRESH_SECONDS = 1.0
 """How often nodes are looked for that have joined."""
@@ -37,24 +41,11 @@ PATIENCE_SECONDS = 120.0
 
 Probe = tuple[str, str]
 """A place, and the name of what was put there."""
+_Batch = list[tuple[Any, int]]
+"""Items, and how often each was run."""
 
 PACKAGES = ("kernas", "jax", "jaxlib", "numpy")
 """Those whose versions a worker must share, so that it computes what this process would."""
-
-
-@dataclass
-class WorkerRate:
-    """What a worker has done.
-
-    Attributes:
-        node: the address of its node.
-        items: that it has run.
-        seconds: that they took.
-    """
-
-    node: str
-    items: int = 0
-    seconds: float = 0.0
 
 
 class RayExecutor(Executor):
@@ -62,9 +53,9 @@ class RayExecutor(Executor):
 
     A node that joins has workers after a second. What is lost with a node or a worker is run again:
     of a node that is lost as often as need be, of a worker that dies on a node that lives once
-    more, as :class:`Processes` does. A worker reads the task once; a worker whose packages are of
-    other versions, or that does not see a folder the task writes into, ends the execution before
-    it has begun.
+    more, each item by itself, as :class:`Processes` does. A worker reads the task once; a worker
+    whose packages are of other versions, or that does not see a folder the task writes into, ends
+    the execution before it has begun.
 
     Args:
         address: ``HOST:PORT`` of a cluster that this machine belongs to, ``"auto"`` for the one
@@ -74,7 +65,6 @@ class RayExecutor(Executor):
         gpus: GPUs of a worker; with 0 workers are those of the cores.
 
     Attributes:
-        rates: of each worker what it has done, since the executor was made.
         repeated: items that a worker was at when it was lost, and that were run again.
 
     Raises:
@@ -93,8 +83,10 @@ class RayExecutor(Executor):
             raise ConfigurationError(f"gpus={gpus!r}: expected a number >= 0")
         _ray()
         self.address, self.cpus, self.gpus = address, cpus, gpus
-        self.rates: list[WorkerRate] = []
+        self._rates: list[WorkerRate] = []
         self.repeated = 0
+        self._crew: _Crew | None = None
+        self._in_session = False
 
     @contextmanager
     def session(self) -> Iterator[None]:
@@ -103,6 +95,44 @@ class RayExecutor(Executor):
         Raises:
             ConfigurationError: no cluster answers.
         """
+        if self._in_session:
+            yield
+            return
+        with self._connected():
+            self._in_session = True
+            try:
+                yield
+            finally:
+                self._in_session = False
+                self._dismiss()
+
+    def map(self, task: Task[Item, Result], items: Iterable[Item]) -> Iterator[Result]:
+        """Results as they come. An interruption loses the items that are being run.
+
+        Of items that are a sequence a worker is given so many at a time as it runs in a second,
+        while there are many; others are given one by one.
+
+        Raises:
+            ConfigurationError: no cluster answers, or one of its nodes has other versions or does
+                not see a folder of the task.
+            KernasError: there is no worker for two minutes.
+        """
+        with self.session():
+            yield from self._mapped(task, _Source(items))
+
+    @property
+    def rates(self) -> Sequence[WorkerRate]:
+        """What each worker has done, since the executor was made."""
+        return self._rates
+
+    def _dismiss(self) -> None:
+        """End the workers."""
+        if self._crew is not None:
+            crew, self._crew = self._crew, None
+            crew.end()
+
+    @contextmanager
+    def _connected(self) -> Iterator[None]:
         if _ray().is_initialized():  # by whoever surrounds this
             yield
             return
@@ -111,17 +141,6 @@ class RayExecutor(Executor):
             yield
         finally:
             _ray().shutdown()
-
-    def map(self, task: Task[Item, Result], items: Iterable[Item]) -> Iterator[Result]:
-        """Results as they come. An interruption loses the items that are being run.
-
-        Raises:
-            ConfigurationError: no cluster answers, or one of its nodes has other versions or does
-                not see a folder of the task.
-            KernasError: there is no worker for two minutes.
-        """
-        with self.session():
-            yield from self._mapped(task, items)
 
     def _connect(self) -> None:
         ray = _ray()
@@ -144,101 +163,174 @@ class RayExecutor(Executor):
         except Exception as error:
             raise _no_cluster(self.address, error) from None
 
-    def _mapped(self, task: Task[Any, Any], items: Iterable[Any]) -> Iterator[Any]:
-        source, again = iter(items), deque[tuple[Any, int]]()
-        first = taken(source, again)
-        if first is None:
+    def _mapped(self, task: Task[Any, Any], source: _Source) -> Iterator[Any]:
+        if not source.has_more():
             return
-        again.append(first)
-        with _probed(getattr(task, "folders", ())) as probes:
-            # Its own pickle takes classes of a script by value, which workers have not imported.
-            crew = _Crew(self, _ray().cloudpickle.dumps(task), probes)
-            try:
-                while True:
-                    crew.look_for_nodes()
-                    for worker in crew.with_room():
-                        item = taken(source, again)
-                        if item is None:
-                            break
-                        worker.run(*item)
-                    if not crew.is_busy():
-                        if not again and crew.is_there():
-                            return
-                        crew.wait_for_workers()
-                        continue
-                    for call in crew.ended():
-                        if isinstance(call.answer, _Lost):
-                            if call.tries < TRIES:
-                                again.append((call.item, call.tries))
+        crew, has_failed = self._crew_for(task), False
+        try:
+            while True:
+                crew.look_for_nodes()
+                while (worker := crew.with_room(alone=source.has_suspect())) and (
+                    batch := source.batch(crew.at_once(worker, source.left))
+                ):
+                    crew.run(worker, batch)
+                if not crew.is_busy():
+                    if crew.is_there() and not source.has_more():
+                        return
+                    crew.wait_for_workers()
+                    continue
+                for call in crew.ended():
+                    if isinstance(call.answer, _Lost):
+                        for item, tries in call.batch:
+                            if tries < TRIES:
+                                source.again.append((item, tries))
                             else:
-                                yield task.failed(call.item, call.answer.message)
-                        else:
-                            yield result_of(call.answer)
-            except GeneratorExit:
-                raise  # nobody takes what is left
-            except BaseException:
-                for call in crew.ended(timeout=0.0, at_most=None):
-                    if not isinstance(call.answer, _Lost | Raised):
-                        yield call.answer
-                raise
-            finally:
-                crew.end()
+                                yield task.failed(item, call.answer.message(tries))
+                    else:
+                        for answer in call.answer:
+                            yield result_of(answer)
+        except GeneratorExit:
+            raise  # nobody takes what is left
+        except BaseException:
+            has_failed = True
+            for call in crew.ended(timeout=0.0):
+                if not isinstance(call.answer, _Lost):
+                    yield from (one for one in call.answer if not isinstance(one, Raised))
+            raise
+        finally:
+            if has_failed:
+                self._dismiss()
+            else:
+                crew.drop_busy()
+
+    def _crew_for(self, task: Task[Any, Any]) -> _Crew:
+        """The workers that have this task already, or new ones."""
+        # Ray's own pickle takes classes of a script by value, which workers have not imported.
+        key = (_ray().cloudpickle.dumps(task), jax_settings())
+        if self._crew is not None and self._crew.key != key:
+            self._dismiss()
+        if self._crew is None:
+            self._crew = _Crew(self, key, getattr(task, "folders", ()))
+        self._crew.seen = time.monotonic()
+        return self._crew
+
+
+class _Source:
+    """Items that are still to be run.
+
+    Args:
+        items: a sequence of them is handed out in batches.
+
+    Attributes:
+        again: items that were lost, and how often they were run; they go first, one by one.
+        left: items of a sequence that nobody was given.
+    """
+
+    def __init__(self, items: Iterable[Any]) -> None:
+        self.left = len(items) if isinstance(items, Sequence) else None
+        self._items = iter(items)
+        self.again: deque[tuple[Any, int]] = deque()
+
+    def has_more(self) -> bool:
+        """Whether there is an item; takes it, if nobody can say otherwise."""
+        if not self.again and (found := self.batch(1)):
+            self.again.extend(found)
+        return bool(self.again)
+
+    def has_suspect(self) -> bool:
+        """Whether the next item was with a worker that died."""
+        return bool(self.again) and self.again[0][1] > 0
+
+    def batch(self, at_most: int) -> _Batch:
+        """Items, and how often each was run already: none if there are no others.
+
+        Args:
+            at_most: so many, of a sequence.
+        """
+        if self.again or self.left is None:
+            item = taken(self._items, self.again)
+            return [] if item is None else [item]
+        found = [(item, 0) for item in islice(self._items, at_most)]
+        self.left -= len(found)
+        return found
 
 
 @dataclass(frozen=True)
 class _Lost:
-    """In place of an answer: who was to give it is gone."""
+    """In place of answers: who was to give them is gone."""
 
-    message: str = ""
+    host: str
+
+    def message(self, tries: int) -> str:
+        return (
+            f"the worker that computed it died {tries} times, the last time on {self.host}, as it "
+            "does where memory runs out; give fewer workers a node, or fewer or smaller images"
+        )
 
 
 @dataclass
 class _Call:
-    """An item that a worker was asked for.
+    """What a worker was asked for.
 
     Attributes:
-        item: the item; ``None`` for its first word.
-        tries: how often the item was run, this time counted.
-        answer: what became of it.
+        worker: who.
+        batch: the items, and how often each was run, this time counted; none for its first word.
+        answer: what became of each.
     """
 
-    item: Any
-    tries: int
-    answer: Any = None
+    worker: _Worker
+    batch: _Batch
+    answer: list[Any] | _Lost = field(default_factory=list)
 
 
-@dataclass
+@dataclass(eq=False)
 class _Worker:
     """An actor, and what it was asked for.
 
     Attributes:
         actor: Ray's handle.
         place: its node, and which of the node's workers it is.
-        calls: by Ray's references, in order; the first one is being run.
+        calls: Ray's references, in order; the first one is being run.
         rate: what it has done; ``None`` before its first word.
+        pace: seconds that an item took of its last call.
     """
 
     actor: Any
     place: tuple[str, int]
     host: str
-    calls: dict[Any, _Call] = field(default_factory=dict)
+    calls: list[Any] = field(default_factory=list)
     rate: WorkerRate | None = None
-
-    def run(self, item: Any, tries: int) -> None:
-        self.calls[self.actor.run.remote(item)] = _Call(item, tries + 1)
+    pace: float = float("inf")
 
 
 class _Crew:
-    """The workers of one execution."""
+    """The workers that have a task; they stay from one call of :meth:`RayExecutor.map` to the next.
 
-    def __init__(self, executor: RayExecutor, task: bytes, probes: Sequence[Probe]) -> None:
-        self.executor, self.probes = executor, list(probes)
+    Nothing here looks through all workers for the sake of one answer.
+
+    Args:
+        executor: whose they are.
+        key: the task, pickled, and JAX's settings.
+        folders: that the task writes into.
+    """
+
+    def __init__(
+        self,
+        executor: RayExecutor,
+        key: tuple[bytes, Mapping[str, Any]],
+        folders: Iterable[Location],
+    ) -> None:
+        self.executor, self.key = executor, key
         self.ray = _ray()
         self.actors = self.ray.remote(_Actor)
-        self.task = self.ray.put(task)
-        self.settings = jax_settings()
+        self.task = self.ray.put(key[0])
         self.workers: dict[tuple[str, int], _Worker] = {}
+        self.calls: dict[Any, _Call] = {}
+        self.items_out = 0
+        self.rooms: list[dict[_Worker, None]] = [{} for _ in range(AHEAD)]
         self.looked = self.seen = time.monotonic()
+        self.ending = ExitStack()
+        self.probes = self.ending.enter_context(_probed(folders))
         self._make_workers()
 
     def look_for_nodes(self) -> None:
@@ -261,27 +353,62 @@ class _Crew:
                     num_cpus=of.cpus,
                     num_gpus=of.gpus,
                     scheduling_strategy=NodeAffinitySchedulingStrategy(name, soft=False),
-                ).remote(self.task, self.settings, place[1], number)
+                ).remote(self.task, self.key[1], place[1], number)
                 worker = _Worker(actor, place, node["NodeManagerHostname"])
-                worker.calls[actor.first_word.remote(self.probes)] = _Call(None, 0)
                 self.workers[place] = worker
+                self._expect(actor.first_word.remote(self.probes), _Call(worker, []))
 
     def _nodes(self) -> list[dict[str, Any]]:
         return [node for node in self.ray.nodes() if node["Alive"]]
 
-    def with_room(self) -> Iterator[_Worker]:
-        """Those that an item can be given to, each as often as it has room, in turns."""
-        for length in range(AHEAD):
-            for worker in list(self.workers.values()):
-                if worker.rate is not None and len(worker.calls) <= length:
-                    yield worker
+    def with_room(self, *, alone: bool) -> _Worker | None:
+        """Who has the fewest calls, if anybody has room for another.
+
+        Args:
+            alone: whether it must have none: of what a worker was asked for nobody knows what it
+                died of, so each of that is run by itself when it is run again.
+        """
+        rooms = self.rooms[:1] if alone else self.rooms
+        return next((worker for room in rooms for worker in room), None)
+
+    def at_once(self, worker: _Worker, left: int | None) -> int:
+        """How many items it is given: of those that are left no more than half of its share."""
+        if left is None:
+            return 1
+        share = left // (2 * len(self.workers))
+        return max(1, min(share, int(BATCH_SECONDS / max(worker.pace, 1e-9))))
+
+    def run(self, worker: _Worker, batch: _Batch) -> None:
+        """Ask for items."""
+        ref = worker.actor.run.remote([item for item, _ in batch])
+        self._expect(ref, _Call(worker, [(item, tries + 1) for item, tries in batch]))
+
+    def _expect(self, ref: Any, call: _Call) -> None:
+        self._leave_room(call.worker)
+        call.worker.calls.append(ref)
+        self.calls[ref] = call
+        self.items_out += len(call.batch)
+        self._enter_room(call.worker)
+
+    def _answered(self, ref: Any) -> _Call:
+        call = self.calls.pop(ref)
+        self._leave_room(call.worker)
+        call.worker.calls.remove(ref)
+        self.items_out -= len(call.batch)
+        return call
+
+    def _enter_room(self, worker: _Worker) -> None:
+        is_alone = any(tries > 1 for ref in worker.calls for _, tries in self.calls[ref].batch[:1])
+        if worker.rate is not None and len(worker.calls) < AHEAD and not is_alone:
+            self.rooms[len(worker.calls)][worker] = None
+
+    def _leave_room(self, worker: _Worker) -> None:
+        if len(worker.calls) < AHEAD:
+            self.rooms[len(worker.calls)].pop(worker, None)
 
     def is_busy(self) -> bool:
         """Whether a worker has an item."""
-        return any(call.item is not None for call in self._calls().values())
-
-    def _calls(self) -> dict[Any, _Call]:
-        return {ref: call for worker in self.workers.values() for ref, call in worker.calls.items()}
+        return self.items_out > 0
 
     def is_there(self) -> bool:
         """Whether a worker has said its first word, so that it was asked for what there is."""
@@ -305,30 +432,33 @@ class _Crew:
         for _ in self.ended():
             pass
 
-    def ended(self, timeout: float = REFRESH_SECONDS, at_most: int | None = 1) -> Iterator[_Call]:
+    def ended(self, timeout: float = REFRESH_SECONDS) -> Iterator[_Call]:
         """Calls with their answers, those of workers that are gone too; waits for the first."""
-        refs = list(self._calls())
-        if not refs:
-            return
-        ready, _ = self.ray.wait(refs, num_returns=at_most or len(refs), timeout=timeout)
+        refs = list(self.calls)
+        ready, rest = self.ray.wait(refs, timeout=timeout) if refs else ([], [])
+        if ready and rest:
+            ready += self.ray.wait(rest, num_returns=len(rest), timeout=0.0)[0]
         for ref in ready:
-            worker = next((w for w in self.workers.values() if ref in w.calls), None)
-            if worker is None:  # gone with another one of its calls
+            if ref not in self.calls:  # gone with another call of its worker
                 continue
             try:
                 seconds, answer = self.ray.get(ref)
             except (self.ray.exceptions.RayActorError, self.ray.exceptions.ObjectLostError) as gone:
-                yield from self._lost(worker, gone)
+                yield from self._lost(self.calls[ref].worker, gone)
                 continue
-            call = worker.calls.pop(ref)
-            if call.item is None:
+            call = self._answered(ref)
+            worker = call.worker
+            if not call.batch:
                 self._welcome(worker, answer)
-                continue
-            assert worker.rate is not None
-            worker.rate.items += 1
-            worker.rate.seconds += seconds
-            call.answer = answer
-            yield call
+            else:
+                assert worker.rate is not None
+                worker.rate.items += len(answer)
+                worker.rate.seconds += seconds
+                worker.pace = seconds / len(answer)
+                call.answer = answer
+            self._enter_room(worker)
+            if call.batch:
+                yield call
 
     def _welcome(self, worker: _Worker, word: Mapping[str, Any]) -> None:
         """Take a worker on.
@@ -351,11 +481,10 @@ class _Crew:
             )
             raise ConfigurationError(f"the node {worker.host} does not see {location}{why}: {way}")
         worker.rate = WorkerRate(worker.host)
-        self.executor.rates.append(worker.rate)
+        self.executor._rates.append(worker.rate)
 
     def _lost(self, worker: _Worker, why: Exception) -> Iterator[_Call]:
-        """The items of a worker that is gone; the one that it ran counts as tried, unless its node
-        is gone.
+        """The items of a worker that is gone; they count as tried, unless its node is gone.
 
         Raises:
             ConfigurationError: it could not even begin.
@@ -373,23 +502,34 @@ class _Crew:
                 f"a worker of the node {worker.host} cannot begin ({reason}): install there what "
                 "this process has"
             ) from None
-        calls = [call for call in worker.calls.values() if call.item is not None]
-        self.executor.repeated += bool(calls)
-        for number, call in enumerate(calls):
-            if number or not node_lives:
-                call.tries -= 1
-            call.answer = _Lost(
-                f"the worker that computed it died {call.tries} times, the last time on "
-                f"{worker.host}, as it does where memory runs out; give fewer workers a node, or "
-                "fewer or smaller images"
-            )
+        calls = [call for call in map(self._answered, list(worker.calls)) if call.batch]
+        self._leave_room(worker)
+        self.executor.repeated += len(calls[0].batch) if calls else 0
+        for call in calls:
+            if not node_lives:
+                call.batch = [(item, tries - 1) for item, tries in call.batch]
+            call.answer = _Lost(worker.host)
             yield call
+
+    def drop_busy(self) -> None:
+        """End those that still have items, whose answers nobody wants."""
+        for call in list(self.calls.values()):
+            if call.batch and call.worker.place in self.workers:
+                self._end(self.workers.pop(call.worker.place))
 
     def end(self) -> None:
         """End all; what they are running is lost."""
-        for worker in self.workers.values():
-            with suppress(Exception):  # the cluster may be what is gone
-                self.ray.kill(worker.actor)
+        for worker in list(self.workers.values()):
+            self._end(worker)
+        self.workers.clear()
+        self.ending.close()
+
+    def _end(self, worker: _Worker) -> None:
+        for ref in list(worker.calls):
+            self._answered(ref)
+        self._leave_room(worker)
+        with suppress(Exception):  # the cluster may be what is gone
+            self.ray.kill(worker.actor)
 
 
 class _Actor:
@@ -410,11 +550,15 @@ class _Actor:
         missing = [(location, why) for location, why in found if why is not None]
         return 0.0, {"versions": versions(), "missing": missing}
 
-    def run(self, item: Any) -> tuple[float, Any]:
-        """The seconds that an item took, and its result or what it raised."""
+    def run(self, items: Sequence[Any]) -> tuple[float, list[Any]]:
+        """The seconds that items took, and their results; what one raised is the last."""
         start = time.perf_counter()
-        answer = answered(self.task, item)
-        return time.perf_counter() - start, answer
+        answers: list[Any] = []
+        for item in items:
+            answers.append(answered(self.task, item))
+            if isinstance(answers[-1], Raised):
+                break
+        return time.perf_counter() - start, answers
 
 
 def versions() -> dict[str, str]:
@@ -433,12 +577,9 @@ def _probed(folders: Iterable[Location]) -> Iterator[list[Probe]]:
     """A probe in each of the folders and URLs, for a while: who sees it shares the place."""
     with ExitStack() as stack:
         places = [place_of(folder) for folder in folders]
-        yield [(str(_whole(place)), stack.enter_context(place.probe())) for place in places]
-
-
-def _whole(place: Place) -> Location:
-    """Its location as all processes have to know it, whatever folder they work in."""
-    return place.location.absolute() if isinstance(place, Folder) else place.location
+        yield [
+            (str(place.shared_location()), stack.enter_context(place.probe())) for place in places
+        ]
 
 
 def _unseen(location: str, name: str) -> str | None:
