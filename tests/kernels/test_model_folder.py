@@ -336,6 +336,8 @@ def test_an_executor_fills_the_store_and_multiplies_with_it(kind, tmp_path):
     expected = kind(**options).fit(train.x, train.y)
     np.testing.assert_allclose(found.dual_coef_, expected.dual_coef_, rtol=1e-4, atol=1e-6)
     kk.save_model(found, tmp_path / "model")
-    assert kk.load_model(tmp_path / "model").executor is None
+    loaded = kk.load_model(tmp_path / "model")
+    assert isinstance(loaded, KernelClassifier | KernelRegressor)
+    assert loaded.executor is None
     with pytest.raises(ConfigurationError, match="without a store"):
         kind(**options, executor=executor).fit(train.x, train.y)
