@@ -38,11 +38,14 @@ def test_equal_items_go_in_rounds(items, workers, ahead):
     assert found.efficiency == pytest.approx(items / (workers * rounds))
 
 
-@pytest.mark.parametrize(("ahead", "seconds"), [(1, 1.5), (2, 2.0)])
-def test_who_comes_first_is_given_all_that_it_may_have(ahead, seconds):
-    """So of two items the second one waits for the first, though another worker comes soon."""
-    cluster = Cluster(2, start_seconds=(0.0, 0.5), ahead=ahead, **ONE)
-    assert simulate(Work(2, 1.0), cluster).seconds == pytest.approx(seconds)
+def test_who_comes_first_is_given_one_item_and_more_once_they_are_short():
+    """Of two long items the second is left for another worker that comes soon."""
+    cluster = Cluster(2, start_seconds=(0.0, 0.5), **ONE)
+    assert simulate(Work(2, 1.0), cluster).seconds == pytest.approx(1.5)
+    # Of three short ones the first worker has the last two at once, and the other comes too late.
+    for ahead, seconds in {1: 0.25, 2: 0.3}.items():
+        late = Cluster(2, start_seconds=(0.0, 0.15), ahead=ahead, **ONE)
+        assert simulate(Work(3, 0.1), late).seconds == pytest.approx(seconds)
 
 
 def test_items_travel_in_batches():

@@ -64,6 +64,20 @@ class TestRay(IsolatedExecutorTests):
         assert len(list(executor.map(Squares(tmp_path), iter(range(50))))) == 50
         assert batches == [1] * 50
 
+    def test_a_worker_has_items_ahead_only_if_they_are_short(self, executor, tmp_path, monkeypatch):
+        held, run = [], module._Crew.run
+
+        def watched(crew, worker, batch):
+            run(crew, worker, batch)
+            held.append(len(worker.calls))
+
+        monkeypatch.setattr(module._Crew, "run", watched)
+        for short, most in ((1.0, 2), (0.05, 1)):  # a tenth of a second each
+            monkeypatch.setattr(module, "BATCH_SECONDS", short)
+            assert len(list(executor.map(Slow(tmp_path), iter(range(12))))) == 12
+            assert max(held) == most
+            held.clear()
+
     def test_a_product_with_a_stored_matrix(self, executor, tmp_path):
         train, _ = kk.load("digits", n_train=200, n_test=1)
         store = kk.compute_gram(kk.NeuralKernel(network()), train, store=tmp_path, tile_side=20)

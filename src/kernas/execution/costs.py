@@ -1,8 +1,9 @@
 """What work takes on a cluster: a model in closed form, and what it needs to know of both.
 
 The executor is that of ``ray.py``: one driver hands out calls, each of a batch of items; a worker
-has at most ``ahead`` of them, runs one after the other, and writes each item into a store that all
-share. ``simulation.py`` plays the same, call by call; ``tests/test_costs.py`` compares the two.
+has one of them, or ``ahead`` if items are short, runs one after the other, and writes each item
+into a store that all share. ``simulation.py`` plays the same, call by call; ``tests/test_costs.py``
+compares the two.
 """
 
 from __future__ import annotations
@@ -67,7 +68,9 @@ class Cluster:
             more workers than factors the first ones come again.
         start_seconds: of each worker until it can begin an item, what is compiled included; as
             ``factors``.
-        ahead: calls that a worker has at a time, >= 1.
+        ahead: calls that a worker has at a time, >= 1, once an item has taken it less than
+            ``ahead_seconds``; else it has one.
+        ahead_seconds: see there.
         batch_seconds: of a call's items at most, if there are several; with 0 a call has one item.
         driver_seconds: that the driver spends on a call: half before, half on the answer; as much
             as on that on the first word of a worker.
@@ -87,6 +90,7 @@ class Cluster:
     factors: Sequence[float] = (1.0,)
     start_seconds: Sequence[float] = (0.0,)
     ahead: int = AHEAD
+    ahead_seconds: float = BATCH_SECONDS
     batch_seconds: float = BATCH_SECONDS
     driver_seconds: float = 0.0
     driver_seconds_a_worker: float = 0.0
@@ -105,11 +109,15 @@ class Cluster:
                 raise ConfigurationError(f"{name}={values!r}: expected at least one number")
             for value in values:
                 _check(name, value, above=name == "factors")
-        for name in ("batch_seconds", "driver_seconds", "driver_seconds_a_worker",
+        for name in ("ahead_seconds", "batch_seconds", "driver_seconds", "driver_seconds_a_worker",
                      "failures_an_hour", "notice_seconds", "repair_seconds"):  # fmt: skip
             _check(name, getattr(self, name))
         for name in ("bandwidth", "files_a_second"):
             _check(name, getattr(self, name), above=True, finite=False)
+
+    def most_calls(self, pace: float) -> int:
+        """That a worker has at a time if an item has taken it ``pace`` seconds; infinity before."""
+        return self.ahead if pace < self.ahead_seconds else 1
 
     def at_once(self, pace: float, left: int) -> int:
         """Items of a call to a worker that takes ``pace`` seconds an item, of those that are left:
@@ -128,7 +136,7 @@ class Cluster:
     def calls(self, work: Work) -> int:
         """Calls of all items that take the same time: the first of each worker have one item, then
         they are as long as may be, and in the end shorter and shorter."""
-        calls = min(work.items, self.ahead * self.workers)
+        calls = min(work.items, self.workers)
         left = work.items - calls
         while (number := self.at_once(work.seconds, left)) > 1:
             until = min(left, 2 * self.workers * number - 1)  # of those that are left, fewer then

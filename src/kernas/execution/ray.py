@@ -28,7 +28,9 @@ from .base import Executor, Item, Result, Task, WorkerRate
 from .processes import TRIES, Raised, answered, jax_settings, result_of, shares, taken
 
 AHEAD = 2
-"""Items that a worker has at a time: one that it runs, and one that it need not wait for."""
+"""Calls that a worker has at a time if they are short: one that it runs, and one that it need not
+wait for. Of items that take a second or more it has one: waiting is nothing beside them, and what
+one worker has ahead another one lacks in the end."""
 
 BATCH_SECONDS = 1.0
 """How long a worker runs the items that it is given at once."""
@@ -399,7 +401,8 @@ class _Crew:
 
     def _enter_room(self, worker: _Worker) -> None:
         is_alone = any(tries > 1 for ref in worker.calls for _, tries in self.calls[ref].batch[:1])
-        if worker.rate is not None and len(worker.calls) < AHEAD and not is_alone:
+        most = AHEAD if worker.pace < BATCH_SECONDS and not is_alone else 1
+        if worker.rate is not None and len(worker.calls) < most:
             self.rooms[len(worker.calls)][worker] = None
 
     def _leave_room(self, worker: _Worker) -> None:

@@ -327,7 +327,8 @@ class _Simulation:
         if deed is _Deed.TOOK_ANSWER:
             worker.asked -= 1
             worker.pace = self._lasts(worker, call) / (call[1] - call[0]) + self.write
-        self.rooms[worker.asked].append((number, life))
+        if worker.asked < self.cluster.most_calls(worker.pace):
+            self.rooms[worker.asked].append((number, life))
 
     def _hand_out(self, now: float, number: int) -> None:
         worker = self.workers[number]
@@ -335,7 +336,7 @@ class _Simulation:
         self.calls += 1
         worker.given.append(call)
         worker.asked += 1
-        if worker.asked < self.cluster.ahead:
+        if worker.asked < self.cluster.most_calls(worker.pace):
             self.rooms[worker.asked].append((number, worker.life))
         self._at(now + self.half, _Event.ARRIVED, number, call)
         self._does(now, self.half, number, worker.life, _Deed.HANDED_OUT, call)
