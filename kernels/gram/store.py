@@ -78,7 +78,6 @@ class GramStore:
 
     Attributes:
         identity: what is stored, as JSON values.
-        location: the folder, or the URL.
 
     Raises:
         GramStoreError: there is no store, or it is of another version of kernas, or an object store

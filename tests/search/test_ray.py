@@ -89,24 +89,6 @@ class TestRay(IsolatedExecutorTests):
         assert together.steps == alone.steps
         np.testing.assert_allclose(together.value, alone.value, rtol=1e-9)
 
-    @pytest.mark.usefixtures("executor", "x64_kept")
-    def test_commands_fit_predict_and_train_as_one_process_does(self, tmp_path, monkeypatch):
-        monkeypatch.chdir(tmp_path)
-        Path("network.json").write_text(network().to_json())
-        images = ["--dataset", "digits", "--image-size", "4"]
-        fit = ["fit", "--architecture", "network.json", *images, "--n", "60", "--get", "ntk"]
-        recipe = ["--width", "4", "--batch-size", "20", "--steps", "10", "--seeds", "1"]
-        training = ["train", "network.json", *images, "--n-train", "40", "--n-test", "40", *recipe]
-        for who in ("local", "ray"):
-            quietly = ["--executor", who, "--quiet"]
-            solver = ["--solver", "cg", "--ridge", "0.01", "--yes"]
-            assert run([*fit, *solver, "--model", f"model-{who}", *quietly]) == 0
-            predicted = [f"model-{who}", "--output", f"{who}.csv", *quietly]
-            assert run(["predict", *predicted]) == 0
-            assert run([*training, "--output", f"train-{who}", "--yes", *quietly]) == 0
-        assert Path("ray.csv").read_text() == Path("local.csv").read_text()
-        assert Path("train-ray/curve.csv").read_text() == Path("train-local/curve.csv").read_text()
-
     def test_workers_of_other_versions_are_refused(self, executor, tmp_path, monkeypatch):
         own = {**module.versions(), "numpy": "0.9"}
         monkeypatch.setattr(module, "versions", lambda: own)
@@ -216,6 +198,25 @@ def test_what_workers_did_is_said_by_node_and_kept_for_each(tmp_path, capsys):
 
 def network():
     return kk.serial(kk.Conv(3), kk.Relu(), kk.Flatten(), kk.Dense())
+
+
+@pytest.mark.usefixtures("x64_kept")
+def test_commands_fit_predict_and_train_as_one_process_does(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("network.json").write_text(network().to_json())
+    images = ["--dataset", "digits", "--image-size", "4"]
+    fit = ["fit", "--architecture", "network.json", *images, "--n", "60", "--get", "ntk"]
+    recipe = ["--width", "4", "--batch-size", "20", "--steps", "10", "--seeds", "1"]
+    training = ["train", "network.json", *images, "--n-train", "40", "--n-test", "40", *recipe]
+    for who in ("local", "ray"):
+        quietly = ["--executor", who, "--quiet"]
+        solver = ["--solver", "cg", "--ridge", "0.01", "--yes"]
+        assert run([*fit, *solver, "--model", f"model-{who}", *quietly]) == 0
+        predicted = [f"model-{who}", "--output", f"{who}.csv", *quietly]
+        assert run(["predict", *predicted]) == 0
+        assert run([*training, "--output", f"train-{who}", "--yes", *quietly]) == 0
+    assert Path("ray.csv").read_text() == Path("local.csv").read_text()
+    assert Path("train-ray/curve.csv").read_text() == Path("train-local/curve.csv").read_text()
 
 
 def tiles_of(store: kk.GramStore) -> dict[str, bytes]:
