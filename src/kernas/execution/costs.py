@@ -19,8 +19,8 @@ from kernas.quantities import duration, size
 
 from .ray import AHEAD, BATCH_SECONDS
 
-START_SECONDS, DRIVER_SECONDS, DRIVER_SECONDS_A_WORKER = 2.0, 6e-4, 1e-6
-BANDWIDTH, FILES_A_SECOND = 1e9, 7e3
+START_SECONDS, DRIVER_SECONDS, DRIVER_SECONDS_A_WORKER = 1.0, 5.3e-4, 7.8e-7
+BANDWIDTH, FILES_A_SECOND = 5.5e8, 1.5e4
 """What ``experiments/cluster_simulation.py`` measured on two cores: the start of a worker without
 compiling, a call, a look at the calls of each worker there is, and a disk."""
 
