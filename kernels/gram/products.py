@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,10 +19,14 @@ from .store import GramStore
 from .tiles import Tile, parts, tiles_of
 
 RESULT_BYTES = 100_000
-"""What a part of a product takes at most, so that Ray sends it with its message."""
+"""What a part of a product takes at most."""
 
 LEAST_PARTS = 16
-"""Into so many block rows a matrix is cut at least, for as many workers as that is for."""
+"""Into so many block rows a matrix is cut at least, if it has as many tiles."""
+
+MESSAGES, MESSAGE_BYTES = 16, 2**20
+"""At least so many messages a product, if there are as many blocks, and at most about so large: the
+less is on its way at a time, the less memory the driver takes."""
 
 Vectors = Float64[np.ndarray, "n C"]
 
@@ -69,17 +73,17 @@ class ProductTask:
     name: str
     side: int
 
-    def begin(self, item: Item) -> Callable[[], Part]:
+    def begin(self, item: Sequence[Item]) -> Callable[[], list[Part]]:
         """Nothing is there for a device to do."""
-        return lambda: self._part(item)
+        return lambda: [self._part(block) for block in item]
 
-    def failed(self, item: Item, message: str) -> Part:
+    def failed(self, item: Sequence[Item], message: str) -> list[Part]:
         """Without a part there is no product.
 
         Raises:
             GramStoreError: with the message.
         """
-        raise GramStoreError(f"block {item.place} of {self.store}: {message}")
+        raise GramStoreError(f"block {item[0].place} of {self.store}: {message}")
 
     def _part(self, item: Item) -> Part:
         start, end = item.place[0] * self.side, self._store.shape[0]
@@ -142,8 +146,11 @@ class StoredGram:
         side = self._side(V.shape[1])
         blocks = parts(len(self), side)
         grid = tiles_of(self.store.shape, side, symmetric=True, to_and_fro=False)
+        # One object for all items of a block row, so that many sent together have it once.
+        pieces = [V[block] for block in blocks]
         items = [
-            Item((t.row, t.column), None if t.mirrored else V[t.rows], V[t.columns]) for t in grid
+            Item((t.row, t.column), None if t.mirrored else pieces[t.row], pieces[t.column])
+            for t in grid
         ]
         result = np.zeros_like(V)
         task = ProductTask(self.store.place.shared_location(), self.name, side)
@@ -159,14 +166,17 @@ class StoredGram:
 
     def _in_order(self, task: ProductTask, items: list[Item]) -> Iterator[Part]:
         """The parts as the items stand: floating-point sums depend on that."""
-        early: dict[tuple[int, int], Part] = {}
-        places = iter([item.place for item in items])
-        awaited = next(places, None)
-        for part in self.executor.map(task, items):
-            early[part.place] = part
+        most = MESSAGE_BYTES // (2 * items[0].right.nbytes)
+        together = max(1, min(most, len(items) // MESSAGES))
+        messages = (items[i : i + together] for i in range(0, len(items), together))
+        early: dict[tuple[int, int], list[Part]] = {}
+        starts = iter([item.place for item in items[::together]])
+        awaited = next(starts, None)
+        for found in self.executor.map(task, messages):
+            early[found[0].place] = found
             while awaited is not None and awaited in early:
-                yield early.pop(awaited)
-                awaited = next(places, None)
+                yield from early.pop(awaited)
+                awaited = next(starts, None)
 
     def _side(self, C: int) -> int:
         """Of a block: as many whole tiles as keep a part of the product small."""
