@@ -57,7 +57,8 @@ class RayExecutor(Executor):
     of a node that is lost as often as need be, of a worker that dies on a node that lives once
     more, each item by itself, as :class:`Processes` does. A worker reads the task once; a worker
     whose packages are of other versions, or that does not see a folder the task writes into, ends
-    the execution before it has begun.
+    the execution before it has begun. Workers have their cores until the session ends, so that two
+    executors with sessions in one cluster wait for one another.
 
     Args:
         address: ``HOST:PORT`` of a cluster that this machine belongs to, ``"auto"`` for the one
