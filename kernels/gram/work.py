@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from kernas.errors import ConfigurationError
 from kernas.execution import Work
 
-from .layout import CHECKSUM_BYTES
+from .layout import Layout
 from .tiles import TILE_SIDE
 
 
@@ -36,5 +38,5 @@ def matrix_work(
     side = math.ceil(n / tile_side)
     tiles = side * (side + 1) // 2
     pairs = n * (n + 1) // 2
-    stored = tile_side**2 * itemsize + CHECKSUM_BYTES
+    stored = Layout(tile_side, 1, np.dtype(f"f{itemsize}")).tile_bytes
     return Work(tiles, pairs / tiles * pair_seconds, bytes=stored)

@@ -108,7 +108,6 @@ def test_the_quick_setting_runs(capsys, tmp_path, monkeypatch):
     assert not list(tmp_path.glob("*.json"))
 
 
-@pytest.mark.skipif(not RECORD.exists(), reason="is not recorded yet")
 def test_the_record_holds_what_the_package_says():
     """The numbers that plans take are those that were measured, and the simulation is within 15%
     of what was."""

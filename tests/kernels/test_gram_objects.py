@@ -13,7 +13,7 @@ import requests
 import zarr
 from boto3.session import Session
 from fsspec.asyn import sync
-from gram_stores import NETWORK, SIDE, contents, images
+from gram_stores import NETWORK, SIDE, contents, images, recorded
 from moto.server import ThreadedMotoServer
 from s3fs import S3FileSystem
 from zarr.core.sync import sync as zarr_sync
@@ -86,15 +86,7 @@ def kernel():
 @pytest.fixture
 def computed(monkeypatch):
     """The places of the tiles that are computed, in order."""
-    places = []
-    original = GramRequest.computed
-
-    def recorded(request, tile):
-        places.append((tile.row, tile.column))
-        return original(request, tile)
-
-    monkeypatch.setattr(GramRequest, "computed", recorded)
-    return places
+    return recorded(monkeypatch)
 
 
 def keys(s3, bucket):

@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 import pytest
 import zarr
-from gram_stores import NETWORK, SIDE, contents, images
+from gram_stores import NETWORK, SIDE, contents, images, recorded
 
 import kernas.kernels as kk
 from kernas.errors import ConfigurationError, GramStoreError
@@ -25,15 +25,7 @@ def kernel():
 @pytest.fixture
 def computed(monkeypatch):
     """The places of the tiles that are computed, in order."""
-    places = []
-    original = GramRequest.computed
-
-    def recorded(request, tile):
-        places.append((tile.row, tile.column))
-        return original(request, tile)
-
-    monkeypatch.setattr(GramRequest, "computed", recorded)
-    return places
+    return recorded(monkeypatch)
 
 
 def files(path):

@@ -11,6 +11,7 @@ from dataclasses import replace
 import jax
 import numpy as np
 import pytest
+from gram_stores import NETWORK, SIDE, images, recorded
 
 import kernas.kernels as kk
 from kernas.documents import sealed
@@ -28,9 +29,7 @@ from kernas.kernels.gram.request import GramRequest, PreparedBlocks
 from kernas.kernels.regression import conjugate_gradients, factorise
 from kernas.locks import exclusive
 
-NETWORK = kk.serial(kk.Dense(W_std=1.5, b_std=0.1), kk.Relu(), kk.Dense())
 NORMALIZED = kk.serial(kk.Flatten(), kk.Dense(), kk.Normalize(), kk.Relu(), kk.Dense())
-SIDE = 6
 
 
 @pytest.fixture
@@ -41,19 +40,7 @@ def kernel():
 @pytest.fixture
 def computed(monkeypatch):
     """The places of the tiles that are computed, in order."""
-    places = []
-    original = GramRequest.computed
-
-    def recorded(request, tile):
-        places.append((tile.row, tile.column))
-        return original(request, tile)
-
-    monkeypatch.setattr(GramRequest, "computed", recorded)
-    return places
-
-
-def images(n, seed=0):
-    return np.random.default_rng(seed).normal(size=(n, 5))
+    return recorded(monkeypatch)
 
 
 def contents(path):

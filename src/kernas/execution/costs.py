@@ -17,7 +17,7 @@ from typing import Any
 from kernas.errors import ConfigurationError
 from kernas.quantities import duration, size
 
-from .ray import AHEAD, BATCH_SECONDS
+from .ray import AHEAD, BATCH_SECONDS, items_at_once
 
 START_SECONDS, DRIVER_SECONDS, DRIVER_SECONDS_A_WORKER = 1.0, 5.3e-4, 7.8e-7
 BANDWIDTH, FILES_A_SECOND = 5.5e8, 1.5e4
@@ -120,10 +120,8 @@ class Cluster:
         return self.ahead if pace < self.ahead_seconds else 1
 
     def at_once(self, pace: float, left: int) -> int:
-        """Items of a call to a worker that takes ``pace`` seconds an item, of those that are left:
-        at most half of its share of them."""
-        share = left // (2 * self.workers)
-        return max(1, min(share, int(self.batch_seconds / pace + 1e-9)))
+        """Items of a call to a worker that takes ``pace`` seconds an item, as the executor does."""
+        return items_at_once(pace, left, self.workers, self.batch_seconds)
 
     def batch(self, work: Work) -> int:
         """Most items of a call."""

@@ -375,11 +375,10 @@ class _Crew:
         return next((worker for room in rooms for worker in room), None)
 
     def at_once(self, worker: _Worker, left: int | None) -> int:
-        """How many items it is given: of those that are left no more than half of its share."""
+        """How many items it is given."""
         if left is None:
             return 1
-        share = left // (2 * len(self.workers))
-        return max(1, min(share, int(BATCH_SECONDS / max(worker.pace, 1e-9))))
+        return items_at_once(worker.pace, left, len(self.workers), BATCH_SECONDS)
 
     def run(self, worker: _Worker, batch: _Batch) -> None:
         """Ask for items."""
@@ -563,6 +562,12 @@ class _Actor:
             if isinstance(answers[-1], Raised):
                 break
         return time.perf_counter() - start, answers
+
+
+def items_at_once(pace: float, left: int, workers: int, seconds: float) -> int:
+    """Items of a call to a worker that takes ``pace`` seconds an item: so many as it runs in
+    ``seconds``, and of those that are left at most half of its share."""
+    return max(1, min(left // (2 * workers), int(seconds / max(pace, 1e-9) + 1e-9)))
 
 
 def versions() -> dict[str, str]:
