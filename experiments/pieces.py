@@ -67,6 +67,10 @@ class Pieces:
         self._write({**keys, piece: key}, columns)
         return found
 
+    def __contains__(self, piece: str) -> bool:
+        """Whether the table has a piece."""
+        return piece in self._read()[0]
+
     def _read(self) -> tuple[dict[str, str], Columns]:
         """Piece → key, and column → values."""
         if self.path is None or not self.path.exists():

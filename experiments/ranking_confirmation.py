@@ -7,19 +7,21 @@
 
 ``--n``: cells. The same command goes on: ``ranking_study/confirmation-PIECE.csv`` have the values
 of 250 cells each by every score, as far as they are finished, ``ranking_study/trained.csv`` the
-accuracies of the first hundred after training; what is not in ``runs/ranking_confirmation``. The
-record, ``ranking_confirmation.json``, has for all cells, for those without branches that nothing
-reads, for the better half, and for those that were trained: of each score Spearman's and Kendall's
-correlation with the accuracy after 200 epochs, nDCG, the share found of the best tenth and the
-regret of the first, with 95% intervals, and its lead over ``params`` and over the best proxy, from
-the same resamples.
+accuracies of the first hundred after training, alone and with what they inherit from supernets; the
+rest is in ``runs/ranking_confirmation``. The record, ``ranking_confirmation.json``, has for all
+cells, for those without branches that nothing reads, for the better half, and for those that were
+trained: of each score Spearman's and Kendall's correlation with the accuracy after 200 epochs,
+nDCG, the share found of the best tenth and the regret of the first, with 95% intervals, and its
+lead over ``params`` and over the best proxy, from the same resamples. ``metrics`` has Spearman's of
+every kernel score at three settings, ``residuals`` what scores miss, by operation.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,7 @@ from ranking_settings import (
     images_of_proxies,
     proxies_of,
     proxies_on,
+    ranked,
     values_of,
 )
 from ranking_study import HERE, TRUTH, cells_of
@@ -49,7 +52,7 @@ import kernas.kernels as kk
 import kernas.search as ks
 from kernas.errors import DataError
 from kernas.files import write_whole
-from kernas.search.ranking.statistics import STATISTICS, Agreements, agreements
+from kernas.search.ranking.statistics import STATISTICS, Agreements, agreements, spearman
 from kernas.search.report.panels import (
     ACCENT,
     DEGENERATE_POINT,
@@ -60,6 +63,7 @@ from kernas.search.report.panels import (
 )
 from kernas.search.scores.base import oriented
 from kernas.search.scores.proxies import PROXIES
+from kernas.search.training.supernet import Sampling
 
 PIECE = 250
 TRAINED = 100
@@ -67,12 +71,24 @@ EPOCHS = "12 epochs"
 """The benchmark's own validation accuracy after so many."""
 
 TRAINING = "trained"
+SHARED: dict[str, Sampling] = {"shared weights": "uniform", "shared weights, fair": "fair"}
+"""Accuracies with inherited weights, and how the paths of their supernets are drawn."""
+
+SHARED_STEPS = 4000
+"""Of a supernet; with fair paths each takes a gradient of every operation."""
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 
 SINGLE = ("default", "validation_accuracy", "kernel", "shipped", "validation")
 TOGETHER = ("kernels", "counts_and_kernels", "everything", "fast", "best")
 """What was chosen: one score, or several whose log-ranks are added."""
+
+EVERY_METRIC = (
+    KernelSetting(),
+    KernelSetting(center=True),
+    KernelSetting(n=50, n_validation=200),
+)
+"""Settings of which every score is in the record: both forms, and that of the command line."""
 
 SHOWN_KERNELS = 12
 """Further scores of the chosen settings in the record, the best ones."""
@@ -84,11 +100,12 @@ class Setting:
 
     cells: int
     trained: int
+    shared_steps: int = SHARED_STEPS
     side_of_proxies: int = proxies_published.CHEAP.side
 
 
 SETTINGS: dict[Size, Setting] = {
-    "quick": Setting(12, 2, 8),
+    "quick": Setting(12, 2, 60, 8),
     "small": Setting(1000, TRAINED),
     "medium": Setting(1000, 1000),
     "full": Setting(1000, 1000),
@@ -110,7 +127,7 @@ def main(options: Options) -> None:
         columns = {name: columns.get(name, []) + values for name, values in of_part.items()}
     few = names[: setting.trained]
     table = None if quick else HERE / "trained.csv"
-    accuracies = trainings(few, Pieces(table, few), folder / "trained")
+    accuracies = trainings(few, setting.shared_steps, Pieces(table, few), folder / "trained")
     truth, epochs = ks.load_truth(TRUTH), ks.load_truth(TRUTH, "val12_cifar10")
     accuracy = np.array([truth[name] for name in names])
     scores: Columns = {**columns, EPOCHS: [epochs[name] for name in names]}
@@ -118,11 +135,12 @@ def main(options: Options) -> None:
         **options.asked(),
         "cells": len(names),
         "choice": choice,
-        "seconds_a_cell": seconds_of(columns),
+        "seconds_a_cell": seconds_of(columns | accuracies),
         **{
             name: judged(scores, mask, accuracy, choice)
             for name, mask in subsets(names, accuracy).items()
         },
+        "metrics": metrics(scores, accuracy),
         "residuals": residuals(scores, names, accuracy, choice),
         "of_trained_cells": judged(
             {name: values[: len(few)] for name, values in scores.items()} | accuracies,
@@ -204,17 +222,41 @@ def measured(
     return columns
 
 
-def trainings(names: Sequence[str], pieces: Pieces, folder: Path) -> Columns:
-    """The accuracy of cells after training by the recipe of the shipped truth, on CIFAR-10."""
+def trainings(names: Sequence[str], steps: int, pieces: Pieces, folder: Path) -> Columns:
+    """The accuracy of cells on CIFAR-10 after training by the recipe of the shipped truth, and with
+    the weights that they inherit from supernets, which take more steps; and seconds a cell."""
     fit, test = kk.load("cifar10", n_train=1000, n_test=1000, image_size=16, seed=0)
     score = ks.TrainScore(fit, test, digits_truth.RECIPE, seeds=1)
     space = ks.space_from_text(digits_truth.SPACE)
+    cells = [space.candidate(name) for name in names]
 
-    def accuracies() -> Columns:
-        found = trained([space.candidate(name) for name in names], score, folder)
+    def alone() -> Columns:
+        found = trained(cells, score, folder)
         return {TRAINING: found.accuracies[0].tolist(), SECONDS: found.seconds.tolist()}
 
-    return {TRAINING: pieces.get("trained", score.source.key, accuracies)[TRAINING]}
+    def inherited(sampling: Sampling) -> Columns:
+        recipe = replace(digits_truth.RECIPE, steps=steps)
+        place = folder.with_name(f"supernet-{sampling}")
+        supernet = ks.train_supernet(
+            space, fit, recipe, sampling=sampling, folder=place, progress=True
+        )
+        judge = ks.SharedWeightScore(supernet, test)
+        found = ranked(cells, [judge], None)
+        share = supernet.reached.seconds / len(cells)
+        return {
+            TRAINING: found[judge.name],
+            SECONDS: [share + (value or 0.0) for value in found[SECONDS]],
+        }
+
+    key = score.source.key
+    parts = {TRAINING: (key, alone)} | {
+        name: (f"{key} {steps}", partial(inherited, sampling)) for name, sampling in SHARED.items()
+    }
+    columns: Columns = {}
+    for name, (its_key, compute) in parts.items():
+        found = pieces.get(name, its_key, compute)
+        columns |= {name: found[TRAINING], f"{name} | {SECONDS}": found[SECONDS]}
+    return columns
 
 
 def subsets(names: Sequence[str], accuracy: np.ndarray) -> dict[str, np.ndarray]:
@@ -266,6 +308,23 @@ def judged(
     }
 
 
+def metrics(columns: Columns, accuracy: np.ndarray) -> dict[str, dict[str, float]]:
+    """By some settings Spearman's correlation of every score of its kernels, the best first."""
+    found: dict[str, dict[str, float]] = {}
+    for setting in map(str, EVERY_METRIC):
+        head = f"{setting} | "
+        of: dict[str, float] = {}
+        for name, values in columns.items():
+            column = name.removeprefix(head)
+            if column != name and not column.startswith(SECONDS):
+                directions = (is_higher_better(name), True)
+                value = spearman(values, list(accuracy), higher_is_better=directions)
+                if not np.isnan(value):  # of a constant column
+                    of[column] = round(value, 3)
+        found[setting] = dict(sorted(of.items(), key=lambda item: -item[1]))
+    return found
+
+
 def residuals(
     columns: Columns, names: Sequence[str], accuracy: np.ndarray, choice: Mapping[str, Any]
 ) -> dict[str, dict[str, float]]:
@@ -297,7 +356,7 @@ def residuals(
 
 def is_higher_better(name: str) -> bool:
     """The direction of a column."""
-    if name in (EPOCHS, TRAINING):
+    if name in (EPOCHS, TRAINING, *SHARED):
         return True
     return direction_of(name.rpartition(" | ")[2])
 

@@ -1,12 +1,15 @@
 """Do strategies beat random search on NAS-Bench-201, by which guide, and at what cost?
 
 Every strategy is guided by a table in place of trainings: validation accuracy after 12 epochs with
-its published GPU seconds (NATS-Bench's protocol: 20,000 s), after 200 epochs, and the published
-values of two proxies. Reported is the test accuracy of the cell that the guide chose, after 200
-epochs, against evaluations and against seconds, over many seeds; apart, the best that was seen; and
-the difference to random search of equal seeds, with its interval.
+its published GPU seconds (NATS-Bench's protocol: 20,000 s), after 200 epochs, the published values
+of two proxies, and what kernels of 50 images of 8×8 pixels say of all 15,625 cells
+(``search_guides.csv``): the evidence of the NTK, and ``fast``, counts and one kernel. Reported is
+the test accuracy of the cell that the guide chose, after 200 epochs, against evaluations and
+seconds, over many seeds; apart, the best that was seen; and the difference to random search of
+equal seeds, with its interval.
 
-    python experiments/search_strategies.py                # 40 minutes on a core, in pieces
+    python experiments/search_strategies.py                # an hour of a core, in pieces; before it
+                                                           # the kernels, 20 minutes of two
     python experiments/search_strategies.py --size quick   # a few seeds; records nothing
     python experiments/search_strategies.py --n 50         # so many seeds
 
@@ -28,7 +31,8 @@ from typing import Any
 import numpy as np
 from benchmarks.measuring import environment, report
 from pieces import Columns, Pieces
-from running import Options, Size, command
+from ranking_settings import CONFIRMATION, RIDGES, SECONDS, KernelSetting, ranked
+from running import RUNS, Options, Size, command, foretell
 from scipy.stats import t, wilcoxon
 
 import kernas.search as ks
@@ -43,14 +47,22 @@ TABLE = Path(__file__).with_suffix(".csv")
 CHECKED = (10, 20, 50, 100, 150, 200, 300)
 """Evaluations after which the cell that the guide chose is looked up."""
 
-SECONDS = (2_000, 5_000, 10_000, 20_000)
-"""GPU seconds, likewise."""
+GPU_SECONDS = (2_000, 5_000, 10_000, 20_000)
+"""Likewise."""
 
 PROXY_SECONDS = 0.306
 """Of naswot for a cell: 306 s for 1,000 (Mellor et al. 2021, table 2)."""
 
 MOST_EQUAL = 4
 """Trials for each evaluation at most: a search that has converged proposes what it knows."""
+
+KERNEL = KernelSetting(n=50)
+"""Whose kernels guide, in the parameterisation of ``fast``."""
+
+KERNELS_TABLE = TABLE.with_name("search_guides.csv")
+"""Cells by their number in the enumeration of the space."""
+
+EVIDENCE = "ntk:evidence"
 
 AMONG = (10, 100, 1000)
 RUNS_OF_NASWOT = 500
@@ -124,7 +136,49 @@ def guides() -> tuple[Guide, ...]:
         Guide("200 epochs", column("val_cifar10"), hours),
         Guide("naswot", proxies["nwot"], PROXY_SECONDS),
         Guide("synflow", proxies["synflow"], PROXY_SECONDS),
+        *guides_of_kernels(),
     )
+
+
+def guides_of_kernels() -> tuple[Guide, Guide]:
+    """The evidence of the NTK, and counts and one kernel; of all cells."""
+    fit, _ = KERNEL.images(CONFIRMATION)
+    together, *rest = ks.parse_scores("fast", fit, ridge=RIDGES[0])
+    assert isinstance(together, ks.Combined)
+    scores = [score for score in rest if isinstance(score, ks.Score)]
+    cells = [KERNEL.space.candidate(cell.name) for cell in SPACE.enumerate()]
+    pieces = Pieces(KERNELS_TABLE, [str(number) for number in range(len(cells))])
+    columns = pieces.get("fast", KERNEL.key(CONFIRMATION), partial(kernels_of, cells, scores))
+    taken = columns.pop(SECONDS)
+    seconds = float(np.median([value for value in taken if value is not None]))
+    directions = {score.name: score.higher_is_better for score in scores}
+    names = [cell.name for cell in cells]
+    return (
+        Guide("kernel", known(names, columns[EVIDENCE]), seconds),
+        Guide(
+            "counts and kernel",
+            known(names, together.values(columns, directions).tolist()),
+            seconds,
+        ),
+    )
+
+
+def kernels_of(cells: Sequence[Candidate], scores: Sequence[ks.Score]) -> Columns:
+    """Scores of cells, and what a cell took."""
+    first = {cell.key: cell for cell in cells}.values()
+    kernels = [score for score in scores if isinstance(score, ks.KernelScore)]
+    costs = [kernels[0].source.cost(cell, kernels).seconds or 0.0 for cell in first]
+    foretell(sum(costs), f"kernels of {len(first)} networks")
+    return ranked(cells, scores, RUNS / "search_guides")
+
+
+def known(names: Sequence[str], values: Sequence[float | None]) -> dict[str, float]:
+    """Those of the cells that have one."""
+    return {
+        name: float(value)
+        for name, value in zip(names, values, strict=True)
+        if value is not None and np.isfinite(value)
+    }
 
 
 def published_proxies() -> dict[str, dict[str, float]]:
@@ -144,9 +198,12 @@ def published_proxies() -> dict[str, dict[str, float]]:
     return found
 
 
-def prefer(candidate: Candidate) -> float | None:
-    """The cheap score of strategies that choose by one: published naswot."""
-    return next(guide for guide in guides() if guide.name == "naswot").values.get(candidate.name)
+def by(guide: str, candidate: Candidate) -> float | None:
+    """What a guide says, as the cheap score of a strategy that chooses by one."""
+    return next(of for of in guides() if of.name == guide).values.get(candidate.name)
+
+
+prefer = partial(by, "naswot")
 
 
 EVOLUTION = ks.RegularizedEvolution(10, tournament=3)
@@ -158,12 +215,18 @@ STRATEGIES: dict[str, Strategy] = {
     "regularized-evolution, mutants by naswot": ks.RegularizedEvolution(
         10, tournament=3, mutants=10, prefer=prefer
     ),
+    "regularized-evolution, mutants by kernel": ks.RegularizedEvolution(
+        10, tournament=3, mutants=10, prefer=partial(by, "kernel")
+    ),
     "ageing evolution of 64": ks.RegularizedEvolution(64, tournament=10),
     "warm-up by naswot": ks.WarmUp(prefer, pool=3000, first=64),
     "local-search": ks.LocalSearch(),
     "reinforce": ks.Reinforce(),
     "q-learning": ks.QLearning(),
     "bandit": ks.Bandit(),
+    "warm-up by counts and kernel": ks.WarmUp(
+        partial(by, "counts and kernel"), pool=3000, first=64
+    ),
     "explore-then-exploit by naswot": ks.ExploreThenExploit(prefer, pool=1000, kept=0.02),
     "reinforce, lstm": ks.Reinforce("lstm", learning_rate=0.0035),
     "progressive": ks.Progressive(),
@@ -219,7 +282,7 @@ def results(
     """By seed: the test accuracy of the chosen cell after some evaluations and some seconds, the
     best that was seen in the end, and what all evaluations took."""
     checks = [number for number in CHECKED if number <= evaluations]
-    timed = SECONDS if guide.name == "12 epochs" else ()
+    timed = GPU_SECONDS if guide.name == "12 epochs" else ()
     names = [*(f"chosen {n}" for n in checks), *(f"chosen {n} s" for n in timed), "seen", "seconds"]
     columns: Columns = {name: [None] * rows for name in names}
     for seed in seeds:
@@ -298,8 +361,8 @@ def naswot_among(test: Mapping[str, float]) -> dict[str, Any]:
 
 def drawing(record: Mapping[str, Any]) -> bytes:
     """The test accuracy of the chosen cell against evaluations, a panel for each guide."""
-    figure = empty_figure(13, 4.6)
-    panels = figure.subplots(1, len(record["guides"]), sharey=True)
+    figure = empty_figure(13, 8.4)
+    panels = figure.subplots(2, -(-len(record["guides"]) // 2), sharey=True).ravel()
     for axes, (guide, of) in zip(panels, record["guides"].items(), strict=True):
         plain(axes)
         for place, (name, rows) in enumerate(of.items()):

@@ -19,8 +19,8 @@ from kernas.errors import ConfigurationError
 
 FOLDER = Path(running.__file__).parent
 SHARED = {
-    *("cluster_measurements", "comparing", "pieces", "running", "results", "ranking_settings"),
-    "trainings",
+    *("cluster_measurements", "comparing", "pieces", "running", "results", "ranking_page"),
+    *("ranking_settings", "trainings"),
 }
 SCRIPTS = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem not in SHARED)
 POSITIONAL = {"rank_cifar10": ("forms",)}

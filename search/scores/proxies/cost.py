@@ -63,18 +63,34 @@ def cost_of(
         needs: of its proxies.
         image_shape, n_classes, width, batch_size, repeats: as of the source.
     """
-    operations = 2 * count(network, image_shape, width=width, outputs=n_classes).flops * batch_size
-    passes = sum(PASSES.get(need, 0.0) for need in needs)
+    operations = operations_of(
+        network, needs, image_shape, n_classes=n_classes, width=width, batch_size=batch_size
+    )
     layers = _layers(template)
-    weighted = sum(isinstance(node.layer, WeightLayer) for node in network.nodes)
-    passes += 2 * batch_size * ("tangent" in needs) + 2 * weighted * ("information" in needs)
-    seconds = repeats * (SECONDS_A_NETWORK + passes * operations / OPERATIONS_A_SECOND)
+    seconds = repeats * (SECONDS_A_NETWORK + operations / OPERATIONS_A_SECOND)
     programs: dict[Hashable, float] = {
         ("proxies", template, image_shape, width, batch_size, need): COMPILING[need] * layers
         for need in needs
         if need in COMPILING
     }
     return Cost(seconds=seconds, programs=programs)
+
+
+def operations_of(
+    network: Architecture,
+    needs: Collection[Need],
+    image_shape: tuple[int, ...],
+    *,
+    n_classes: int,
+    width: int,
+    batch_size: int,
+) -> float:
+    """Floating-point operations of the passes of one network that is drawn, about."""
+    forward = 2 * count(network, image_shape, width=width, outputs=n_classes).flops * batch_size
+    passes = sum(PASSES.get(need, 0.0) for need in needs)
+    weighted = sum(isinstance(node.layer, WeightLayer) for node in network.nodes)
+    passes += 2 * batch_size * ("tangent" in needs) + 2 * weighted * ("information" in needs)
+    return passes * forward
 
 
 def _layers(architecture: Architecture) -> int:

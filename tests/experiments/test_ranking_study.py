@@ -1,0 +1,62 @@
+"""What the ranking study's scripts make of their tables."""
+
+import numpy as np
+import pytest
+import ranking_confirmation as confirmation
+import ranking_costs as costs
+from ranking_settings import KernelSetting
+
+SETTING = KernelSetting()
+CHOICE = confirmation.SAMPLE_CHOICE
+
+
+@pytest.mark.parametrize(
+    ("name", "sources"),
+    [
+        ("params", ["params"]),
+        ("shared weights, fair", ["shared weights, fair"]),
+        ("rms n=100 | ntk_standard:loo_error@centred 0.01", ["rms n=100 standard"]),
+        ("centred | nngp:gcv 0.001", ["centred ntk"]),
+        ("default", ["rms n=20 n_validation=20 ntk"]),
+        ("best", ["rms n=20 n_validation=20 ntk", "params"]),
+    ],
+)
+def test_a_score_costs_what_has_to_be_computed_for_it(name, sources):
+    assert costs.sources_of(name, CHOICE) == sources
+
+
+def test_what_a_score_needs_is_among_what_the_confirmation_has_seconds_of():
+    of_seconds = {
+        f"{SETTING} | seconds ntk": [1.0, 3.0],
+        f"{SETTING} | seconds standard": [2.0, 2.0],
+        "proxies | seconds": [5.0, 7.0],
+        "shared weights | seconds": [0.5, 0.5],
+        "shared weights": [0.1, 0.2],
+        "params": [1.0, 2.0],
+    }
+    taken = confirmation.seconds_of(of_seconds)
+    assert taken == {"rms ntk": 2.0, "rms standard": 2.0, "proxies": 6.0, "shared weights": 0.5}
+    for score in ("nngp:trace 0.01", "ntk_standard:trace 0.01"):
+        assert costs.source_of(f"{SETTING} | {score}") in taken
+
+
+def test_the_correlation_of_every_metric_has_its_direction():
+    accuracy = np.arange(5.0)
+    columns = {
+        "rms | ntk:evidence 0.01": [0.0, 1.0, 2.0, 3.0, 4.0],
+        "rms | ntk:loo_error 0.01": [5.0, 4.0, 3.0, 2.0, 1.0],
+        "rms | nngp:evidence 0.01": [3.0, 2.0, 1.0, None, None],
+        "rms | nngp:trace 0.01": [1.0, 1.0, 1.0, 1.0, 1.0],
+        "rms | seconds ntk": [1.0, 1.0, 1.0, 1.0, 2.0],
+        "centred | ntk:evidence 0.01": [4.0, 3.0, 2.0, 1.0, 0.0],
+        "rms n=100 | ntk:evidence 0.01": [4.0, 3.0, 2.0, 1.0, 0.0],
+        "params": [1.0, 2.0, 3.0, 4.0, 5.0],
+    }
+    found = confirmation.metrics(columns, accuracy)
+    assert found["rms"] == {
+        "ntk:evidence 0.01": 1.0,
+        "ntk:loo_error 0.01": 1.0,
+        "nngp:evidence 0.01": pytest.approx(-0.975, abs=1e-3),
+    }
+    assert found["centred"] == {"ntk:evidence 0.01": -1.0}
+    assert found["rms n=50 n_validation=200"] == {}
