@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import ranking_confirmation as confirmation
 import ranking_costs as costs
+from pieces import Columns
 from ranking_settings import KernelSetting
 
 SETTING = KernelSetting()
@@ -26,7 +27,7 @@ def test_a_score_costs_what_has_to_be_computed_for_it(name, sources):
 
 
 def test_what_a_score_needs_is_among_what_the_confirmation_has_seconds_of():
-    of_seconds = {
+    of_seconds: Columns = {
         f"{SETTING} | seconds ntk": [1.0, 3.0],
         f"{SETTING} | seconds standard": [2.0, 2.0],
         "proxies | seconds": [5.0, 7.0],
@@ -42,7 +43,7 @@ def test_what_a_score_needs_is_among_what_the_confirmation_has_seconds_of():
 
 def test_the_correlation_of_every_metric_has_its_direction():
     accuracy = np.arange(5.0)
-    columns = {
+    columns: Columns = {
         "rms | ntk:evidence 0.01": [0.0, 1.0, 2.0, 3.0, 4.0],
         "rms | ntk:loo_error 0.01": [5.0, 4.0, 3.0, 2.0, 1.0],
         "rms | nngp:evidence 0.01": [3.0, 2.0, 1.0, None, None],
