@@ -12,8 +12,8 @@ rest is in ``runs/ranking_confirmation``. The record, ``ranking_confirmation.jso
 cells, for those without branches that nothing reads, for the better half, and for those that were
 trained: of each score Spearman's and Kendall's correlation with the accuracy after 200 epochs,
 nDCG, the share found of the best tenth and the regret of the first, with 95% intervals, and its
-lead over ``params`` and over the best proxy, from the same resamples. ``metrics`` has Spearman's of
-every kernel score at three settings, ``residuals`` what scores miss, by operation.
+lead over ``params``, the best proxy and 12 epochs of training, from the same resamples. ``metrics``
+has Spearman's of every kernel score at three settings, ``residuals`` what scores miss by operation.
 """
 
 from __future__ import annotations
@@ -366,8 +366,8 @@ def row_of(agreed: Agreements, name: str, proxy: str | None) -> dict[str, Any]:
     found: dict[str, Any] = {
         statistic: asdict(getattr(agreed[name], statistic)) for statistic in STATISTICS
     }
-    for other in (COUNTS[0], proxy):
-        if other not in (None, name):
+    for other in (COUNTS[0], proxy, EPOCHS):
+        if other in agreed and other != name:
             found[f"lead over {other}"] = asdict(agreed.difference(name, str(other)))
     return found
 
@@ -382,24 +382,27 @@ def seconds_of(columns: Columns) -> dict[str, float]:
 
 
 def drawing(record: Mapping[str, Any]) -> bytes:
-    """Spearman's correlation of every score, all cells and the better half."""
-    scores = record["all"]["scores"]
+    """Spearman's of what was chosen, proxies and counts; all cells and the better half."""
+    scores = [name for name in record["all"]["scores"] if " | " not in name]
+    kinds = {
+        "kernels, alone or with counts": (POINT, (*SINGLE, *TOGETHER)),
+        "12 epochs of training": (ACCENT, (EPOCHS,)),
+        "counts and proxies": (DEGENERATE_POINT, (*COUNTS, *PROXIES)),
+    }
     figure = empty_figure(9, 0.24 * len(scores) + 1)
     panels = figure.subplots(1, 2, sharey=True)
     for axes, subset in zip(panels, ("all", "better_half"), strict=True):
         plain(axes)
-        for place, name in enumerate(scores):
-            found = record[subset]["scores"].get(name)
-            if found is None:
-                continue
-            color = POINT if " | " in name or name in (*SINGLE, *TOGETHER) else DEGENERATE_POINT
-            color = ACCENT if name == EPOCHS else color
-            value = found["spearman"]
-            axes.plot([value["low"], value["high"]], [place, place], color=color)
-            axes.plot(value["value"], place, "o", color=color)
+        for kind, (color, names) in kinds.items():
+            for name in names:
+                value, place = record[subset]["scores"][name]["spearman"], scores.index(name)
+                axes.plot([value["low"], value["high"]], [place, place], color=color)
+                axes.plot(value["value"], place, "o", color=color, label=kind)
+                kind = None
         axes.set(xlabel="Spearman", title=subset.replace("_", " "))
-    panels[0].set_yticks(range(len(scores)), list(scores), size=7)
+    panels[0].set_yticks(range(len(scores)), scores, size=7)
     panels[0].invert_yaxis()
+    panels[0].legend(frameon=False, fontsize=8, loc="lower right")
     return to_png(figure)
 
 
