@@ -1,6 +1,6 @@
 """What a ranking costs: fidelity against seconds, and a kernel against training.
 
-    python experiments/ranking_costs.py                 # 25 minutes of two idle cores
+    python experiments/ranking_costs.py                 # ten minutes of two idle cores
     python experiments/ranking_costs.py --size quick    # 20 and 40 images; records nothing
 
 ``--n``: the most images. It reads what the ranking study recorded (``ranking_confirmation.json``,
@@ -57,6 +57,7 @@ from kernas.errors import DataError
 from kernas.files import write_whole
 from kernas.kernels.architecture.counts import count
 from kernas.kernels.finite.network import Parameterization
+from kernas.kernels.regression import METRICS
 from kernas.search.ranking.statistics import agreement
 from kernas.search.report.panels import ACCENT, DEGENERATE_POINT, POINT, empty_figure, plain, to_png
 from kernas.search.scores.proxies import PROXIES
@@ -97,7 +98,7 @@ class Setting:
 
 SETTINGS: dict[Size, Setting] = {
     "quick": Setting((20, 40), ("naswot", "synflow"), 1),
-    "small": Setting((50, 100, 200, 400, 800, 1600, 5000)),
+    "small": Setting((50, 100, 200, 400, 800, 1600)),
     "medium": Setting((50, 200, 800, 3200, 5000)),
     "full": Setting((50, 200, 800, 3200, 5000)),
 }
@@ -163,7 +164,7 @@ def scores(judged: Mapping[str, Any], timed_proxies: Sequence[str]) -> dict[str,
     found: dict[str, dict[str, Any]] = {}
     for name, spearman in correlations.items():
         sources = sources_of(name, judged["choice"])
-        if all(source in taken for source in sources):
+        if name in judged["choice"] or all(source in taken for source in sources):
             found[name] = {
                 "spearman": spearman,
                 "seconds": (
@@ -197,6 +198,8 @@ def source_of(column: str) -> str:
     setting, separator, score = column.partition(" | ")
     if not separator:
         return column
+    if not METRICS[score.split()[0].partition(":")[2].partition("@")[0]].needs_validation:
+        setting = setting.partition(" n_validation=")[0]
     kind = "standard" if score.startswith("ntk_standard") else "ntk"
     return f"{setting} {kind}"
 
@@ -204,7 +207,8 @@ def source_of(column: str) -> str:
 def operations_of_kernels(choice: Mapping[str, Any], names: Sequence[str]) -> dict[str, float]:
     """By setting and parameterisation, of the middle one of some cells."""
     parts = [part for of in choice.values() for part in confirmation.parts_of(of)]
-    settings = {KernelSetting(**part["setting"]) for part in parts if part["setting"] is not None}
+    chosen = {KernelSetting(**part["setting"]) for part in parts if part["setting"] is not None}
+    settings = chosen | {replace(one, n_validation=0) for one in chosen}
     found: dict[str, float] = {}
     for setting in settings:
         for parameterization in KERNELS:
@@ -300,7 +304,8 @@ def images(numbers: Sequence[int], middle: ks.Candidate) -> dict[str, Any]:
 def middle_score(n: int) -> ks.KernelScore:
     """The score that is timed, on so many images."""
     setting = KernelSetting(n=n)
-    (score, *_) = setting.scores(setting.images(DEVELOPMENT), "standard", RIDGES[0], Path())
+    images, _ = kk.load(setting.dataset, n_train=n, n_test=1, image_size=setting.side, seed=0)
+    (score, *_) = setting.scores((images, None), "standard", RIDGES[0], Path())
     return replace(score, grams=None, metric="loo_accuracy", normalization="centred")
 
 
@@ -391,11 +396,11 @@ def drawing(record: Mapping[str, Any]) -> bytes:
     for n, row in record["images"].items():
         if n.isdigit() and not row["spearman"]:
             right.axvline(row["seconds"], color=DEGENERATE_POINT, linestyle=":")
-            right.annotate(f"n = {n}", (row["seconds"], 0.02), size=7, rotation=90)
+            _note(right, row["seconds"], f"n = {n}")
     for name, row in record["trainings"].items():
         if row["spearman"] is None:
             right.axvline(row["seconds"], color=DEGENERATE_POINT, linestyle="--")
-            right.annotate(f"{name}: the truth", (row["seconds"], 0.02), size=7, rotation=90)
+            _note(right, row["seconds"], f"{name}: the truth")
         else:
             _mark(right, row, name, DEGENERATE_POINT)
     right.legend(frameon=False, loc="lower right", fontsize=8)
@@ -406,6 +411,12 @@ def drawing(record: Mapping[str, Any]) -> bytes:
 def record_names() -> tuple[str, ...]:
     """Scores of kernels that have a name of their own."""
     return (*confirmation.SINGLE, *confirmation.TOGETHER)
+
+
+def _note(axes: Any, x: float, text: str) -> None:
+    """Beside a line that has no correlation."""
+    axes.annotate(text, (x, 0.98), xycoords=("data", "axes fraction"), size=7, rotation=90,
+                  ha="right", va="top")  # fmt: skip
 
 
 def _mark(axes: Any, row: Mapping[str, Any], name: str, color: str) -> None:

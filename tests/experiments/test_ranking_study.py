@@ -18,8 +18,13 @@ CHOICE = confirmation.SAMPLE_CHOICE
         ("shared weights, fair", ["shared weights, fair"]),
         ("rms n=100 | ntk_standard:loo_error@centred 0.01", ["rms n=100 standard"]),
         ("centred | nngp:gcv 0.001", ["centred ntk"]),
-        ("default", ["rms n=20 n_validation=20 ntk"]),
-        ("best", ["rms n=20 n_validation=20 ntk", "params"]),
+        (
+            "rms n=50 n_validation=200 | ntk:validation_error 0.01",
+            ["rms n=50 n_validation=200 ntk"],
+        ),
+        ("rms n=50 n_validation=200 | ntk:evidence@cosine 0.01", ["rms n=50 ntk"]),
+        ("default", ["rms n=20 ntk"]),
+        ("best", ["rms n=20 ntk", "params"]),
     ],
 )
 def test_a_score_costs_what_has_to_be_computed_for_it(name, sources):
