@@ -163,15 +163,17 @@ def scores(judged: Mapping[str, Any], timed_proxies: Sequence[str]) -> dict[str,
     }
     found: dict[str, dict[str, Any]] = {}
     for name, spearman in correlations.items():
-        sources = sources_of(name, judged["choice"])
-        if name in judged["choice"] or all(source in taken for source in sources):
+        chosen, sources = judged["choice"].get(name), sources_of(name, judged["choice"])
+        known = operations if chosen else taken
+        if all(source in known for source in sources):
+            seconds = (
+                seconds_of_choice(chosen, taken)
+                if chosen
+                else sum(taken[source] for source in sources)
+            )
             found[name] = {
                 "spearman": spearman,
-                "seconds": (
-                    seconds_of_choice(judged["choice"][name], taken)
-                    if name in judged["choice"]
-                    else sum(taken[source] for source in sources)
-                ),
+                "seconds": seconds,
                 "operations": sum(operations[source] for source in sources),
             }
     return found
