@@ -260,12 +260,12 @@ QUESTION = paragraph(
 METHOD = paragraph(
     """The truth is the test accuracy on CIFAR-10 after 200 epochs, mean over seeds. Settings were
     chosen on 150 other cells and on images of another half of the data, and what is reported stands
-    in [the protocol](../experiments/ranking_study/protocol.md), which was committed before anything
-    was run. Intervals are of 95%, from paired resamples of the cells. `python
-    experiments/ranking_confirmation.py` computes everything; [its
-    record](../experiments/ranking_confirmation.json) and [every value of every
-    cell](../experiments/ranking_study) are there, and `python experiments/ranking_page.py` writes
-    this page from them."""
+    in the protocol, `experiments/ranking_study/protocol.md`, which was committed before anything
+    was run. Intervals are of 95%, from paired resamples of the cells.
+    `python experiments/ranking_confirmation.py` computes everything and leaves
+    [its record](../experiments/ranking_confirmation.json); every value of every cell is in the CSV
+    files beside the protocol, and `python experiments/ranking_page.py` writes this page from
+    them."""
 )
 
 
