@@ -48,7 +48,7 @@ from ranking_settings import (
     proxies_of,
     ranked,
 )
-from ranking_study import HERE, TRUTH, cells_of
+from ranking_study import HERE, TRUTH, cells_of, metric_of, source_of
 from running import Options, Size, command, foretell
 
 import kernas.kernels as kk
@@ -79,6 +79,9 @@ BENCHMARK = TrainingSettings(
     width=16, learning_rate=0.1, weight_decay=5e-4, batch_size=256, epochs=12, augment=True
 )
 """As NAS-Bench-201 trains (Dong and Yang 2020, table 2); 200 epochs of it are the truth."""
+
+NAMED = (*confirmation.SINGLE, *confirmation.TOGETHER)
+"""Scores of kernels that have a name of their own."""
 
 LEAST_SHOWN = 0.55
 """Correlation of a score that is drawn."""
@@ -163,7 +166,7 @@ def scores(judged: Mapping[str, Any], timed_proxies: Sequence[str]) -> dict[str,
     }
     found: dict[str, dict[str, Any]] = {}
     for name, spearman in correlations.items():
-        chosen, sources = judged["choice"].get(name), sources_of(name, judged["choice"])
+        chosen, sources = judged["choice"].get(name), needs_for(name, judged["choice"])
         known = operations if chosen else taken
         if all(source in known for source in sources):
             seconds = (
@@ -179,12 +182,12 @@ def scores(judged: Mapping[str, Any], timed_proxies: Sequence[str]) -> dict[str,
     return found
 
 
-def sources_of(name: str, choice: Mapping[str, Any]) -> list[str]:
+def needs_for(name: str, choice: Mapping[str, Any]) -> list[str]:
     """What has to be computed for a score of the confirmation, as its record names it."""
     columns = [name]
     if name in choice:
         columns = [confirmation.column_of(part) for part in confirmation.parts_of(choice[name])]
-    return list(dict.fromkeys(map(source_of, columns)))
+    return list(dict.fromkeys(map(need_of, columns)))
 
 
 def seconds_of_choice(chosen: Mapping[str, Any], taken: Mapping[str, float]) -> float:
@@ -195,15 +198,14 @@ def seconds_of_choice(chosen: Mapping[str, Any], taken: Mapping[str, float]) -> 
     return chosen["seconds_a_cell"] - together + alone
 
 
-def source_of(column: str) -> str:
+def need_of(column: str) -> str:
     """What gives a column: a setting and the parameterisation of its kernel, or the score alone."""
     setting, separator, score = column.partition(" | ")
     if not separator:
         return column
-    if not METRICS[score.split()[0].partition(":")[2].partition("@")[0]].needs_validation:
+    if not METRICS[metric_of(score)].needs_validation:
         setting = setting.partition(" n_validation=")[0]
-    kind = "standard" if score.startswith("ntk_standard") else "ntk"
-    return f"{setting} {kind}"
+    return f"{setting} {source_of(score)}"
 
 
 def operations_of_kernels(choice: Mapping[str, Any], names: Sequence[str]) -> dict[str, float]:
@@ -306,8 +308,8 @@ def images(numbers: Sequence[int], middle: ks.Candidate) -> dict[str, Any]:
 def middle_score(n: int) -> ks.KernelScore:
     """The score that is timed, on so many images."""
     setting = KernelSetting(n=n)
-    images, _ = kk.load(setting.dataset, n_train=n, n_test=1, image_size=setting.side, seed=0)
-    (score, *_) = setting.scores((images, None), "standard", RIDGES[0], Path())
+    fit, _ = kk.load(setting.dataset, n_train=n, n_test=1, image_size=setting.side, seed=0)
+    (score, *_) = setting.scores((fit, None), "standard", RIDGES[0], Path())
     return replace(score, grams=None, metric="loo_accuracy", normalization="centred")
 
 
@@ -384,7 +386,7 @@ def drawing(record: Mapping[str, Any]) -> bytes:
         axes.set(xscale="log", xlabel="seconds a candidate, two cores")
     for name, row in record["scores"].items():
         if " | " not in name and row["spearman"]["value"] > LEAST_SHOWN:
-            _mark(left, row, name, POINT if name in record_names() else DEGENERATE_POINT)
+            _mark(left, row, name, POINT if name in NAMED else DEGENERATE_POINT)
     left.set(
         ylabel="Spearman with the accuracy after 200 epochs", title="every score, confirmation"
     )
@@ -408,11 +410,6 @@ def drawing(record: Mapping[str, Any]) -> bytes:
     right.legend(frameon=False, loc="lower right", fontsize=8)
     right.set(title="a kernel of n images (development) against training")
     return to_png(figure)
-
-
-def record_names() -> tuple[str, ...]:
-    """Scores of kernels that have a name of their own."""
-    return (*confirmation.SINGLE, *confirmation.TOGETHER)
 
 
 def _note(axes: Any, x: float, text: str) -> None:

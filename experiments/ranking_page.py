@@ -6,14 +6,11 @@ python experiments/ranking_page.py
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ranking_confirmation import EPOCHS, OPERATIONS, SHARED, TRAINING
 from results import HERE, paragraph, recorded, table
-
-from kernas.kernels.finite.network import Parameterization
-from kernas.search.scores.kernel_source import KernelName
 
 TARGET = HERE.parent / "docs" / "ranking.md"
 
@@ -34,11 +31,7 @@ METRICS = (
     *("evidence@centred", "gcv@centred", "alignment", "descent@centred", "logdet"),
     *("effective_rank@centred", "condition@centred", "trace"),
 )
-KERNELS: tuple[tuple[KernelName, Parameterization], ...] = (
-    ("nngp", "ntk"),
-    ("ntk", "ntk"),
-    ("ntk", "standard"),
-)
+KERNELS = {"nngp": "NNGP", "ntk": "NTK", "ntk_standard": "NTK, standard"}
 FORMS = ("rms", "centred")
 OPERATION_NAMES = {
     "none": "none",
@@ -90,8 +83,14 @@ class Study:
         found = self.row(name).get(f"lead over {over}")
         return "" if found is None else within(found)
 
+    def best_first(self, names: Iterable[str], subset: str = "all") -> list[str]:
+        """Scores by their correlation."""
+        return sorted(names, key=lambda name: -self.row(name, subset)["spearman"]["value"])
+
     def cost(self, name: str) -> str:
-        """Seconds a candidate."""
+        """Seconds a candidate, where they were measured."""
+        if name == EPOCHS:
+            return ""
         return seconds(self.costs["scores"][name]["seconds"])
 
 
@@ -117,7 +116,6 @@ def chosen(study: Study) -> str:
         study.best_proxy: "the best of all proxies, known from these cells",
         EPOCHS: "the benchmark's own validation accuracy",
     }
-    best_first = sorted(what, key=lambda name: -study.row(name)["spearman"]["value"])
     return table(
         ["score", "what it is", "all cells", "better half", "lead over `params`",
          f"lead over `{study.best_proxy}`", "s"],
@@ -129,9 +127,9 @@ def chosen(study: Study) -> str:
                 study.spearman(name, "better_half"),
                 study.lead(name, "params"),
                 study.lead(name, study.best_proxy),
-                "" if name == EPOCHS else study.cost(name),
+                study.cost(name),
             ]
-            for name in best_first
+            for name in study.best_first(what)
         ],
     )  # fmt: skip
 
@@ -139,7 +137,6 @@ def chosen(study: Study) -> str:
 def found(study: Study) -> str:
     """Of the same scores how much of the best they find."""
     names = [*CHOSEN, *COUNTED, study.best_proxy, EPOCHS]
-    best_first = sorted(names, key=lambda name: -study.row(name)["spearman"]["value"])
     return table(
         ["score", "Kendall", "nDCG", "of the best tenth", "regret of the first, points"],
         [
@@ -150,7 +147,7 @@ def found(study: Study) -> str:
                     ("kendall", 2), ("ndcg", 3), ("precision", 2), ("regret", 1),
                 )
             ]
-            for name in best_first
+            for name in study.best_first(names)
         ],
     )  # fmt: skip
 
@@ -159,16 +156,15 @@ def trained(study: Study) -> str:
     """Trainings and what stands beside them, on the cells that were trained."""
     names = [TRAINING, *SHARED, EPOCHS, "params", study.best_proxy, "best", "fast", "default"]
     subset = "of_trained_cells"
-    best_first = sorted(names, key=lambda name: -study.row(name, subset)["spearman"]["value"])
     return table(
         ["score", "100 cells", "s"],
         [
             [
                 f"`{name}`",
                 study.spearman(name, subset),
-                "" if name == EPOCHS else study.cost(name),
+                study.cost(name),
             ]
-            for name in best_first
+            for name in study.best_first(names, subset)
         ],
     )
 
@@ -176,27 +172,21 @@ def trained(study: Study) -> str:
 def metrics(study: Study) -> str:
     """By both forms of normalisation and three kernels Spearman's of a metric."""
     shown = study.confirmation["metrics"]
-    heads = [f"{form}: {head}" for form in FORMS for head in ("NNGP", "NTK", "NTK, standard")]
+    heads = [f"{form}: {head}" for form in FORMS for head in KERNELS.values()]
     return table(
         ["metric", *heads],
         [
             [
                 f"`{metric}`",
                 *(
-                    number(shown[form][f"{score_of(kernel, kind, metric)} 0.01"])
+                    number(shown[form][f"{kernel}:{metric} 0.01"])
                     for form in FORMS
-                    for kernel, kind in KERNELS
+                    for kernel in KERNELS
                 ),
             ]
             for metric in METRICS
         ],
     )
-
-
-def score_of(kernel: KernelName, parameterization: Parameterization, metric: str) -> str:
-    """The name of the score of a kernel."""
-    prefix = f"{kernel}_standard" if parameterization == "standard" else kernel
-    return f"{prefix}:{metric}"
 
 
 def residuals(study: Study) -> str:

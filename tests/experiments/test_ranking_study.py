@@ -28,7 +28,7 @@ CHOICE = confirmation.SAMPLE_CHOICE
     ],
 )
 def test_a_score_costs_what_has_to_be_computed_for_it(name, sources):
-    assert costs.sources_of(name, CHOICE) == sources
+    assert costs.needs_for(name, CHOICE) == sources
 
 
 def test_what_a_score_needs_is_among_what_the_confirmation_has_seconds_of():
@@ -43,7 +43,7 @@ def test_what_a_score_needs_is_among_what_the_confirmation_has_seconds_of():
     taken = confirmation.seconds_of(of_seconds)
     assert taken == {"rms ntk": 2.0, "rms standard": 2.0, "proxies": 6.0, "shared weights": 0.5}
     for score in ("nngp:trace 0.01", "ntk_standard:trace 0.01"):
-        assert costs.source_of(f"{SETTING} | {score}") in taken
+        assert costs.need_of(f"{SETTING} | {score}") in taken
 
 
 def test_the_correlation_of_every_metric_has_its_direction():
