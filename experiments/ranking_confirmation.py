@@ -284,7 +284,7 @@ def judged(
     together = {
         name: ks.Combined({column_of(part): 1.0 for part in parts_of(choice[name])})
         for name in TOGETHER
-        if len(parts_of(choice[name])) > 1
+        if name in choice and len(parts_of(choice[name])) > 1
     }
     named = {name: column_of(choice[name]) for name in SINGLE}
     scores = {name: known[column] for name, column in named.items()}

@@ -45,10 +45,12 @@ from ranking_settings import (
     SECONDS,
     KernelSetting,
     images_of_proxies,
+    metric_of,
     proxies_of,
     ranked,
+    source_of,
 )
-from ranking_study import HERE, TRUTH, cells_of, metric_of, source_of
+from ranking_study import HERE, TRUTH, cells_of
 from running import Options, Size, command, foretell
 
 import kernas.kernels as kk

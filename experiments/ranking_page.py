@@ -31,6 +31,11 @@ METRICS = (
     *("evidence@centred", "gcv@centred", "alignment", "descent@centred", "logdet"),
     *("effective_rank@centred", "condition@centred", "trace"),
 )
+PLACES = {
+    "fashion_mnist": "images of Fashion-MNIST",
+    "digits": "shipped digits",
+    "darts": "DARTS",
+}
 KERNELS = {"nngp": "NNGP", "ntk": "NTK", "ntk_standard": "NTK, standard"}
 FORMS = ("rms", "centred")
 OPERATION_NAMES = {
@@ -64,6 +69,7 @@ class Study:
     def __init__(self) -> None:
         self.confirmation = recorded("ranking_confirmation")
         self.costs = recorded("ranking_costs")
+        self.transfer = recorded("ranking_transfer")["elsewhere"]
         self.best_proxy: str = self.confirmation["all"]["best_proxy"]
 
     def row(self, name: str, subset: str = "all") -> dict[str, Any]:
@@ -236,6 +242,7 @@ def text() -> str:
         what_ranks(study),
         what_does_not(study),
         why(study),
+        elsewhere(study),
         beside_training(study),
         ["## When to use what", *advice(study)],
     )
@@ -380,6 +387,26 @@ def why(study: Study) -> list[str]:
             With proxies 0.94 was hoped for: `everything` has {study.value("everything")}, and
             orders the better half better ({study.value("everything", "better_half")} against
             {study.value("counts_and_kernels", "better_half")})."""
+        ),
+    ]
+
+
+def elsewhere(study: Study) -> list[str]:
+    """The same scores on other images and cells."""
+    names = [*CHOSEN, *COUNTED, study.best_proxy]
+
+    def there(place: str, name: str) -> str:
+        found = study.transfer[place]["scores"].get(name)
+        return "" if found is None else within(found["spearman"])
+
+    return [
+        "## Elsewhere",
+        table(
+            ["score", "confirmation", *PLACES.values()],
+            [
+                [f"`{name}`", study.value(name), *(there(place, name) for place in PLACES)]
+                for name in study.best_first(names)
+            ],
         ),
     ]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import product
 from pathlib import Path
@@ -206,14 +206,29 @@ def crossed(best: Sequence[KernelSetting]) -> list[KernelSetting]:
     return [replace(plain, **dict(zip(names, of, strict=True))) for of in product(*values)]
 
 
+def metric_of(column: str) -> str:
+    """The metric of a kernel's column."""
+    return column.split()[0].partition("@")[0].partition(":")[2]
+
+
+def source_of(column: str) -> Parameterization:
+    """The parameterisation of a kernel's column."""
+    return "standard" if column.startswith("ntk_standard") else "ntk"
+
+
 def direction_of(column: str) -> bool:
     """Whether higher values of a column are better: of a score, and its ridge after a space."""
-    name = column.split()[0]
-    metric = METRICS.get(name.partition("@")[0].partition(":")[2])
-    return known_score(name).higher_is_better if metric is None else metric.higher_is_better
+    metric = METRICS.get(metric_of(column))
+    return (metric or known_score(column.split()[0])).higher_is_better
 
 
-def values_of(setting: KernelSetting, names: Sequence[str], half: int, folder: Path) -> Columns:
+def values_of(
+    setting: KernelSetting,
+    names: Sequence[str],
+    half: int,
+    folder: Path,
+    only: Collection[str] | None = None,
+) -> Columns:
     """By score and ridge the values of cells, and by parameterisation what all took.
 
     Args:
@@ -221,14 +236,23 @@ def values_of(setting: KernelSetting, names: Sequence[str], half: int, folder: P
         names: of the cells; those beyond ``setting.cells`` have none.
         half: of the images.
         folder: keeps what is finished until all of it is.
+        only: the columns that are wanted, ``None`` for all.
     """
     images = setting.images(half)
     cells = [setting.space.candidate(name) for name in names[: setting.cells]]
     rest: list[float | None] = [None] * (len(names) - len(cells))
     columns: Columns = {}
+    foretold = set[Parameterization]()
     for parameterization, ridge in product(KERNELS, RIDGES):
-        scores = setting.scores(images, parameterization, ridge, folder / "grams")
-        if ridge == RIDGES[0]:
+        scores = [
+            score
+            for score in setting.scores(images, parameterization, ridge, folder / "grams")
+            if only is None or f"{score.name} {ridge:g}" in only
+        ]
+        if not scores:
+            continue
+        if parameterization not in foretold:
+            foretold.add(parameterization)
             costs = [scores[0].source.cost(cell, scores) for cell in cells]
             seconds = sum(cost.seconds or 0.0 for cost in costs)
             foretell(seconds, f"{setting}, {parameterization}, {len(cells)} cells")

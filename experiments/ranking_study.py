@@ -40,10 +40,12 @@ from ranking_settings import (
     crossed,
     direction_of,
     images_of_proxies,
+    metric_of,
     one_at_a_time,
     proxies_of,
     proxies_on,
     sampled_on,
+    source_of,
     values_of,
 )
 from running import RUNS, Options, Size, command
@@ -416,16 +418,6 @@ def presets_of(
         "fast": max(of_one, key=lambda one: one["spearman"]),
         "best": combined(pool, counts, 6, accuracy, np.min),
     }
-
-
-def metric_of(column: str) -> str:
-    """The metric of a kernel's column."""
-    return column.split()[0].partition("@")[0].partition(":")[2]
-
-
-def source_of(column: str) -> str:
-    """The parameterisation of a kernel's column."""
-    return "standard" if column.startswith("ntk_standard") else "ntk"
 
 
 def known_of(

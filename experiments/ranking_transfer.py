@@ -1,10 +1,10 @@
 """The ranking study elsewhere: the scores that were chosen, untouched, on other images and cells.
 
-    python experiments/ranking_transfer.py                 # an hour on two cores, in pieces
+    python experiments/ranking_transfer.py                 # two hours of two cores, in pieces
     python experiments/ranking_transfer.py --size quick    # 6 cells each; records nothing
 
 ``--n``: cells of each. ``ranking_study/protocol.md`` says what is asked, ``choice.json`` beside it
-what was chosen; every part of it is computed in its own setting, with
+what was chosen; every part of it, and nothing else, is computed in its own setting, with
 
 ``fashion_mnist``
     the images of Fashion-MNIST in place of CIFAR-10's, for confirmation cells and the accuracies on
@@ -21,7 +21,7 @@ what was chosen; every part of it is computed in its own setting, with
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,7 @@ from ranking_settings import (
     KernelSetting,
     counts_of,
     images_of_proxies,
+    metric_of,
     proxies_of,
     proxies_on,
     values_of,
@@ -53,6 +54,7 @@ from running import RUNS, Options, Size, command
 
 import kernas.search as ks
 from kernas.files import write_whole
+from kernas.kernels.regression import METRICS
 from kernas.search.report.panels import POINT, empty_figure, plain, to_png
 from kernas.search.scores.proxies import PROXIES
 
@@ -125,26 +127,34 @@ def elsewhere(size: Size) -> dict[str, Elsewhere]:
             *(spaces["digits"], 8),
         ),
         "darts": Elsewhere(
-            {"benchmark": "darts", "side": 8}, darts, list(darts), spaces["darts"], None
+            {"benchmark": "darts", "side": 8, "cells_a_stage": 1},
+            darts,
+            list(darts),
+            spaces["darts"],
+            None,
         ),
     }
 
 
 def moved(choice: Mapping[str, Any], where: Elsewhere) -> dict[str, Any]:
-    """A choice in settings with some of their values changed; without proxies where there are
-    none."""
+    """A choice in settings with some of their values changed, and without validation images for
+    scores that need none; without what has proxies in it, where there are none."""
 
     def part_of(part: Mapping[str, Any]) -> dict[str, Any]:
-        setting = part["setting"]
-        return {**part, "setting": None if setting is None else {**setting, **where.changed}}
+        if part["setting"] is None:
+            return {**part}
+        setting = {**part["setting"], **where.changed}
+        if not METRICS[metric_of(part["score"])].needs_validation:
+            setting["n_validation"] = 0
+        return {**part, "setting": setting}
 
-    def kept(parts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        has_all = where.side is not None
-        return [part_of(part) for part in parts if has_all or part["score"] not in PROXIES]
+    def computed(of: Mapping[str, Any]) -> bool:
+        return where.side is not None or not any(part["score"] in PROXIES for part in parts_of(of))
 
     return {
-        name: {**of, "scores": kept(of["scores"])} if "scores" in of else part_of(of)
+        name: {**of, "scores": list(map(part_of, of["scores"]))} if "scores" in of else part_of(of)
         for name, of in choice.items()
+        if computed(of)
     }
 
 
@@ -167,16 +177,28 @@ def measured(
 
         found = pieces.get("proxies", key, probed)
         columns |= {("proxies | " if n == SECONDS else "") + n: v for n, v in found.items()}
-    parts = [part for chosen in choice.values() for part in parts_of(chosen)]
-    for one in {KernelSetting(**part["setting"]) for part in parts if part["setting"]}:
+    for one, only in kernels_in(choice).items():
         place = folder / str(one).replace(" ", "-")
 
-        def kernel(one: KernelSetting = one, place: Path = place) -> Columns:
-            return values_of(replace(one, cells=len(names)), names, CONFIRMATION, place)
+        def kernel(
+            one: KernelSetting = one, only: Collection[str] = only, place: Path = place
+        ) -> Columns:
+            every = replace(one, cells=len(names))
+            return values_of(every, names, CONFIRMATION, place, only)
 
-        found = pieces.get(str(one), one.key(CONFIRMATION), kernel)
+        key = " ".join([one.key(CONFIRMATION), *sorted(only)])
+        found = pieces.get(str(one), key, kernel)
         columns |= {f"{one} | {name}": values for name, values in found.items()}
     return columns
+
+
+def kernels_in(choice: Mapping[str, Any]) -> dict[KernelSetting, set[str]]:
+    """Settings, those of few images first, and which columns of theirs were chosen."""
+    found: dict[KernelSetting, set[str]] = {}
+    for part in (part for chosen in choice.values() for part in parts_of(chosen)):
+        if part["setting"] is not None:
+            found.setdefault(KernelSetting(**part["setting"]), set()).add(part["score"])
+    return dict(sorted(found.items(), key=lambda item: (item[0].n, str(item[0]))))
 
 
 def drawing(record: Mapping[str, Any]) -> bytes:

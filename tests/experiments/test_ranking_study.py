@@ -4,11 +4,26 @@ import numpy as np
 import pytest
 import ranking_confirmation as confirmation
 import ranking_costs as costs
+import ranking_transfer as transfer
 from pieces import Columns
 from ranking_settings import KernelSetting
 
+from kernas.search import NasBench201, Truth
+
 SETTING = KernelSetting()
 CHOICE = confirmation.SAMPLE_CHOICE
+FEW, JUDGED = ({"n": 50, "n_validation": number} for number in (0, 9))
+MOVED = {
+    "default": {"score": "nngp:loo_error 0.01", "setting": FEW},
+    "best": {
+        "scores": [
+            {"score": "ntk:gcv 0.001", "setting": JUDGED},
+            {"score": "ntk:validation_error 0.01", "setting": JUDGED},
+            {"score": "params", "setting": None},
+        ]
+    },
+    "everything": {"scores": [{"score": "synflow", "setting": None}]},
+}
 
 
 @pytest.mark.parametrize(
@@ -44,6 +59,17 @@ def test_what_a_score_needs_is_among_what_the_confirmation_has_seconds_of():
     assert taken == {"rms ntk": 2.0, "rms standard": 2.0, "proxies": 6.0, "shared weights": 0.5}
     for score in ("nngp:trace 0.01", "ntk_standard:trace 0.01"):
         assert costs.need_of(f"{SETTING} | {score}") in taken
+
+
+@pytest.mark.parametrize(("side", "kept"), [(None, {"default", "best"}), (8, set(MOVED))])
+def test_elsewhere_only_what_was_chosen_is_computed_and_without_needless_images(side, kept):
+    where = transfer.Elsewhere({"dataset": "digits"}, Truth({}), [], NasBench201(1), side)
+    own = transfer.moved(MOVED, where)
+    assert set(own) == kept
+    assert transfer.kernels_in(own) == {
+        KernelSetting(n=50, dataset="digits"): {"nngp:loo_error 0.01", "ntk:gcv 0.001"},
+        KernelSetting(n=50, n_validation=9, dataset="digits"): {"ntk:validation_error 0.01"},
+    }
 
 
 def test_the_correlation_of_every_metric_has_its_direction():
