@@ -32,14 +32,15 @@ from pieces import Columns, Pieces
 from proxies_published import CHEAP
 from ranking_confirmation import (
     SAMPLE_CHOICE,
+    is_higher_better,
     judged,
     parts_of,
-    seconds_of,
     the_choice,
 )
 from ranking_settings import (
     BENCHMARKS,
     CONFIRMATION,
+    COUNTS,
     SECONDS,
     KernelSetting,
     counts_of,
@@ -55,7 +56,8 @@ from running import RUNS, Options, Size, command
 import kernas.search as ks
 from kernas.files import write_whole
 from kernas.kernels.regression import METRICS
-from kernas.search.report.panels import POINT, empty_figure, plain, to_png
+from kernas.search.ranking.statistics import spearman
+from kernas.search.report.panels import DEGENERATE_POINT, POINT, empty_figure, plain, to_png
 from kernas.search.scores.proxies import PROXIES
 
 
@@ -100,7 +102,7 @@ def main(options: Options) -> None:
         accuracy = np.array([where.truth[one] for one in names])
         found[name] = {
             **judged(columns, np.ones(len(names), bool), accuracy, own),
-            "seconds_a_cell": seconds_of(columns),
+            "parts": parts(columns, accuracy),
         }
     record = {**options.asked(), "choice": choice, "elsewhere": found, **environment()}
     path = options.record(__file__)
@@ -201,22 +203,35 @@ def kernels_in(choice: Mapping[str, Any]) -> dict[KernelSetting, set[str]]:
     return dict(sorted(found.items(), key=lambda item: (item[0].n, str(item[0]))))
 
 
+def parts(columns: Columns, accuracy: np.ndarray) -> dict[str, float]:
+    """Spearman's correlation of every kernel score that is in a chosen one, by its column."""
+    found: dict[str, float] = {}
+    for name, values in columns.items():
+        setting, separator, column = name.partition(" | ")
+        if separator and setting != "proxies" and not column.startswith(SECONDS):
+            directions = (is_higher_better(name), True)
+            value = spearman(values, list(accuracy), higher_is_better=directions)
+            found[name] = round(value, 4)
+    return found
+
+
 def drawing(record: Mapping[str, Any]) -> bytes:
-    """Spearman's correlation of the chosen scores and of the counts, everywhere."""
+    """Spearman's of the chosen scores, of the counts and of the best proxy, everywhere."""
     places = record["elsewhere"]
-    figure = empty_figure(4.2 * len(places), 4)
+    figure = empty_figure(4.4 * len(places), 4)
     for axes, (name, found) in zip(figure.subplots(1, len(places)), places.items(), strict=True):
         plain(axes)
         shown = {
             score: row["spearman"]
             for score, row in found["scores"].items()
-            if score in record["choice"] or " | " not in score
+            if score in (*record["choice"], *COUNTS, found["best_proxy"])
         }
         for place, row in enumerate(shown.values()):
             axes.plot([row["low"], row["high"]], [place, place], color=POINT)
             axes.plot(row["value"], place, "o", color=POINT)
         axes.set_yticks(range(len(shown)), list(shown), size=7)
         axes.invert_yaxis()
+        axes.axvline(0, color=DEGENERATE_POINT, linewidth=0.8)
         axes.set(xlabel="Spearman", title=f"{name}, {found['cells']} cells")
     return to_png(figure)
 
