@@ -405,10 +405,15 @@ def elsewhere(study: Study) -> list[str]:
     def value(name: str) -> str:
         return number(scores["darts"][name]["spearman"]["value"])
 
-    def part(place: str, text: str) -> str:
-        parts = places[place]["parts"]
-        return number(next(value for name, value in parts.items() if text in name))
+    def lead(place: str) -> str:
+        return within(scores[place]["best"]["lead over params"])
 
+    def part(place: str, score: str) -> str:
+        parts = places[place]["parts"]
+        return number(next(value for name, value in parts.items() if name.endswith(score)))
+
+    evidence = part("fashion_mnist", "evidence@centred 0.001")
+    condition = part("darts", "condition@centred 0.01")
     return [
         "## Elsewhere",
         paragraph(
@@ -429,18 +434,17 @@ def elsewhere(study: Study) -> list[str]:
         paragraph(
             f"""- **Other images change little.** With those of Fashion-MNIST `fast` and `best` are
             as good as with CIFAR-10's; `counts_and_kernels` loses one of its parts, the evidence of
-            the centred kernel ({part("fashion_mnist", "evidence@centred 0.001")}). On the digits combinations and counts are closer, `best` has
-            {within(scores["digits"]["best"]["lead over params"])} more than `params`;
-            `{places["digits"]["best_proxy"]}` is the best proxy again."""
+            the centred kernel ({evidence}). On the digits combinations and counts are closer,
+            `best` has {lead("digits")} more than `params`; `{places["digits"]["best_proxy"]}` is
+            the best proxy again."""
         ),
         paragraph(
             f"""- **Another space does.** In DARTS kernels order, by {value("kernel")} to
             {value("default")}, but less than counts do, and both together are worse than `params`
-            alone ({within(scores["darts"]["best"]["lead over params"])}). How deep the
-            cells are is best, {value("depth")}. Accuracy on validation images orders the wrong way
-            ({value("validation")}), and so does the condition of the NNGP ({part("darts", ":condition")}),
-            which `fast` and `best` have in them for NAS-Bench-201, where it is right. A combination
-            is of the space that chose it."""
+            alone ({lead("darts")}). How deep the cells are is best, {value("depth")}. Accuracy on
+            validation images orders the wrong way ({value("validation")}), and so does the
+            condition of the NNGP ({condition}), which `fast` and `best` have in them for
+            NAS-Bench-201, where it is right. A combination is of the space that chose it."""
         ),
         "![The chosen scores elsewhere](../experiments/ranking_transfer.png)",
     ]
