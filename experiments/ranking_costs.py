@@ -1,6 +1,6 @@
 """What a ranking costs: fidelity against seconds, and a kernel against training.
 
-    python experiments/ranking_costs.py                 # ten minutes of two idle cores
+    python experiments/ranking_costs.py                 # 20 minutes of two idle cores
     python experiments/ranking_costs.py --size quick    # 20 and 40 images; records nothing
 
 ``--n``: the most images. It reads what the ranking study recorded (``ranking_confirmation.json``,
@@ -103,7 +103,7 @@ class Setting:
 
 SETTINGS: dict[Size, Setting] = {
     "quick": Setting((20, 40), ("naswot", "synflow"), 1),
-    "small": Setting((50, 100, 200, 400, 800, 1600)),
+    "small": Setting((50, 100, 200, 400, 800, 1600, 5000)),
     "medium": Setting((50, 200, 800, 3200, 5000)),
     "full": Setting((50, 200, 800, 3200, 5000)),
 }

@@ -9,7 +9,7 @@ seconds, over many seeds; apart, the best that was seen; and the difference to r
 equal seeds, with its interval.
 
     python experiments/search_strategies.py                # an hour of a core, in pieces; before it
-                                                           # the kernels, 20 minutes of two
+                                                           # the kernels, ten minutes
     python experiments/search_strategies.py --size quick   # a few seeds; records nothing
     python experiments/search_strategies.py --n 50         # so many seeds
 
@@ -374,7 +374,8 @@ def drawing(record: Mapping[str, Any]) -> bytes:
                 "color": COLORS[place % len(COLORS)], "lw": 1}  # fmt: skip
             axes.plot(checks, means, label=name, **style)
         axes.set(xscale="log", xlabel="evaluations", title=f"guided by {guide}", ylim=(90.5, 94.5))
-    panels[0].set_ylabel("test accuracy of the chosen cell")
+    for first in panels[:: len(panels) // 2]:
+        first.set_ylabel("test accuracy of the chosen cell")
     figure.legend(
         *panels[0].get_legend_handles_labels(), loc="outside lower center", ncol=5, fontsize=7
     )
@@ -382,7 +383,7 @@ def drawing(record: Mapping[str, Any]) -> bytes:
 
 
 COLORS = ("#2a6f97", "#c8553d", "#588157", "#9d4edd", "#e09f3e", "#0081a7", "#6d597a", "#bc4749",
-          "#386641", "#8338ec", "#ffb703", "#3a86ff", "#fb5607")  # fmt: skip
+          "#386641", "#8338ec", "#ffb703", "#3a86ff", "#fb5607", "#7f4f24", "#2ec4b6")  # fmt: skip
 
 
 if __name__ == "__main__":
