@@ -3,8 +3,9 @@
 Regularised evolution (population 100, tournament 25) on NAS-Bench-201, each candidate looked up in
 memory: seconds of many trials in memory, on SQLite and on a journal, and of the last thousand as
 multiples of the first. Then evaluations that wait a quarter of a second, as they do for another
-machine: trials a second of one process, of ``Processes(4)`` and of four that are started by hand,
-from when each of them has finished one to the last, and how many candidates were evaluated twice.
+machine: trials a second of one process, of ``Processes(4)`` and of two and four that are started
+by hand, from when each of them has finished one to the last, and how many candidates were evaluated
+twice.
 
     python experiments/benchmarks/studies.py          # 20 minutes, 2 idle cores
     python experiments/benchmarks/studies.py --quick  # few trials; writes nothing
@@ -120,9 +121,14 @@ def overhead(url: str | None, values: dict[str, float], trials: int) -> dict[str
 
 
 def sharing(url: str, trials: int) -> dict[str, Any]:
-    """One process, four by an executor and four by hand, so many trials each."""
+    """One process, four by an executor, two and four by hand, so many trials each."""
     found: dict[str, Any] = {}
-    for name, run in (("one", one), ("workers", workers), ("by_hand", by_hand)):
+    for name, run in (
+        ("one", one),
+        ("workers", workers),
+        ("two_by_hand", partial(by_hand, 2)),
+        ("by_hand", partial(by_hand, PROCESSES)),
+    ):
         with tempfile.TemporaryDirectory() as folder:
             written = Path(folder) / "written"
             run(url.format(folder), written, trials)
@@ -142,7 +148,7 @@ def sharing(url: str, trials: int) -> dict[str, Any]:
                 "trials_a_second": round(len(measured) / seconds, 3),
                 "evaluated_twice": sum(n > 1 for n in evaluated.values()),
             }
-    for name in ("workers", "by_hand"):
+    for name in list(found)[1:]:
         rate, alone = (found[which]["trials_a_second"] for which in (name, "one"))
         found[name]["times_one"] = round(rate / alone, 2)
     return found
@@ -161,12 +167,12 @@ def workers(storage: str, written: Path, trials: int) -> None:
     one(storage, written, PROCESSES * trials, ks.Processes(PROCESSES))
 
 
-def by_hand(storage: str, written: Path, trials: int) -> None:
-    """As many searches on one study."""
+def by_hand(processes: int, storage: str, written: Path, trials: int) -> None:
+    """So many searches on one study."""
     context = multiprocessing.get_context("spawn")
     every = [
-        context.Process(target=one, args=(storage, written, PROCESSES * trials))
-        for _ in range(PROCESSES)
+        context.Process(target=one, args=(storage, written, processes * trials))
+        for _ in range(processes)
     ]
     for process in every:
         process.start()
