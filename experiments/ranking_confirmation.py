@@ -196,6 +196,15 @@ def column_of(part: Mapping[str, Any]) -> str:
     return f"{KernelSetting(**part['setting'])} | {part['score']}"
 
 
+def kernels_in(choice: Mapping[str, Any]) -> dict[KernelSetting, set[str]]:
+    """Settings, those of few images first, and which columns of theirs were chosen."""
+    found: dict[KernelSetting, set[str]] = {}
+    for part in (part for chosen in choice.values() for part in parts_of(chosen)):
+        if part["setting"] is not None:
+            found.setdefault(KernelSetting(**part["setting"]), set()).add(part["score"])
+    return dict(sorted(found.items(), key=lambda item: (item[0].n, str(item[0]))))
+
+
 def measured(
     names: Sequence[str],
     choice: Mapping[str, Any],
@@ -204,14 +213,12 @@ def measured(
     folder: Path,
 ) -> Columns:
     """Every score of some cells: of the chosen settings, the proxies and the counts."""
-    parts = [part for chosen in choice.values() for part in parts_of(chosen)]
-    kernels = {KernelSetting(**part["setting"]) for part in parts if part["setting"] is not None}
     columns: Columns = dict(pieces.get("counts", "", lambda: counts_of(names)))
     fit = images_of_proxies(CONFIRMATION, setting.side_of_proxies)
     key = proxies_of(fit)[0].source.key
     of_proxies = pieces.get("proxies", key, lambda: proxies_on(fit, names, folder / "proxies"))
     columns |= {("proxies | " if n == SECONDS else "") + n: v for n, v in of_proxies.items()}
-    for one in sorted(kernels, key=str):
+    for one in sorted(kernels_in(choice), key=str):
         place = folder / str(one).replace(" ", "-")
 
         def kernel(one: KernelSetting = one, place: Path = place) -> Columns:
@@ -317,12 +324,16 @@ def metrics(columns: Columns, accuracy: np.ndarray) -> dict[str, dict[str, float
         for name, values in columns.items():
             column = name.removeprefix(head)
             if column != name and not column.startswith(SECONDS):
-                directions = (is_higher_better(name), True)
-                value = spearman(values, list(accuracy), higher_is_better=directions)
+                value = correlation(name, values, accuracy)
                 if not np.isnan(value):  # of a constant column
                     of[column] = round(value, 3)
         found[setting] = dict(sorted(of.items(), key=lambda item: -item[1]))
     return found
+
+
+def correlation(name: str, values: Sequence[float | None], accuracy: np.ndarray) -> float:
+    """Spearman's of a column in its direction."""
+    return spearman(values, list(accuracy), higher_is_better=(is_higher_better(name), True))
 
 
 def residuals(

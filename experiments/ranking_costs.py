@@ -212,8 +212,7 @@ def need_of(column: str) -> str:
 
 def operations_of_kernels(choice: Mapping[str, Any], names: Sequence[str]) -> dict[str, float]:
     """By setting and parameterisation, of the middle one of some cells."""
-    parts = [part for of in choice.values() for part in confirmation.parts_of(of)]
-    chosen = {KernelSetting(**part["setting"]) for part in parts if part["setting"] is not None}
+    chosen = set(confirmation.kernels_in(choice))
     settings = chosen | {replace(one, n_validation=0) for one in chosen}
     found: dict[str, float] = {}
     for setting in settings:

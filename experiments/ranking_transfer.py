@@ -32,8 +32,9 @@ from pieces import Columns, Pieces
 from proxies_published import CHEAP
 from ranking_confirmation import (
     SAMPLE_CHOICE,
-    is_higher_better,
+    correlation,
     judged,
+    kernels_in,
     parts_of,
     the_choice,
 )
@@ -56,7 +57,6 @@ from running import RUNS, Options, Size, command
 import kernas.search as ks
 from kernas.files import write_whole
 from kernas.kernels.regression import METRICS
-from kernas.search.ranking.statistics import spearman
 from kernas.search.report.panels import DEGENERATE_POINT, POINT, empty_figure, plain, to_png
 from kernas.search.scores.proxies import PROXIES
 
@@ -194,24 +194,13 @@ def measured(
     return columns
 
 
-def kernels_in(choice: Mapping[str, Any]) -> dict[KernelSetting, set[str]]:
-    """Settings, those of few images first, and which columns of theirs were chosen."""
-    found: dict[KernelSetting, set[str]] = {}
-    for part in (part for chosen in choice.values() for part in parts_of(chosen)):
-        if part["setting"] is not None:
-            found.setdefault(KernelSetting(**part["setting"]), set()).add(part["score"])
-    return dict(sorted(found.items(), key=lambda item: (item[0].n, str(item[0]))))
-
-
 def parts(columns: Columns, accuracy: np.ndarray) -> dict[str, float]:
     """Spearman's correlation of every kernel score that is in a chosen one, by its column."""
     found: dict[str, float] = {}
     for name, values in columns.items():
         setting, separator, column = name.partition(" | ")
         if separator and setting != "proxies" and not column.startswith(SECONDS):
-            directions = (is_higher_better(name), True)
-            value = spearman(values, list(accuracy), higher_is_better=directions)
-            found[name] = round(value, 4)
+            found[name] = round(correlation(name, values, accuracy), 4)
     return found
 
 

@@ -66,7 +66,7 @@ def test_elsewhere_only_what_was_chosen_is_computed_and_without_needless_images(
     where = transfer.Elsewhere({"dataset": "digits"}, Truth({}), [], NasBench201(1), side)
     own = transfer.moved(MOVED, where)
     assert set(own) == kept
-    assert transfer.kernels_in(own) == {
+    assert confirmation.kernels_in(own) == {
         KernelSetting(n=50, dataset="digits"): {"nngp:loo_error 0.01", "ntk:gcv 0.001"},
         KernelSetting(n=50, n_validation=9, dataset="digits"): {"ntk:validation_error 0.01"},
     }
