@@ -7,7 +7,7 @@ machine: trials a second of one process, of ``Processes(4)`` and of two and four
 by hand, from when each of them has finished one to the last, and how many candidates were evaluated
 twice.
 
-    python experiments/benchmarks/studies.py          # 20 minutes, 2 idle cores
+    python experiments/benchmarks/studies.py          # 12 minutes, 2 idle cores
     python experiments/benchmarks/studies.py --quick  # few trials; writes nothing
 """
 
