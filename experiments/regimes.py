@@ -1,20 +1,21 @@
 """How well does reduced training rank? Cells under a grid of regimes, against the full training.
 
 60 cells of ``nasbench201:cells=1,reduction=pool`` on CIFAR-10. The full training has 16 channels,
-16×16 pixels, 12 epochs on 3,000 images, two seeds; every regime (``ks.Regime``, in the notation of
-Zhou et al. 2020, EcoNAS: c channels, r resolution, e epochs, s samples) has one. All are judged
-on the same 2,000 test images, resized as the training images are.
+16×16 pixels, 12 epochs on 3,000 images, three seeds: two are the target, and the first is compared
+with them as one of every regime is (``ks.Regime``, in the notation of Zhou et al. 2020, EcoNAS:
+c channels, r resolution, e epochs, s samples), so that no regime has a seed in common with what it
+is compared with. All are judged on the same 2,000 test images, resized as the training images are.
 
     python experiments/regimes.py                 # at most 3 hours on two cores, in pieces
     python experiments/regimes.py --size quick    # 4 cells, 3 regimes, 200 images; records nothing
 
 ``--n``: cells. The same command goes on: ``regimes.csv`` has the accuracies of the regimes that are
 finished, ``runs/regimes-SIZE`` what is not.
-The record has of each regime: Spearman's correlation with the mean of the full training's seeds by
-the printed formula (equation 8 of the survey, ranks as they come where values tie) and with ties as
-the standard has them, with a 95% interval; the share of operations by the indices and by what was
-rounded and sampled; and the share of seconds that those predict beside the measured one. The two
-seeds of the full training agree at ``ceiling``.
+The record has of each regime: Spearman's correlation with the target by the printed formula
+(equation 8 of the survey, ranks as they come where values tie) and with ties as the standard has
+them, with a 95% interval; how much less that is than the full training's own, and the regret in
+accuracy, both from the same resamples; the share of operations by the indices and by what was
+rounded and sampled; and the share of seconds that those predict beside the measured one.
 
 Published beside it: EcoNAS's regime (c4 r4 s0, a quarter of the epochs) reaches about 0.61 on
 NAS-Bench-201; the benchmark's validation accuracy after 12 epochs stands at 0.77 against its final
@@ -23,7 +24,8 @@ test accuracy, on all 15,625 cells (``nasbench201.npz``).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import math
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +38,8 @@ from trainings import Trainings, trained
 import kernas.kernels as kk
 import kernas.search as ks
 from kernas.files import write_whole
-from kernas.search.ranking.statistics import agreement, spearman
-from kernas.search.report.panels import DEGENERATE_POINT, POINT, empty_figure, plain, to_png
+from kernas.search.ranking.statistics import Interval, agreements
+from kernas.search.report.panels import DEGENERATE_POINT, empty_figure, plain, to_png
 from kernas.search.training import (
     FullTraining,
     ReducedTraining,
@@ -53,7 +55,8 @@ CELL_SEED = 11
 FULL = FullTraining(
     TrainingSettings(width=16, learning_rate=0.1, batch_size=50, epochs=12), side=16, images=3000
 )
-FULL_SEEDS = 2
+FULL_SEEDS = 3
+"""The first is a regime like any other, the others are the target."""
 
 GRID = (
     *(Regime(channels=index) for index in (1, 2, 4)),
@@ -67,6 +70,10 @@ GRID = (
     Regime(channels=4, resolution=4, epochs=2),
 )
 """Each factor alone at three levels, twice the epochs, and some together, the last EcoNAS's."""
+
+
+FACTORS = ("channels", "resolution", "epochs", "samples")
+TOGETHER = "together"
 
 
 @dataclass(frozen=True)
@@ -102,24 +109,30 @@ def main(options: Options) -> None:
         for place, (regime, training) in enumerate(zip(regimes, trainings, strict=True))
     ]
     whole = found[0]
-    target = whole.accuracies.mean(axis=0)
+    target = whole.accuracies[1:].mean(axis=0)
     one_seed = float(np.median(whole.seconds)) / FULL_SEEDS
     operations = operations_of(cells, trainings[0])
+    names = [str(regime) for regime in regimes]
+    accuracies = {name: of.accuracies[0] for name, of in zip(names, found, strict=True)}
+    agreed = agreements(target, {name: list(values) for name, values in accuracies.items()})
     rows = {
-        str(regime): {
-            **compared(of.accuracies[0], target),
+        name: {
+            "spearman": limits(agreed[name].spearman),
+            "spearman_as_printed": as_printed(accuracies[name], target),
+            "less_than_full": limits(agreed.difference(names[0], name)),
+            "regret": limits(agreed[name].regret),
             "channels": training.recipe.width,
             "side": training.side,
             "epochs": training.recipe.epochs,
             "images": training.images,
-            "mean_accuracy": float(of.accuracies.mean()),
+            "mean_accuracy": float(accuracies[name].mean()),
             "share_of_operations": {
                 "by the indices": regime.share_of_operations(setting.full),
                 "as rounded": operations_of(cells, training) / operations,
             },
-            "share_of_seconds": float(np.median(of.seconds)) / one_seed,
+            "share_of_seconds": float(np.median(of.seconds)) / len(of.accuracies) / one_seed,
         }
-        for regime, training, of in zip(regimes[1:], trainings[1:], found[1:], strict=True)
+        for name, regime, training, of in zip(names, regimes, trainings, found, strict=True)
     }
     record = {
         **options.asked(),
@@ -132,7 +145,6 @@ def main(options: Options) -> None:
             "mean_accuracy": float(target.mean()),
             "seconds_a_cell": one_seed,
         },
-        "ceiling": spearman(*map(list, whole.accuracies)),
         "regimes": rows,
         **environment(),
     }
@@ -166,15 +178,17 @@ def under(
     return Trainings(accuracies, np.array(columns["seconds"], np.float64))
 
 
-def compared(values: np.ndarray, target: np.ndarray) -> dict[str, Any]:
-    """Spearman's correlation, as printed and as the standard has it."""
-    found = agreement(list(target), list(values)).spearman
-    ranks = [np.argsort(np.argsort(v, kind="stable")) for v in (values, target)]
+def as_printed(values: np.ndarray, target: np.ndarray) -> float:
+    """Spearman's correlation by equation 8 of the survey, ``1 − 6 Σ d² / (n (n² − 1))``."""
+    one, other = (np.argsort(np.argsort(v, kind="stable")) for v in (values, target))
     n = len(values)
-    printed = 1 - 6 * float(((ranks[0] - ranks[1]) ** 2).sum()) / (n * (n**2 - 1))
+    return 1 - 6 * float(((one - other) ** 2).sum()) / (n * (n**2 - 1))
+
+
+def limits(interval: Interval) -> dict[str, float | None]:
+    """As JSON values."""
     return {
-        "spearman": {"value": found.value, "low": found.low, "high": found.high},
-        "spearman_as_printed": printed,
+        name: value if math.isfinite(value) else None for name, value in asdict(interval).items()
     }
 
 
@@ -198,20 +212,37 @@ def predict(cells: list[ks.Candidate], trainings: list[ReducedTraining]) -> None
 
 
 def drawing(record: dict[str, Any]) -> bytes:
-    """Correlation against the measured share of seconds."""
-    figure = empty_figure(8, 5)
+    """Correlation against the measured share of seconds; a line for each factor alone."""
+    figure = empty_figure(9, 5.5)
     axes = figure.subplots()
     plain(axes)
-    for name, row in record["regimes"].items():
-        value = row["spearman"]
-        x = row["share_of_seconds"]
-        error = [[value["value"] - value["low"]], [value["high"] - value["value"]]]
-        axes.errorbar(x, value["value"], yerr=error, fmt="o", color=POINT, alpha=0.8)
-        axes.annotate(name, (x, value["value"]), xytext=(4, 4), textcoords="offset points", size=7)
-    label = "two seeds of the full training"
-    axes.axhline(record["ceiling"], color=DEGENERATE_POINT, linestyle="--", label=label)
-    axes.legend(frameon=False)
-    axes.set(xscale="log", xlabel="share of the full training's seconds", ylabel="Spearman")
+    rows = record["regimes"]
+    full, *others = rows
+    axes.axhline(rows[full]["spearman"]["value"], color=DEGENERATE_POINT, linestyle="--")
+    groups = {factor: [full] for factor in FACTORS} | {TOGETHER: []}
+    for name in others:
+        changed = [part for part in name.split() if part[1:] != "0"]
+        alone = next(factor for factor in FACTORS if factor[0] == changed[0][0])
+        groups[alone if len(changed) == 1 else TOGETHER].append(name)
+    for place, (group, names) in enumerate(groups.items()):
+        ordered = sorted(names, key=lambda name: rows[name]["share_of_seconds"])
+        x = [rows[name]["share_of_seconds"] for name in ordered]
+        values = [rows[name]["spearman"] for name in ordered]
+        y = [value["value"] for value in values]
+        error = [
+            [v["value"] - (v["low"] or v["value"]) for v in values],
+            [(v["high"] or v["value"]) - v["value"] for v in values],
+        ]
+        style = "none" if group == TOGETHER else "-"
+        axes.errorbar(x, y, yerr=error, fmt="o", linestyle=style, color=f"C{place}", label=group,
+                      elinewidth=0.7)  # fmt: skip
+        for name, at in zip(ordered, zip(x, y, strict=True), strict=True):
+            short = " ".join(part for part in name.split() if part[1:] != "0") or "full"
+            if name != full or place == 0:
+                axes.annotate(short, at, xytext=(5, 5), textcoords="offset points", size=8)
+    axes.legend(frameon=False, loc="lower right")
+    axes.set(xscale="log", xlabel="seconds, as a share of the full training's",
+             ylabel="Spearman with two other seeds of the full training")  # fmt: skip
     return to_png(figure)
 
 
