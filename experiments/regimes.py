@@ -33,7 +33,7 @@ import numpy as np
 from benchmarks.measuring import environment, report
 from pieces import Columns, Pieces
 from running import RUNS, Options, Size, command, foretell
-from trainings import Trainings, trained
+from trainings import WORKERS, Trainings, trained
 
 import kernas.kernels as kk
 import kernas.search as ks
@@ -208,7 +208,8 @@ def predict(cells: list[ks.Candidate], trainings: list[ReducedTraining]) -> None
     whole = operations_of(cells, full)
     shares = sum(operations_of(cells, training) / whole for training in trainings)
     alone = estimate.seconds * whole / full.operations(middle, CHANNELS, CLASSES)
-    foretell((shares + FULL_SEEDS - 1) * alone, f"{len(cells)} cells one after another, {estimate}")
+    seconds = (shares + FULL_SEEDS - 1) * alone / WORKERS
+    foretell(seconds, f"{len(cells)} cells, {WORKERS} at a time, {estimate}")
 
 
 def drawing(record: dict[str, Any]) -> bytes:
@@ -236,10 +237,14 @@ def drawing(record: dict[str, Any]) -> bytes:
         style = "none" if group == TOGETHER else "-"
         axes.errorbar(x, y, yerr=error, fmt="o", linestyle=style, color=f"C{place}", label=group,
                       elinewidth=0.7)  # fmt: skip
-        for name, at in zip(ordered, zip(x, y, strict=True), strict=True):
+        above = group in ("epochs", TOGETHER)
+        for name, at, value in zip(ordered, x, values, strict=True):
             short = " ".join(part for part in name.split() if part[1:] != "0") or "full"
-            if name != full or place == 0:
-                axes.annotate(short, at, xytext=(5, 5), textcoords="offset points", size=8)
+            end = value["high"] if above else value["low"]
+            if name != full or above:
+                axes.annotate(short, (at, end or value["value"]), color=f"C{place}", ha="center",
+                              xytext=(0, 4 if above else -11), textcoords="offset points",
+                              size=8)  # fmt: skip
     axes.legend(frameon=False, loc="lower right")
     axes.set(xscale="log", xlabel="seconds, as a share of the full training's",
              ylabel="Spearman with two other seeds of the full training")  # fmt: skip
