@@ -24,7 +24,6 @@ test accuracy, on all 15,625 cells (``nasbench201.npz``).
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -38,7 +37,7 @@ from trainings import WORKERS, Trainings, trained
 import kernas.kernels as kk
 import kernas.search as ks
 from kernas.files import write_whole
-from kernas.search.ranking.statistics import Interval, agreements
+from kernas.search.ranking.statistics import agreements
 from kernas.search.report.panels import DEGENERATE_POINT, empty_figure, plain, to_png
 from kernas.search.training import (
     FullTraining,
@@ -117,10 +116,10 @@ def main(options: Options) -> None:
     agreed = agreements(target, {name: list(values) for name, values in accuracies.items()})
     rows = {
         name: {
-            "spearman": limits(agreed[name].spearman),
+            "spearman": asdict(agreed[name].spearman),
             "spearman_as_printed": as_printed(accuracies[name], target),
-            "less_than_full": limits(agreed.difference(names[0], name)),
-            "regret": limits(agreed[name].regret),
+            "less_than_full": asdict(agreed.difference(names[0], name)),
+            "regret": asdict(agreed[name].regret),
             "channels": training.recipe.width,
             "side": training.side,
             "epochs": training.recipe.epochs,
@@ -185,13 +184,6 @@ def as_printed(values: np.ndarray, target: np.ndarray) -> float:
     return 1 - 6 * float(((one - other) ** 2).sum()) / (n * (n**2 - 1))
 
 
-def limits(interval: Interval) -> dict[str, float | None]:
-    """As JSON values."""
-    return {
-        name: value if math.isfinite(value) else None for name, value in asdict(interval).items()
-    }
-
-
 def operations_of(cells: list[ks.Candidate], training: ReducedTraining) -> float:
     """Of all cells."""
     return sum(training.operations(cell, CHANNELS, CLASSES) for cell in cells)
@@ -212,6 +204,11 @@ def predict(cells: list[ks.Candidate], trainings: list[ReducedTraining]) -> None
     foretell(seconds, f"{len(cells)} cells, {WORKERS} at a time, {estimate}")
 
 
+def changed(regime: str) -> list[str]:
+    """The parts of a regime's name that reduce something, or ask for more."""
+    return [part for part in regime.split() if part[1:] != "0"]
+
+
 def drawing(record: dict[str, Any]) -> bytes:
     """Correlation against the measured share of seconds; a line for each factor alone."""
     figure = empty_figure(9, 5.5)
@@ -222,27 +219,27 @@ def drawing(record: dict[str, Any]) -> bytes:
     axes.axhline(rows[full]["spearman"]["value"], color=DEGENERATE_POINT, linestyle="--")
     groups = {factor: [full] for factor in FACTORS} | {TOGETHER: []}
     for name in others:
-        changed = [part for part in name.split() if part[1:] != "0"]
-        alone = next(factor for factor in FACTORS if factor[0] == changed[0][0])
-        groups[alone if len(changed) == 1 else TOGETHER].append(name)
+        parts = changed(name)
+        alone = next(factor for factor in FACTORS if factor[0] == parts[0][0])
+        groups[alone if len(parts) == 1 else TOGETHER].append(name)
     for place, (group, names) in enumerate(groups.items()):
         ordered = sorted(names, key=lambda name: rows[name]["share_of_seconds"])
         x = [rows[name]["share_of_seconds"] for name in ordered]
         values = [rows[name]["spearman"] for name in ordered]
         y = [value["value"] for value in values]
         error = [
-            [v["value"] - (v["low"] or v["value"]) for v in values],
-            [(v["high"] or v["value"]) - v["value"] for v in values],
+            [v["value"] - v["low"] for v in values],
+            [v["high"] - v["value"] for v in values],
         ]
         style = "none" if group == TOGETHER else "-"
         axes.errorbar(x, y, yerr=error, fmt="o", linestyle=style, color=f"C{place}", label=group,
                       elinewidth=0.7)  # fmt: skip
         above = group in ("epochs", TOGETHER)
         for name, at, value in zip(ordered, x, values, strict=True):
-            short = " ".join(part for part in name.split() if part[1:] != "0") or "full"
+            short = " ".join(changed(name)) or "full"
             end = value["high"] if above else value["low"]
             if name != full or above:
-                axes.annotate(short, (at, end or value["value"]), color=f"C{place}", ha="center",
+                axes.annotate(short, (at, end), color=f"C{place}", ha="center",
                               xytext=(0, 4 if above else -11), textcoords="offset points",
                               size=8)  # fmt: skip
     axes.legend(frameon=False, loc="lower right")
